@@ -1,0 +1,1 @@
+"""The mathematics of the three papers: plain torch, no host."""

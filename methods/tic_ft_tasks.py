@@ -1,0 +1,191 @@
+"""The five tasks of TIC-FT as data, and how a task's condition images fill its latent frames.
+
+Source: arXiv 2506.00996, appendix A.5 (frame layouts) and section 4 (captions).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .tic_ft import pixel_frames
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task: its default counts, what it reads, and the caption it is trained with."""
+
+    name: str
+    condition: int  # L, latent frames
+    buffer: int  # B, latent frames
+    reads: str  # one of "image", "clip", "images", "clip and image", "anything"
+    caption: str  # with {condition} and {target}
+    condition_text: str  # stands for {condition} when the user gives none
+
+
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (
+        Task(
+            "image to video",
+            1,
+            3,
+            "image",
+            "An image comes to life. [CONDITION] {condition} [VIDEO] {target}",
+            "a still image",
+        ),
+        Task(
+            "video to video",
+            4,
+            3,
+            "clip",
+            "A video is shown again in another style. [CONDITION] {condition} [VIDEO] {target}",
+            "the first video",
+        ),
+        Task(
+            "keyframes",
+            4,
+            3,
+            "images",
+            "Key frames become a video. [CONDITION] {condition} [VIDEO] {target}",
+            "key frames in order",
+        ),
+        Task(
+            "multiple images",
+            4,
+            3,
+            "images",
+            "Several images are combined in a video. [CONDITION] {condition} [VIDEO] {target}",
+            "the images to combine",
+        ),
+        Task(
+            "action transfer",
+            7,
+            0,
+            "clip and image",
+            "The action of a video is done again in a new scene. [CONDITION] {condition} [VIDEO] {target}",
+            "the action, then the new scene",
+        ),
+        Task("custom", 1, 3, "anything", "[CONDITION] {condition} [VIDEO] {target}", "the condition"),
+    )
+}
+
+
+def caption(task: str, condition_text: str, target_text: str, template: str | None = None) -> str:
+    """The whole caption of a task; a target text that has a ``[VIDEO]`` tag already is left alone.
+
+    ``template`` (with ``{condition}`` and ``{target}``) stands in for the task's own.
+    """
+    if "[VIDEO]" in target_text:
+        return target_text
+    kind = TASKS[task]
+    text = (template or kind.caption).replace("{condition}", condition_text.strip() or kind.condition_text)
+    return " ".join(text.replace("{target}", target_text.strip()).split())
+
+
+def arrange(
+    task: str, images: list[Tensor], condition: int, buffer: int, compression: int = 4
+) -> list[Tensor]:
+    """Spread a task's condition images over its first L + B latent frames.
+
+    Args:
+        task: a name in ``TASKS``.
+        images: what is connected, in order, each ``[T, H, W, C]`` with T >= 1 frames of one size.
+        condition: L, latent frames.
+        buffer: B, latent frames; they take the last source's content.
+        compression: pixel frames a later latent frame stands for.
+
+    Returns:
+        Clips to encode one by one, each of ``1 + compression (n_i - 1)`` frames, the n_i adding up
+        to L + B. Shorter clips go on with their last frame, longer ones lose their end.
+
+    Raises:
+        ValueError: the number of images does not suit the task.
+    """
+    total = condition + buffer
+    if total == 0:
+        return []
+    reads = TASKS[task].reads
+    if not images:
+        raise ValueError(f"'{task}' got no condition; connect {_wanted(reads)}, or set both counts to 0")
+    if reads == "image":
+        _need(task, reads, len(images) == 1 and len(images[0]) == 1, images)
+        shares = [total]
+    elif reads == "clip":
+        _need(task, reads, len(images) == 1 and len(images[0]) > 1, images)
+        shares = [total]
+    elif reads == "clip and image":
+        _need(task, reads, len(images) == 2 and len(images[1]) == 1 and condition > 1, images)
+        shares = [condition - 1, 1 + buffer]
+    elif reads == "images":
+        images = [image[None] for source in images for image in source]
+        shares = _image_shares(task, len(images), condition, buffer)
+    else:
+        shares = _custom_shares(images, total, compression)
+    return [
+        fit_frames(clip, pixel_frames(share, compression)) for clip, share in zip(images, shares, strict=True)
+    ]
+
+
+def join(segments: list[Tensor], compression: int = 4) -> Tensor:
+    """One clip of ``1 + compression (L + B - 1)`` frames from separately arranged ones.
+
+    In a joint sequence a later segment stands for ``compression`` frames a latent, so it is shown
+    ``compression - 1`` frames longer, on its first frame.
+    """
+    parts = [segments[0]] + [
+        torch.cat([clip[:1].expand(compression - 1, *clip.shape[1:]), clip]) for clip in segments[1:]
+    ]
+    return torch.cat(parts)
+
+
+def fit_frames(clip: Tensor, frames: int) -> Tensor:
+    """``clip [T, H, W, C]`` cut, or continued with its last frame, to ``frames`` frames."""
+    if len(clip) >= frames:
+        return clip[:frames]
+    return torch.cat([clip, clip[-1:].expand(frames - len(clip), *clip.shape[1:])])
+
+
+def _image_shares(task: str, count: int, condition: int, buffer: int) -> list[int]:
+    """Latents a source gets: the last one 1 + B, the others the remaining L - 1, earlier ones more.
+
+    So two images over 4 + 3 latents get 3 and 4, as in the paper, and every image has a clean latent.
+    """
+    if count > max(condition, 1):
+        raise ValueError(
+            f"'{task}' got {count} images for {condition} condition latents; "
+            f"each image needs a latent of its own, so give fewer images or set condition_latents to {count}"
+        )
+    if count == 1:
+        return [condition + buffer]
+    share, extra = divmod(condition - 1, count - 1)
+    return [share + (i < extra) for i in range(count - 1)] + [1 + buffer]
+
+
+def _custom_shares(images: list[Tensor], total: int, compression: int) -> list[int]:
+    """Latents of clips as they come, the last one continued to fill what is left."""
+    shares = [1 + (len(clip) - 1) // compression for clip in images]
+    if sum(shares) > total:
+        raise ValueError(
+            f"'custom' got conditions of {sum(shares)} latents for {total} condition and buffer latents; "
+            "raise condition_latents or shorten the clips"
+        )
+    return [*shares[:-1], shares[-1] + total - sum(shares)]
+
+
+def _wanted(reads: str) -> str:
+    return {
+        "image": "one image to `condition`",
+        "clip": "one clip of at least 2 frames to `condition`",
+        "clip and image": "a clip to `condition` and the first frame of the new scene to `condition_2` (2 condition latents or more)",
+        "images": "images to `condition` (a batch, or one a socket)",
+        "anything": "at least one image or clip",
+    }[reads]
+
+
+def _need(task: str, reads: str, fits: bool, images: list[Tensor]) -> None:
+    if not fits:
+        got = ", ".join(f"{len(clip)} frame{'s' if len(clip) != 1 else ''}" for clip in images)
+        raise ValueError(f"'{task}' got {len(images)} condition(s) with {got}; connect {_wanted(reads)}")
