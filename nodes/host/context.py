@@ -1,0 +1,183 @@
+"""From images and a VAE to the latents and the models that sample with a TIC-FT context."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...methods import frames, tic_ft, tic_ft_tasks
+from .families import Family, family_of
+from .sampling import Context
+
+ENCODINGS = ("separate", "joint")
+TIMESTEPS = ("one for all frames", "one per frame")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What TICFTContext is asked for, in its widgets' terms."""
+
+    task: str
+    width: int  # pixels
+    height: int  # pixels
+    target_frames: int  # pixel frames
+    condition_latents: int = -1  # -1: the settings', else the task's
+    buffer_latents: int = -1
+    buffer_levels: str = ""  # "": the settings', else evenly rising
+    batch_size: int = 1
+    resize: str = "crop"
+    encoding: str = "separate"
+    timesteps: str = TIMESTEPS[0]
+    settings: dict[str, Any] = field(default_factory=dict)  # TICFT_SETTINGS of a LoRA, or empty
+
+
+def build_context(model: Any, vae: Any, images: list[Tensor], request: Request) -> tuple[Context, dict[str, Any]]:
+    """The context to put on models, and the LATENT to sample.
+
+    Args:
+        model: host MODEL; it is not changed.
+        vae: host VAE.
+        images: connected conditions in socket order, each ``[T, H, W, C]`` in [0, 1].
+        request: the rest.
+
+    Raises:
+        ValueError: a number, an image or the model does not fit.
+    """
+    family = family_of(model)
+    check_request(request, family)
+    check_vae(vae, family)
+    layout = layout_of(request, images, family)
+    images = [frames.resize(clip[..., :3].float(), request.width, request.height, request.resize) for clip in images]
+    segments = tic_ft_tasks.arrange(request.task, images, layout.condition, layout.buffer, family.compression)
+    clean = encode(vae, segments, request.encoding, family)
+    latents = _empty(model, vae, request, layout)
+    if clean is not None:
+        latents[:, :, : layout.prefix] = clean
+    place = {
+        "condition": layout.condition,
+        "buffer": layout.buffer,
+        "target": layout.target,
+        "levels": list(layout.levels),
+        "compression": family.compression,
+        "target_frames": request.target_frames,
+    }
+    per_frame = request.timesteps == TIMESTEPS[1] or bool(request.settings.get("per_frame_timesteps", False))
+    if per_frame and not family.per_frame_timesteps:
+        raise ValueError(f"{family.name} takes one timestep for all frames; choose '{TIMESTEPS[0]}'")
+    context = Context(layout, latents[:1, :, : layout.prefix].clone(), per_frame)
+    return context, {"samples": latents, "tic_ft": place}
+
+
+def layout_of(request: Request, images: list[Tensor], family: Family) -> tic_ft.Layout:
+    """The layout a request means: its own numbers first, then the settings', then the task's.
+
+    Raises:
+        ValueError: the settings are of another task, or the target length does not fit.
+    """
+    settings, task = request.settings, tic_ft_tasks.TASKS[request.task]
+    if settings.get("task", request.task) != request.task:
+        raise ValueError(
+            f"the LoRA was trained for '{settings['task']}', the task is '{request.task}'; set the task to '{settings['task']}'"
+        )
+    buffer = _choose(request.buffer_latents, settings.get("buffer_latents"), task.buffer)
+    natural = task.condition
+    if request.task == "custom":
+        natural = max(1, sum(tic_ft.latent_frames(len(clip), family.compression) for clip in images) - buffer)
+    condition = _choose(request.condition_latents, settings.get("condition_latents"), natural)
+    target = _target_latents(request.target_frames, condition + buffer, family.compression)
+    levels = tic_ft.parse_levels(request.buffer_levels, buffer)
+    trained = settings.get("buffer_levels")
+    if not request.buffer_levels.strip() and trained and len(trained) == buffer:
+        levels = tuple(trained)
+    return tic_ft.Layout(condition, buffer, target, levels)
+
+
+def encode(vae: Any, segments: list[Tensor], encoding: str, family: Family) -> Tensor | None:
+    """Clean latents ``[1, C, L + B, H, W]`` of arranged clips, each encoded on its own, or all as one.
+
+    On its own, no source shows through in the next one's latents.
+    """
+    if not segments:
+        return None
+    clips = segments if encoding == "separate" else [tic_ft_tasks.join(segments, family.compression)]
+    return torch.cat([vae.encode(clip) for clip in clips], dim=2)
+
+
+def check_request(request: Request, family: Family) -> None:
+    """Refuse sizes the network cannot take.
+
+    Raises:
+        ValueError: width or height is no multiple of the patch.
+    """
+    for name, size in (("width", request.width), ("height", request.height)):
+        if size % family.spatial:
+            low = size // family.spatial * family.spatial
+            raise ValueError(
+                f"{name} {size} is no multiple of {family.spatial}, which {family.name} needs; "
+                f"use {max(low, family.spatial)} or {low + family.spatial}"
+            )
+
+
+def check_vae(vae: Any, family: Family) -> None:
+    """Refuse a VAE for single images or of another time compression.
+
+    Raises:
+        ValueError: as said.
+    """
+    found = vae.temporal_compression_decode() if getattr(vae, "latent_dim", 2) == 3 else None
+    if found != family.compression:
+        kind = "an image VAE" if found is None else f"a VAE that packs {found} frames a latent"
+        raise ValueError(f"{family.name} needs a video VAE that packs {family.compression} frames a latent, this is {kind}; load the model's own VAE")
+
+
+def crop(images: Tensor, latent: dict[str, Any], keep: str) -> Tensor:
+    """The part of a decoded sequence ``[T, H, W, C]`` (or batches of it, end to end) to keep.
+
+    Raises:
+        ValueError: the latent has no TIC-FT layout, or the frames do not match it.
+    """
+    place = latent.get("tic_ft")
+    if place is None:
+        raise ValueError("this latent has no TIC-FT layout; wire the LATENT that went through TICFTContext")
+    prefix = place["condition"] + place["buffer"]
+    every = tic_ft.pixel_frames(prefix + place["target"], place["compression"])
+    if len(images) % every:
+        raise ValueError(f"got {len(images)} images, the sequence decodes to {every}; wire the whole VAE Decode output")
+    start = tic_ft.pixel_frames(prefix, place["compression"])
+    clips = images.unflatten(0, (-1, every))
+    parts = {"target": slice(start, every), "condition and buffer": slice(0, start), "everything": slice(0, every)}
+    kept = clips[:, parts[keep]].flatten(0, 1)
+    if not len(kept):
+        raise ValueError("the sequence has no condition and buffer frames; keep 'target' instead")
+    return kept
+
+
+def _choose(given: int, trained: int | None, usual: int) -> int:
+    if given >= 0:
+        return given
+    return usual if trained is None else int(trained)
+
+
+def _target_latents(target_frames: int, prefix: int, compression: int) -> int:
+    """Latents of the target; behind a prefix each holds ``compression`` frames, without one the first holds 1."""
+    spare = target_frames % compression if prefix else (target_frames - 1) % compression
+    if spare or target_frames < 1:
+        low = max(target_frames - spare, compression if prefix else 1)
+        what = f"a multiple of {compression}" if prefix else f"a multiple of {compression} plus 1 (there is no condition)"
+        raise ValueError(f"target_frames {target_frames} must be {what}; use {low} or {low + compression}")
+    return target_frames // compression if prefix else tic_ft.latent_frames(target_frames, compression)
+
+
+def _empty(model: Any, vae: Any, request: Request, layout: tic_ft.Layout) -> Tensor:
+    """Latents whose target frames are the model's zero, as the host's empty latents are."""
+    import comfy.model_management
+
+    spatial = vae.spacial_compression_encode()
+    shape = (request.batch_size, vae.latent_channels, layout.frames, request.height // spatial, request.width // spatial)
+    zeros = torch.zeros(shape, device=comfy.model_management.intermediate_device())
+    # With a condition in it the host moves the whole latent into the model's space, and plain zeros
+    # would not stay zero there; without one it leaves zeros alone.
+    return model.model.process_latent_out(zeros) if layout.prefix else zeros

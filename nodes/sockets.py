@@ -1,0 +1,10 @@
+"""The pack's own socket types, declared once."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+Dataset = io.Custom("FEWSHOT_DATASET")
+Encoded = io.Custom("FEWSHOT_ENCODED")
+TrainSettings = io.Custom("FEWSHOT_TRAIN_SETTINGS")
+TicftSettings = io.Custom("TICFT_SETTINGS")
