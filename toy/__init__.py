@@ -1,0 +1,1 @@
+"""The embedded default: a synthetic world, its judge, and a tiny video model trained on it."""

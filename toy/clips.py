@@ -1,0 +1,194 @@
+"""Few-shot data sets of the toy world: what each task is trained on, seeded and drawn on demand."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .world import BACKGROUNDS, COLOURS, FPS, HELD_OUT_MOTIONS, MOTIONS, SHAPES, Scene, combinations, jitter, render
+
+SPLITS = ("training", "held out")
+
+
+@dataclass(frozen=True)
+class SceneClip:
+    """Some frames of a scene, drawn when asked for."""
+
+    scene: Scene
+    picks: tuple[int, ...]  # frames of the scene, in order
+
+    @property
+    def count(self) -> int:
+        """Number of frames."""
+        return len(self.picks)
+
+    def frames(self) -> Tensor:
+        """The drawn frames, float32 ``[T, H, W, 3]`` in [0, 1]."""
+        return torch.from_numpy(render(self.scene, max(self.picks) + 1)[list(self.picks)])
+
+    def key(self) -> str:
+        """All that the frames depend on."""
+        return f"toy {self.scene} {self.picks}"
+
+
+@dataclass(frozen=True)
+class EmptyScene:
+    """A picture of a background with nothing on it."""
+
+    background: str
+    count: int = 1
+
+    def frames(self) -> Tensor:
+        """The picture, float32 ``[1, 64, 64, 3]`` in [0, 1]."""
+        colour = torch.tensor(BACKGROUNDS[self.background], dtype=torch.float32) / 255.0
+        return colour.expand(1, 64, 64, 3).clone()
+
+    def key(self) -> str:
+        """All that the frame depends on."""
+        return f"toy empty {self.background}"
+
+
+@dataclass(frozen=True)
+class ToySample:
+    """One pair of a kind; ``scene`` and ``start`` tell the judge what the target shows."""
+
+    target: SceneClip
+    caption: str
+    scene: Scene
+    start: int = 0  # frame of the scene that the target's first frame is
+    conditions: tuple[SceneClip | EmptyScene, ...] = ()
+    reference: SceneClip | None = None
+    reference_caption: str = ""
+    name: str = ""
+    fps: float = FPS
+
+
+def _span(start: int, count: int) -> tuple[int, ...]:
+    return tuple(range(start, start + count))
+
+
+def _image_to_video(scene: Scene, _: np.random.Generator) -> ToySample:
+    """A still of an object, then it moving as told; only the still says what the object is."""
+    still = SceneClip(scene, (0,))
+    return ToySample(SceneClip(scene, _span(0, 36)), f"a thing {scene.motion}", scene, conditions=(still,))
+
+
+def _style_transfer(scene: Scene, _: np.random.Generator) -> ToySample:
+    """The same motion in a look that pre-training never showed, frame by frame."""
+    drawn = replace(scene, look="blueprint")
+    source = SceneClip(scene, _span(0, 25))
+    return ToySample(SceneClip(drawn, _span(0, 24)), "a blueprint of the same", drawn, conditions=(source,))
+
+
+def _keyframes(scene: Scene, _: np.random.Generator) -> ToySample:
+    """Four frames of a clip, then the whole of it; the caption tells nothing."""
+    keys = SceneClip(scene, (0, 8, 16, 23))
+    return ToySample(SceneClip(scene, _span(0, 24)), "a thing moves through the frames", scene, conditions=(keys,))
+
+
+def _two_images(scene: Scene, rng: np.random.Generator) -> ToySample:
+    """An object on one background and a second background; the object moves on the second."""
+    others = [name for name in BACKGROUNDS if name != scene.background]
+    still = replace(scene, background=others[rng.integers(len(others))], motion="stays still")
+    images = (SceneClip(still, (0,)), EmptyScene(scene.background))
+    return ToySample(SceneClip(scene, _span(0, 24)), f"a thing {scene.motion} on the other background", scene, conditions=images)
+
+
+def _action_transfer(scene: Scene, rng: np.random.Generator) -> ToySample:
+    """An action by another object, then the first frame of a new scene, which goes on with it."""
+    action = SceneClip(_another(scene, rng), _span(0, 21))
+    first = SceneClip(scene, (0,))
+    return ToySample(SceneClip(scene, _span(1, 24)), "a thing does the same", scene, 1, conditions=(action, first))
+
+
+def _one_clip(scene: Scene, _: np.random.Generator) -> ToySample:
+    """A motion that pre-training never showed."""
+    return ToySample(SceneClip(scene, _span(0, 49)), scene.caption(), scene)
+
+
+def _same_action(scene: Scene, rng: np.random.Generator) -> ToySample:
+    """A target and a reference of the same motion by another object."""
+    other = _another(scene, rng)
+    return ToySample(
+        SceneClip(scene, _span(0, 49)),
+        f"a {scene.colour} {scene.shape} on a {scene.background} background",
+        scene,
+        reference=SceneClip(other, _span(0, 49)),
+        reference_caption=other.caption(),
+    )
+
+
+KINDS: dict[str, Callable[[Scene, np.random.Generator], ToySample]] = {
+    "image to video": _image_to_video,
+    "style transfer": _style_transfer,
+    "keyframes": _keyframes,
+    "two images": _two_images,
+    "action transfer": _action_transfer,
+    "one clip": _one_clip,
+    "same action": _same_action,
+}
+TASK_OF_KIND = {
+    "image to video": "image to video",
+    "style transfer": "video to video",
+    "keyframes": "keyframes",
+    "two images": "multiple images",
+    "action transfer": "action transfer",
+}
+
+
+def make_samples(kind: str, count: int, seed: int, split: str = "training") -> list[ToySample]:
+    """``count`` samples of a kind, the same for the same seed.
+
+    Args:
+        kind: a name in ``KINDS``.
+        count: how many; no (shape, colour, motion) comes twice before all have come.
+        seed: decides which.
+        split: ``training`` draws from the combinations of pre-training, ``held out`` from the others.
+
+    Raises:
+        ValueError: the kind, the split or the count is not valid.
+    """
+    if kind not in KINDS or split not in SPLITS or count < 1:
+        raise ValueError(
+            f"toy clips got kind {kind!r}, split {split!r} and count {count}; use a kind of {', '.join(KINDS)}, "
+            f"a split of {', '.join(SPLITS)} and a count of 1 or more"
+        )
+    scenes = _scenes(kind, count, seed, split == "held out")
+    rng = np.random.default_rng((seed, 99))
+    samples = (KINDS[kind](scene, rng) for scene in scenes)
+    return [replace(sample, name=f"{kind} {i}") for i, sample in enumerate(samples)]
+
+
+def _scenes(kind: str, count: int, seed: int, held_out: bool) -> list[Scene]:
+    """Scenes of a kind; one motion for all of ``one clip``, spread evenly over everything else."""
+    rng = np.random.default_rng((seed, list(KINDS).index(kind), held_out))
+    if kind == "one clip":
+        motion = HELD_OUT_MOTIONS[rng.integers(len(HELD_OUT_MOTIONS))]
+        pool = [(shape, colour, motion) for shape, colour in itertools.product(SHAPES, COLOURS)]
+    else:
+        pool = combinations(held_out)
+    out: list[Scene] = []
+    while len(out) < count:
+        for i in rng.permutation(len(pool)):
+            shape, colour, motion = pool[i]
+            background = list(BACKGROUNDS)[len(out) % len(BACKGROUNDS)]
+            out.append(jitter(Scene(shape, colour, background, motion), rng))
+    return out[:count]
+
+
+def _another(scene: Scene, rng: np.random.Generator) -> Scene:
+    """The same motion by an object of another shape and colour on another background."""
+    pick = [
+        [name for name in names if name != own]
+        for names, own in ((SHAPES, scene.shape), (COLOURS, scene.colour), (BACKGROUNDS, scene.background))
+    ]
+    shape, colour, background = (names[rng.integers(len(names))] for names in pick)
+    return jitter(Scene(shape, colour, background, scene.motion), rng)
+
+
+__all__ = ["KINDS", "MOTIONS", "SPLITS", "TASK_OF_KIND", "EmptyScene", "SceneClip", "ToySample", "make_samples"]

@@ -1,0 +1,129 @@
+"""The toy video model: the host's Wan 2.1 network, small, and one training step of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..text import CONFIG as TEXT_CONFIG
+from ..text import WIDTH as TEXT_WIDTH
+from ..text import clip_state_dict
+from ..world import Scene
+
+CONFIG = {
+    "model_type": "t2v",
+    "patch_size": (1, 2, 2),
+    "in_dim": 16,
+    "dim": 256,
+    "ffn_dim": 1024,
+    "freq_dim": 256,
+    "text_dim": TEXT_WIDTH,
+    "out_dim": 16,
+    "num_heads": 4,
+    "num_layers": 5,
+    "window_size": (-1, -1),
+    "qk_norm": True,
+    "cross_attn_norm": True,
+    "eps": 1e-6,
+}
+FILLER = (
+    "video clip of shows a an the again then image comes to life still first second new scene style frames key "
+    "order combined done action please nice short film picture animation with and in something here now"
+).split()
+
+
+def build_network() -> nn.Module:
+    """A fresh host ``WanModel``: patch embedding and head start as a transposed orthonormal pair.
+
+    The flow target holds the noise that is in the input, so a network that starts by copying its
+    input through starts near the answer at high levels.
+    """
+    import comfy.ops  # pyright: ignore[reportMissingImports]
+    from comfy.ldm.wan.model import WanModel  # pyright: ignore[reportMissingImports]
+
+    network = WanModel(**CONFIG, operations=comfy.ops.disable_weight_init, dtype=torch.float32, device="cpu")
+    for name, parameter in network.named_parameters():
+        if parameter.ndim >= 2 and "modulation" not in name:
+            nn.init.xavier_uniform_(parameter.flatten(1))
+        elif "modulation" in name:
+            nn.init.normal_(parameter, std=CONFIG["dim"] ** -0.5)
+        elif "bias" in name:
+            nn.init.zeros_(parameter)
+        else:
+            nn.init.ones_(parameter)
+    for layer in (network.time_embedding[0], network.time_embedding[2], network.text_embedding[0]):
+        nn.init.normal_(layer.weight, std=0.02)
+    nn.init.zeros_(network.time_projection[1].weight)
+    pair = torch.empty(CONFIG["dim"], network.patch_embedding.weight[0].numel())
+    nn.init.orthogonal_(pair)
+    network.patch_embedding.weight.data = pair.view_as(network.patch_embedding.weight).clone()
+    # The head orders its outputs (height, width, channel), the embedding (channel, height, width).
+    head = pair.view(-1, 16, 2, 2).permute(2, 3, 1, 0).reshape(64, -1)
+    network.head.head.weight.data = head.clone()
+    return network
+
+
+def use_fast_attention() -> None:
+    """Swap the host's attention and rope for forms that train faster on a CPU; equal to 2e-7."""
+    import comfy.ldm.wan.model as wan  # pyright: ignore[reportMissingImports]
+
+    def attention(q: Tensor, k: Tensor, v: Tensor, heads: int, **_: object) -> Tensor:
+        q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k, v))
+        weights = (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(-1)
+        return (weights @ v).transpose(1, 2).flatten(2)
+
+    def rotate(x: Tensor, freqs: Tensor) -> Tensor:
+        turn = torch.complex(freqs[..., 0, 0], freqs[..., 1, 0])
+        pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)).contiguous())
+        return torch.view_as_real(pairs * turn).flatten(-2).type_as(x)
+
+    wan.optimized_attention = attention
+    wan.apply_rope1 = rotate
+
+
+class Captions:
+    """Caption embeddings ``[77, 64]`` by text, computed once each with the host's CLIP."""
+
+    def __init__(self) -> None:
+        import comfy.sd  # pyright: ignore[reportMissingImports]
+
+        self.clip = comfy.sd.load_text_encoder_state_dicts(
+            [clip_state_dict()], clip_type=comfy.sd.CLIPType.WAN, model_options={"model_config": TEXT_CONFIG}
+        )
+        self.known: dict[str, Tensor] = {}
+
+    def __call__(self, texts: list[str]) -> Tensor:
+        for text in set(texts) - self.known.keys():
+            with torch.no_grad():
+                out = self.clip.encode_from_tokens_scheduled(self.clip.tokenize(text))
+            self.known[text] = out[0][0][0].half()
+        return torch.stack([self.known[text] for text in texts]).float()
+
+
+def vary_caption(scene: Scene, rng: np.random.Generator) -> str:
+    """The caption, now and then with words left out or filler in front, one in ten empty.
+
+    So a later caption may leave out what its condition shows, and foreign words do no harm.
+    """
+    if rng.random() < 0.1:
+        return ""
+    keep = rng.random(4) > (0.12 if rng.random() < 0.6 else 0.0)
+    words = [
+        "a",
+        scene.colour if keep[0] else "",
+        scene.shape if keep[1] else "thing",
+        scene.motion if keep[2] else "",
+        f"on a {scene.background} background" if keep[3] else "",
+    ]
+    if rng.random() < 0.25:
+        words = [*rng.choice(FILLER, rng.integers(1, 18)), *words]
+    return " ".join(word for word in words if word)
+
+
+def flow_loss(network: nn.Module, x0: Tensor, context: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
+    """Velocity error ``[B]`` of latents ``[B, 16, T, 8, 8]`` in model space at levels ``[B]``."""
+    s = sigma.view(-1, 1, 1, 1, 1)
+    prediction = network((1 - s) * x0 + s * noise, sigma * 1000.0, context, transformer_options={})
+    return F.mse_loss(prediction.float(), noise - x0, reduction="none").flatten(1).mean(1)

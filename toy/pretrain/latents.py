@@ -1,0 +1,48 @@
+"""Clips of the pre-training world as latents, in shards on disk so that a stopped run goes on."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from ..world import BACKGROUNDS, Scene, combinations, jitter, render
+from .vae import encode_clip
+
+SHARD = 112
+FRAMES = 49
+
+
+def scene_of(index: int, seed: int, held_out: bool = False) -> Scene:
+    """Scene number ``index``: all combinations and backgrounds in a shuffled order, jittered."""
+    cells = list(itertools.product(combinations(held_out), BACKGROUNDS))
+    order = np.random.default_rng((seed, index // len(cells))).permutation(len(cells))
+    (shape, colour, motion), background = cells[order[index % len(cells)]]
+    return jitter(Scene(shape, colour, background, motion), np.random.default_rng((seed, 1, index)))
+
+
+def encode_shard(network: nn.Module, number: int, seed: int, folder: Path) -> None:
+    """Write shard ``number`` of ``SHARD`` clips, float16 ``[SHARD, 16, 13, 8, 8]``, unless it is there."""
+    path = folder / f"latents_{number:04}.safetensors"
+    if path.exists():
+        return
+    parts = []
+    for start in range(number * SHARD, (number + 1) * SHARD, 4):
+        clips = np.stack([render(scene_of(i, seed), FRAMES) for i in range(start, start + 4)])
+        video = torch.from_numpy(clips).permute(0, 4, 1, 2, 3) * 2 - 1
+        with torch.no_grad():
+            parts.append(encode_clip(network, video)[0].half())
+    temporary = path.with_suffix(".tmp")
+    save_file({"latents": torch.cat(parts).contiguous()}, temporary)
+    os.replace(temporary, path)
+
+
+def read_latents(folder: Path) -> Tensor:
+    """All shards there are, ``[N, 16, 13, 8, 8]`` float16, scene i at index i."""
+    paths = sorted(folder.glob("latents_*.safetensors"))
+    return torch.cat([load_file(path)["latents"] for path in paths])

@@ -1,0 +1,26 @@
+"""The toy model's files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor
+
+FOLDER = Path(__file__).parent / "weights"
+BASE = FOLDER / "base.safetensors"
+VAE = FOLDER / "vae.safetensors"
+SHIFT = 5.0  # of the flow schedule the base is sampled with
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a weights file.
+
+    Raises:
+        RuntimeError: the file is missing.
+    """
+    from safetensors import safe_open
+
+    if not path.is_file():
+        raise RuntimeError(f"the toy model's {path.name} is missing from the pack; install FewShot Video again")
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118

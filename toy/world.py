@@ -1,0 +1,171 @@
+"""The toy world: one coloured shape that moves on a plain background, with a caption in plain words.
+
+Everything is generated from a ``Scene``; the same scene always gives the same clip. Coordinates are
+pixels of a 64 x 64 picture, x to the right and y down, time in video frames.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+SIZE = 64  # native width and height in pixels
+FPS = 12.0  # a 49-frame clip lasts four seconds
+
+SHAPES = ("disc", "square", "triangle", "ring")
+COLOURS: dict[str, tuple[int, int, int]] = {
+    "red": (230, 40, 40),
+    "green": (40, 190, 60),
+    "blue": (50, 80, 235),
+    "yellow": (240, 220, 40),
+    "cyan": (40, 210, 225),
+    "magenta": (225, 50, 210),
+}
+BACKGROUNDS: dict[str, tuple[int, int, int]] = {
+    "black": (12, 12, 12),
+    "grey": (120, 120, 120),
+    "white": (244, 244, 244),
+}
+LOOKS = ("plain", "blueprint")  # "blueprint" is never shown in pre-training
+
+DIRECTIONS = {"left": (-1.0, 0.0), "right": (1.0, 0.0), "up": (0.0, -1.0), "down": (0.0, 1.0)}
+SPEEDS = {"slowly": 0.36, "quickly": 0.72}  # pixels a frame
+TURNS = {"clockwise": 1.0, "anticlockwise": -1.0}
+RADIUS = 10.0  # of the shapes, pixels
+ORBIT = 13.0  # radius of circling, pixels
+PERIOD = 36.0  # frames of one circle, bounce or zigzag
+
+# Two families are parametric: sliding by direction and speed, circling by the turn.
+MOTIONS = (
+    *(f"slides {d} {s}" for d, s in itertools.product(DIRECTIONS, SPEEDS)),
+    *(f"circles {t}" for t in TURNS),
+    "bounces",
+    "grows",
+    "shrinks",
+    "stays still",
+)
+HELD_OUT_MOTIONS = ("zigzags", "loops in a figure eight", "swings")  # never shown in pre-training
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a clip shows; a clip is a function of this alone."""
+
+    shape: str
+    colour: str
+    background: str
+    motion: str
+    radius: float = RADIUS  # pixels
+    offset: tuple[float, float] = (0.0, 0.0)  # shift of the whole path, pixels (x, y)
+    look: str = "plain"
+
+    def caption(self) -> str:
+        """The clip in plain words, e.g. ``a red disc slides left slowly on a grey background``."""
+        if self.look != "plain":
+            return f"a {self.look} of a {self.shape} that {self.motion}"
+        return f"a {self.colour} {self.shape} {self.motion} on a {self.background} background"
+
+    def pose(self, frames: int) -> tuple[np.ndarray, np.ndarray]:
+        """Centre ``[T, 2]`` (x, y) and radius ``[T]`` in pixels of each of ``frames`` frames."""
+        time = np.arange(frames, dtype=np.float64)
+        centre, scale = motion_path(self.motion, time)
+        return centre + np.asarray(self.offset), self.radius * scale
+
+
+def motion_path(motion: str, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Centre ``[T, 2]`` in pixels and relative size ``[T]`` of a motion at ``time`` (frames).
+
+    Raises:
+        ValueError: the motion is not one of ``MOTIONS`` or ``HELD_OUT_MOTIONS``.
+    """
+    x, y = np.full_like(time, SIZE / 2), np.full_like(time, SIZE / 2)
+    scale = np.ones_like(time)
+    word, *rest = motion.split()
+    phase = 2 * math.pi * time / PERIOD
+    if word == "slides":
+        (dx, dy), speed = DIRECTIONS[rest[0]], SPEEDS[rest[1]]
+        travel = speed * (time - 24.0)  # 49 frames are centred in the picture
+        x, y = x + dx * travel, y + dy * travel
+    elif word == "circles":
+        x, y = x + ORBIT * TURNS[rest[0]] * np.sin(phase), y - ORBIT * np.cos(phase)
+    elif word == "bounces":
+        y = SIZE - 15.0 - 30.0 * np.abs(np.sin(phase / 2))
+    elif word == "grows":
+        scale = 0.65 + 0.85 * time / 48.0
+    elif word == "shrinks":
+        scale = 1.5 - 0.85 * time / 48.0
+    elif word == "zigzags":
+        x = x + 0.72 * (time - 24.0)
+        y = y + 12.0 * (2 / math.pi) * np.arcsin(np.sin(1.5 * phase))
+    elif word == "loops":
+        x, y = x + 16.0 * np.sin(phase), y + 11.0 * np.sin(2 * phase)
+    elif word == "swings":
+        angle = 0.9 * np.cos(phase)
+        x, y = x + 24.0 * np.sin(angle), 20.0 + 24.0 * np.cos(angle)
+    elif motion != "stays still":
+        raise ValueError(f"motion {motion!r} is not of the toy world; use one of {MOTIONS + HELD_OUT_MOTIONS}")
+    return np.stack([x, y], axis=1), scale
+
+
+def signed_distance(shape: str, dx: np.ndarray, dy: np.ndarray, radius: np.ndarray) -> np.ndarray:
+    """Distance in pixels to the outline (negative inside) of a shape of ``radius`` at the origin."""
+    if shape == "disc":
+        return np.hypot(dx, dy) - radius
+    if shape == "square":
+        return np.maximum(np.abs(dx), np.abs(dy)) - 0.9 * radius
+    if shape == "triangle":  # equilateral, tip up, its centroid at the origin
+        return np.maximum(dy, 0.866 * np.abs(dx) - 0.5 * dy) - 0.66 * radius
+    if shape == "ring":
+        return np.abs(np.hypot(dx, dy) - 0.8 * radius) - 0.28 * radius
+    raise ValueError(f"shape {shape!r} is not of the toy world; use one of {SHAPES}")
+
+
+def render(scene: Scene, frames: int, size: int = SIZE) -> np.ndarray:
+    """Draw a scene: float32 ``[T, H, W, 3]`` in [0, 1], ``frames`` frames of ``size`` pixels square."""
+    centre, radius = scene.pose(frames)
+    grid = (np.arange(size) + 0.5) * (SIZE / size)
+    dx = grid[None, None, :] - centre[:, 0, None, None]
+    dy = grid[None, :, None] - centre[:, 1, None, None]
+    distance = signed_distance(scene.shape, *np.broadcast_arrays(dx, dy), radius[:, None, None])
+    return paint(scene, distance * (size / SIZE))
+
+
+def paint(scene: Scene, distance: np.ndarray) -> np.ndarray:
+    """Colour a distance field ``[T, H, W]`` in pixels: float32 ``[T, H, W, 3]`` in [0, 1]."""
+    ink, paper = np.array(COLOURS[scene.colour]), np.array(BACKGROUNDS[scene.background])
+    if scene.look == "blueprint":  # a pale outline on dark blue paper
+        ink, paper, distance = np.array((235, 240, 250)), np.array((24, 48, 120)), np.abs(distance + 1.2) - 1.2
+    cover = np.clip(0.5 - distance, 0.0, 1.0)[..., None]
+    return ((paper + (ink - paper) * cover) / 255.0).astype(np.float32)
+
+
+def combinations(held_out: bool) -> list[tuple[str, str, str]]:
+    """The (shape, colour, motion) triples shown in pre-training, or those held out from it.
+
+    One triple in six is held out, spread so that every shape, colour and motion, and every pair of
+    them, occurs in both halves.
+    """
+    out = []
+    for (i, shape), (j, colour), (k, motion) in itertools.product(
+        enumerate(SHAPES), enumerate(COLOURS), enumerate(MOTIONS)
+    ):
+        if ((j + i + k) % len(COLOURS) == 0) == held_out:
+            out.append((shape, colour, motion))
+    return out
+
+
+def jitter(scene: Scene, rng: np.random.Generator) -> Scene:
+    """The scene with its path moved by up to 1.5 px and its size changed by up to 5 %."""
+    dx, dy = rng.uniform(-1.5, 1.5, 2)
+    return replace(scene, offset=(float(dx), float(dy)), radius=float(RADIUS * rng.uniform(0.95, 1.05)))
+
+
+def sample_scene(rng: np.random.Generator, held_out: bool = False) -> Scene:
+    """Draw a scene of the pre-training world (or one of its held-out combinations)."""
+    pool = combinations(held_out)
+    shape, colour, motion = pool[rng.integers(len(pool))]
+    background = list(BACKGROUNDS)[rng.integers(len(BACKGROUNDS))]
+    return jitter(Scene(shape, colour, background, motion), rng)
