@@ -96,7 +96,9 @@ def _two_images(scene: Scene, rng: np.random.Generator) -> ToySample:
     others = [name for name in BACKGROUNDS if name != scene.background]
     still = replace(scene, background=others[rng.integers(len(others))], motion="stays still")
     images = (SceneClip(still, (0,)), EmptyScene(scene.background))
-    return ToySample(SceneClip(scene, _span(0, 24)), f"a thing {scene.motion} on the other background", scene, conditions=images)
+    return ToySample(
+        SceneClip(scene, _span(0, 24)), f"a thing {scene.motion} on the other background", scene, conditions=images
+    )
 
 
 def _action_transfer(scene: Scene, rng: np.random.Generator) -> ToySample:

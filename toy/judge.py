@@ -115,11 +115,9 @@ def _motion(
     edge = max(1, len(area) // 8)
     change = float(np.sqrt(area[-edge:].mean() / max(area[:edge].mean(), 1.0)))
     told_change = float(radius[-edge:].mean() / radius[:edge].mean())
-    grows, shrinks = motion == "grows", motion == "shrinks"
-    if grows or shrinks:  # at least half of the told change of size, on a log scale
+    size_right = 0.75 < change < 1.33
+    if motion in ("grows", "shrinks"):  # at least half of the told change of size, on a log scale
         size_right = np.log(max(change, 1e-3)) / np.log(told_change) > 0.5
-    else:
-        size_right = 0.75 < change < 1.33
     return error, bool(error < PATH_TOLERANCE and size_right)
 
 

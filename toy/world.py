@@ -36,7 +36,7 @@ SPEEDS = {"slowly": 0.36, "quickly": 0.72}  # pixels a frame
 TURNS = {"clockwise": 1.0, "anticlockwise": -1.0}
 RADIUS = 10.0  # of the shapes, pixels
 ORBIT = 13.0  # radius of circling, pixels
-PERIOD = 36.0  # frames of one circle, bounce or zigzag
+PERIOD = 48.0  # frames of one circle
 
 # Two families are parametric: sliding by direction and speed, circling by the turn.
 MOTIONS = (
@@ -92,18 +92,18 @@ def motion_path(motion: str, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     elif word == "circles":
         x, y = x + ORBIT * TURNS[rest[0]] * np.sin(phase), y - ORBIT * np.cos(phase)
     elif word == "bounces":
-        y = SIZE - 15.0 - 30.0 * np.abs(np.sin(phase / 2))
+        y = SIZE - 18.0 - 20.0 * np.abs(np.sin(0.75 * phase))
     elif word == "grows":
         scale = 0.65 + 0.85 * time / 48.0
     elif word == "shrinks":
         scale = 1.5 - 0.85 * time / 48.0
     elif word == "zigzags":
         x = x + 0.72 * (time - 24.0)
-        y = y + 12.0 * (2 / math.pi) * np.arcsin(np.sin(1.5 * phase))
+        y = y + 10.0 * (2 / math.pi) * np.arcsin(np.sin(2 * phase))
     elif word == "loops":
-        x, y = x + 16.0 * np.sin(phase), y + 11.0 * np.sin(2 * phase)
+        x, y = x + 16.0 * np.sin(phase), y + 9.0 * np.sin(2 * phase)
     elif word == "swings":
-        angle = 0.9 * np.cos(phase)
+        angle = 0.8 * np.cos(phase)
         x, y = x + 24.0 * np.sin(angle), 20.0 + 24.0 * np.cos(angle)
     elif motion != "stays still":
         raise ValueError(f"motion {motion!r} is not of the toy world; use one of {MOTIONS + HELD_OUT_MOTIONS}")

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..text import CONFIG as TEXT_CONFIG
 from ..text import WIDTH as TEXT_WIDTH
-from ..text import clip_state_dict
-from ..world import Scene
 
 CONFIG = {
     "model_type": "t2v",
@@ -28,10 +24,6 @@ CONFIG = {
     "cross_attn_norm": True,
     "eps": 1e-6,
 }
-FILLER = (
-    "video clip of shows a an the again then image comes to life still first second new scene style frames key "
-    "order combined done action please nice short film picture animation with and in something here now"
-).split()
 
 
 def build_network() -> nn.Module:
@@ -81,45 +73,6 @@ def use_fast_attention() -> None:
 
     wan.optimized_attention = attention
     wan.apply_rope1 = rotate
-
-
-class Captions:
-    """Caption embeddings ``[77, 64]`` by text, computed once each with the host's CLIP."""
-
-    def __init__(self) -> None:
-        import comfy.sd  # pyright: ignore[reportMissingImports]
-
-        self.clip = comfy.sd.load_text_encoder_state_dicts(
-            [clip_state_dict()], clip_type=comfy.sd.CLIPType.WAN, model_options={"model_config": TEXT_CONFIG}
-        )
-        self.known: dict[str, Tensor] = {}
-
-    def __call__(self, texts: list[str]) -> Tensor:
-        for text in set(texts) - self.known.keys():
-            with torch.no_grad():
-                out = self.clip.encode_from_tokens_scheduled(self.clip.tokenize(text))
-            self.known[text] = out[0][0][0].half()
-        return torch.stack([self.known[text] for text in texts]).float()
-
-
-def vary_caption(scene: Scene, rng: np.random.Generator) -> str:
-    """The caption, now and then with words left out or filler in front, one in ten empty.
-
-    So a later caption may leave out what its condition shows, and foreign words do no harm.
-    """
-    if rng.random() < 0.1:
-        return ""
-    keep = rng.random(4) > (0.12 if rng.random() < 0.6 else 0.0)
-    words = [
-        "a",
-        scene.colour if keep[0] else "",
-        scene.shape if keep[1] else "thing",
-        scene.motion if keep[2] else "",
-        f"on a {scene.background} background" if keep[3] else "",
-    ]
-    if rng.random() < 0.25:
-        words = [*rng.choice(FILLER, rng.integers(1, 18)), *words]
-    return " ".join(word for word in words if word)
 
 
 def flow_loss(network: nn.Module, x0: Tensor, context: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:

@@ -22,6 +22,6 @@ def use_host() -> None:
     import comfy.options  # pyright: ignore[reportMissingImports]
 
     comfy.options.enable_args_parsing()
-    import comfy.cli_args  # noqa: F401  # pyright: ignore[reportMissingImports]
+    import comfy.cli_args  # pyright: ignore[reportMissingImports]
 
     sys.argv = argv

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..world import BACKGROUNDS, Scene, combinations, jitter, render
-from .vae import encode_clip
+from .vae import encode_clip, load_vae
 
 SHARD = 112
 FRAMES = 49
@@ -39,10 +38,18 @@ def encode_shard(network: nn.Module, number: int, seed: int, folder: Path) -> No
             parts.append(encode_clip(network, video)[0].half())
     temporary = path.with_suffix(".tmp")
     save_file({"latents": torch.cat(parts).contiguous()}, temporary)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def read_latents(folder: Path) -> Tensor:
     """All shards there are, ``[N, 16, 13, 8, 8]`` float16, scene i at index i."""
     paths = sorted(folder.glob("latents_*.safetensors"))
     return torch.cat([load_file(path)["latents"] for path in paths])
+
+
+def encode_shards(folder: Path, clips: int, seed: int, part: int, parts: int) -> None:
+    """Encode the shards of one of ``parts`` processes with the VAE in ``folder``."""
+    network = load_vae(folder / "vae.safetensors")
+    for number in range(part, clips // SHARD, parts):
+        encode_shard(network, number, seed, folder)
+        print(f"shard {number + 1} of {clips // SHARD}", flush=True)

@@ -6,11 +6,26 @@ The host encodes and decodes a clip in cached chunks; training needs one differe
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ..world import BACKGROUNDS, COLOURS, SHAPES, SIZE, signed_distance
+from ..world import (
+    BACKGROUNDS,
+    COLOURS,
+    HELD_OUT_MOTIONS,
+    LOOKS,
+    MOTIONS,
+    SHAPES,
+    SIZE,
+    Scene,
+    jitter,
+    render,
+    signed_distance,
+)
 
 WIDTH = 8  # channels of the first layer; 0.92 M parameters
 CHANNELS = 16  # latent channels
@@ -23,9 +38,9 @@ def build_vae() -> nn.Module:
     channel keeps the norms from erasing brightness; a plain random start needs about ten times as
     many steps to the same error.
     """
-    from comfy.ldm.wan.vae import ResidualBlock, Resample, WanVAE  # pyright: ignore[reportMissingImports]
+    from comfy.ldm.wan.vae import Resample, ResidualBlock, WanVAE  # pyright: ignore[reportMissingImports]
 
-    network = WanVAE(dim=WIDTH, z_dim=CHANNELS)
+    network = WanVAE(dim=WIDTH, z_dim=CHANNELS, temperal_downsample=[False, True, True])
     for module in network.modules():
         if isinstance(module, (nn.Conv2d, nn.Conv3d)):
             nn.init.normal_(module.weight, std=module.weight[0].numel() ** -0.5)
@@ -115,16 +130,18 @@ def decode_clip(network: nn.Module, latents: Tensor) -> Tensor:
 def sample_clip(rng: np.random.Generator, frames: int) -> np.ndarray:
     """A clip for the VAE, float32 ``[T, H, W, 3]``: wider than the world, so that tasks fit in it.
 
-    One or two shapes of any size, path and colour, filled or outlined, on any paper; one clip in
-    three stands still.
+    Half are scenes of the world, held-out motions and looks included; in the others one or two
+    shapes of any size, path and colour, filled or outlined, on any paper; a third of those stands still.
     """
+    if rng.random() < 0.5:
+        return sample_world(rng, frames)
     time = np.arange(frames)[:, None]
     grid = np.arange(SIZE) + 0.5
     paper = _colour(rng, BACKGROUNDS, 0.65)
     image = np.broadcast_to(paper, (frames, SIZE, SIZE, 3)).astype(np.float32)
     still = rng.random() < 0.33
     for _ in range(1 + (rng.random() < 0.25)):
-        start, speed = rng.uniform(6, SIZE - 6, 2), rng.normal(0, 0 if still else 0.7, 2)
+        start, speed = rng.uniform(6, SIZE - 6, 2), rng.normal(0, 0 if still else 0.9, 2)
         swing, period, phase = rng.uniform(0, 0 if still else 8, 2), rng.uniform(14, 50), rng.uniform(0, 6.3, 2)
         centre = start + speed * (time - frames / 2) + swing * np.sin(6.283 * time / period + phase)
         radius = rng.uniform(6.0, 15.5) * (1 + (0 if still else rng.normal(0, 0.01)) * time)
@@ -138,8 +155,49 @@ def sample_clip(rng: np.random.Generator, frames: int) -> np.ndarray:
     return image.astype(np.float32)
 
 
+def sample_world(rng: np.random.Generator, frames: int, shown: bool = False) -> np.ndarray:
+    """Some frames in a row of a scene of the world; ``shown`` keeps to what pre-training shows."""
+    motions = MOTIONS if shown else MOTIONS + HELD_OUT_MOTIONS
+    look = LOOKS[int(not shown and rng.random() < 0.15)]
+    parts = (str(names[rng.integers(len(names))]) for names in (SHAPES, list(COLOURS), list(BACKGROUNDS), motions))
+    scene = jitter(Scene(*parts, look=look), rng)
+    start = int(rng.integers(0, 49 - frames + 1))
+    return render(scene, start + frames)[start:]
+
+
 def _colour(rng: np.random.Generator, palette: dict[str, tuple[int, int, int]], share: float) -> np.ndarray:
     """A palette colour with probability ``share``, else any colour; float in [0, 1]."""
     if rng.random() < share:
         return np.array(list(palette.values())[rng.integers(len(palette))]) / 255.0
     return rng.random(3)
+
+
+def fold_statistics(network: nn.Module, mean: Tensor, std: Tensor) -> None:
+    """Move the latents' statistics into the two 1 x 1 convolutions next to them, exactly.
+
+    The host maps what the VAE gives through Wan 2.1's own mean and std; after this its result has
+    mean 0 and std 1 in every channel over the toy world.
+
+    Args:
+        network: the trained VAE, changed in place.
+        mean: of the raw latents over the world, ``[16]``.
+        std: likewise.
+    """
+    from comfy.latent_formats import Wan21  # pyright: ignore[reportMissingImports]
+
+    wan = Wan21()
+    wan_mean, wan_std = wan.latents_mean.flatten(), wan.latents_std.flatten()
+    gain = wan_std / std
+    with torch.no_grad():
+        out, back = network.conv1, network.conv2
+        out.weight[:CHANNELS] *= gain.view(-1, 1, 1, 1, 1)
+        out.bias[:CHANNELS] = (out.bias[:CHANNELS] - mean) * gain + wan_mean
+        back.bias += back.weight[:, :, 0, 0, 0] @ (mean - wan_mean / gain)
+        back.weight /= gain.view(1, -1, 1, 1, 1)
+
+
+def load_vae(path: Path) -> nn.Module:
+    """The finished toy VAE from its file, in float32."""
+    network = build_vae()
+    network.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()})
+    return network.requires_grad_(False).eval()

@@ -1,0 +1,75 @@
+"""The embedded default: a tiny video model and endless clips of its world, nothing to download."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..toy import clips
+from .host import toy as host_toy
+from .sockets import Dataset
+
+CATEGORY = "FewShot Video/toy"
+
+
+class FewShotToyVideoModel(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="FewShotToyVideoModel",
+            display_name="Toy Video Model",
+            category=CATEGORY,
+            description=(
+                "A tiny Wan 2.1 model that comes with the pack: coloured shapes moving on plain backgrounds, 64 x 64 pixels, "
+                "up to 49 frames. Use it to try every workflow with nothing to download."
+            ),
+            search_aliases=["demo model", "test model", "tiny wan"],
+            inputs=[],
+            outputs=[
+                io.Model.Output(display_name="model", tooltip="Video model; prompt it like: a red disc slides left slowly on a grey background."),
+                io.Clip.Output(display_name="clip", tooltip="Its text encoder."),
+                io.Vae.Output(display_name="vae", tooltip="Its video VAE, 8 x smaller in space and 4 x in time."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls) -> io.NodeOutput:
+        return io.NodeOutput(host_toy.load_model(), host_toy.load_clip(), host_toy.load_vae())
+
+
+class FewShotToyClips(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="FewShotToyClips",
+            display_name="Toy Clips",
+            category=CATEGORY,
+            description="A small data set of the toy world for one task, drawn from a seed: 64 x 64 pixels, 12 frames a second.",
+            search_aliases=["demo data", "synthetic clips"],
+            inputs=[
+                io.Combo.Input("kind", options=list(clips.KINDS), tooltip="What the pairs teach."),
+                io.Int.Input("count", default=12, min=1, max=1000, tooltip="Number of clips (pairs)."),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFF,
+                    control_after_generate=False,
+                    tooltip="Decides which objects and motions; the same seed gives the same clips.",
+                ),
+                io.Combo.Input(
+                    "split",
+                    options=list(clips.SPLITS),
+                    default="training",
+                    optional=True,
+                    tooltip="training: combinations the toy model has seen. held out: combinations it has never seen, for tests.",
+                ),
+            ],
+            outputs=[Dataset.Output(display_name="dataset", tooltip="To Encode Dataset or Dataset Item.")],
+        )
+
+    @classmethod
+    def execute(cls, kind, count, seed, split="training") -> io.NodeOutput:
+        return io.NodeOutput(host_toy.dataset_of(clips.make_samples(kind, count, seed, split), kind))
+
+
+NODES = [FewShotToyVideoModel, FewShotToyClips]
