@@ -1,0 +1,292 @@
+"""Data: clips with captions, conditions and references, from a folder or from the graph."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from comfy_api.latest import io
+
+from ..training.dataset import Footage, add_footage
+from ..training.dataset_folder import read_folder
+from .host import encoders, folders
+from .sockets import Dataset, Encoded
+
+if TYPE_CHECKING:
+    from ..training import clips
+    from ..training import dataset as datasets
+
+CATEGORY = "FewShot Video/data"
+CONDITIONS = ("condition", "condition_2", "condition_3", "condition_4")
+
+
+class FewShotDatasetFolder(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="FewShotDatasetFolder",
+            display_name="Dataset from Folder",
+            category=CATEGORY,
+            description=(
+                "Reads NAME.mp4 (mov, webm, mkv, gif) or a folder NAME of pictures, with the caption in "
+                "NAME.txt. "
+                "Beside it: NAME.condition, NAME.condition_2 … and NAME.reference with NAME.reference.txt. "
+                "The report says what was changed or left out."
+            ),
+            search_aliases=["load clips", "load videos", "training data"],
+            inputs=[
+                io.Combo.Input(
+                    "folder", options=folders.input_folders(), tooltip="Folder below ComfyUI's input folder."
+                ),
+                io.Int.Input(
+                    "width",
+                    default=480,
+                    min=16,
+                    max=8192,
+                    step=16,
+                    tooltip="Width of all clips in pixels; cropped around the centre.",
+                ),
+                io.Int.Input(
+                    "height",
+                    default=480,
+                    min=16,
+                    max=8192,
+                    step=16,
+                    tooltip="Height of all clips in pixels; cropped around the centre.",
+                ),
+                io.Int.Input(
+                    "frames",
+                    default=36,
+                    min=1,
+                    max=4096,
+                    tooltip=(
+                        "Frames of each target, from its start. Shorter clips are left out. TIC-FT wants 4 "
+                        "for each target latent: 36 for image to video, else 24."
+                    ),
+                ),
+                io.Float.Input(
+                    "fps",
+                    default=16.0,
+                    min=0.1,
+                    max=240.0,
+                    step=0.01,
+                    tooltip=(
+                        "Frames a second; clips of another rate are resampled by their timestamps. "
+                        "Pictures are taken as they are."
+                    ),
+                ),
+                io.Int.Input(
+                    "condition_frames",
+                    default=49,
+                    min=1,
+                    max=4096,
+                    optional=True,
+                    tooltip=(
+                        "Longest condition or reference in frames; longer ones lose their end. The five "
+                        "tasks read at most 25."
+                    ),
+                ),
+            ],
+            outputs=[
+                Dataset.Output(display_name="dataset", tooltip="Holds paths; a clip is decoded when it is needed."),
+                io.String.Output(display_name="report", tooltip="What was found, resampled, trimmed and left out."),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, folder: str | None = None) -> bool | str:
+        if folder is None:  # linked: known only when it runs, and checked again then
+            return True
+        try:
+            folders.input_folder(folder)
+        except ValueError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def fingerprint_inputs(cls, folder: str, **_settings: Any) -> str:
+        return folders.folder_fingerprint(folders.input_folder(folder))
+
+    @classmethod
+    def execute(cls, folder, width, height, frames, fps, condition_frames=49) -> io.NodeOutput:
+        found = read_folder(folders.input_folder(folder), width, height, frames, fps, condition_frames)
+        return io.NodeOutput(found, found.report)
+
+
+class FewShotDatasetClip(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        def clip(name: str, tooltip: str, optional: bool = True) -> io.MultiType.Input:
+            return io.MultiType.Input(name, [io.Image, io.Video], optional=optional, tooltip=tooltip)
+
+        return io.Schema(
+            node_id="FewShotDatasetClip",
+            display_name="Dataset Clip",
+            category=CATEGORY,
+            description="Makes one captioned clip of the graph a dataset, or appends it to one.",
+            search_aliases=["add clip", "training pair"],
+            inputs=[
+                clip(
+                    "target",
+                    "The video to learn, an IMAGE batch or a VIDEO. The first target decides the size "
+                    "of the dataset in pixels and, as a VIDEO, its frames a second.",
+                    optional=False,
+                ),
+                io.String.Input("caption", multiline=True, tooltip="What the target shows, in words."),
+                *(
+                    clip(
+                        name,
+                        f"Condition {i}: an image or a clip the target is made from; cropped to the "
+                        "dataset's size in pixels.",
+                    )
+                    for i, name in enumerate(CONDITIONS, 1)
+                ),
+                clip(
+                    "reference",
+                    "Another clip of the same action, for AICL; cropped to the dataset's size in pixels.",
+                ),
+                io.String.Input(
+                    "reference_caption",
+                    default="",
+                    multiline=True,
+                    optional=True,
+                    tooltip="What the reference shows, in words.",
+                ),
+                Dataset.Input(
+                    "dataset",
+                    optional=True,
+                    tooltip=(
+                        "Append to this dataset: its size in pixels and frames a second are kept, the new "
+                        "clips are cropped and resampled to them."
+                    ),
+                ),
+                io.Float.Input(
+                    "fps",
+                    default=16.0,
+                    min=0.1,
+                    max=240.0,
+                    step=0.01,
+                    optional=True,
+                    tooltip=(
+                        "Frames a second of a first target that is an IMAGE batch; a VIDEO and a connected "
+                        "dataset bring their own."
+                    ),
+                ),
+            ],
+            outputs=[Dataset.Output(display_name="dataset", tooltip="The clip, after those of the connected dataset.")],
+        )
+
+    @classmethod
+    def execute(
+        cls, target, caption, reference=None, reference_caption="", dataset=None, fps=16.0, **conditions
+    ) -> io.NodeOutput:
+        return io.NodeOutput(
+            add_footage(
+                dataset,
+                footage(target),
+                caption,
+                [footage(conditions[name]) for name in CONDITIONS if conditions.get(name) is not None],
+                None if reference is None else footage(reference),
+                reference_caption,
+                fps,
+            )
+        )
+
+
+class FewShotDatasetItem(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="FewShotDatasetItem",
+            display_name="Dataset Item",
+            category=CATEGORY,
+            description="Takes one clip out of a dataset, to look at it or to use it as a condition.",
+            search_aliases=["preview dataset", "get clip"],
+            inputs=[
+                Dataset.Input("dataset", tooltip="Dataset to take from."),
+                io.Int.Input("index", default=0, min=0, max=1_000_000, tooltip="Number of the clip, counted from 0."),
+            ],
+            outputs=[
+                io.Image.Output(display_name="target", tooltip="Frames of the target."),
+                io.Image.Output(
+                    display_name="condition",
+                    tooltip="Frames of its first condition; one black frame where there is none.",
+                ),
+                io.Image.Output(
+                    display_name="reference",
+                    tooltip="Frames of its reference; one black frame where there is none.",
+                ),
+                io.String.Output(display_name="caption", tooltip="Caption of the target."),
+                io.Int.Output(display_name="size", tooltip="Number of clips in the dataset."),
+                *(
+                    io.Image.Output(
+                        display_name=name,
+                        tooltip=f"Frames of its condition {i}; one black frame where there is none.",
+                    )
+                    for i, name in enumerate(CONDITIONS[1:], 2)
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, dataset, index) -> io.NodeOutput:
+        sample = dataset[index]
+        padded = (*sample.conditions, None, None, None, None)[: len(CONDITIONS)]
+        first, *others = (frames_or_black(clip, dataset) for clip in padded)
+        reference = frames_or_black(sample.reference, dataset)
+        return io.NodeOutput(
+            sample.target.frames(), first, reference, sample.caption, len(dataset), *others
+        )
+
+
+class FewShotEncodeDataset(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="FewShotEncodeDataset",
+            display_name="Encode Dataset",
+            category=CATEGORY,
+            description=(
+                "Hands a dataset, VAE and text encoder to a trainer. What must be encoded depends on the "
+                "method, so the trainer encodes before its first step and frees the encoders; unchanged "
+                "clips are never encoded twice."
+            ),
+            search_aliases=["latent cache", "cache latents"],
+            inputs=[
+                Dataset.Input("dataset", tooltip="Clips and captions."),
+                io.Vae.Input("vae", tooltip="Video VAE of the model to train."),
+                io.Clip.Input("clip", tooltip="Text encoder of the model to train."),
+                io.Boolean.Input(
+                    "cache",
+                    default=True,
+                    optional=True,
+                    tooltip=(
+                        "On: keep results in output/fewshot_video/cache between sessions. Off: keep them in memory."
+                    ),
+                ),
+            ],
+            outputs=[
+                Encoded.Output(display_name="encoded", tooltip="To a Train node."),
+                io.String.Output(display_name="report", tooltip="What will be encoded and where it is kept."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, dataset, vae, clip, cache=True) -> io.NodeOutput:
+        return io.NodeOutput(*encoders.encode_dataset(dataset, vae, clip, cache))
+
+
+def footage(value: Any) -> Footage:
+    """Frames of an IMAGE batch, or frames and rate of a VIDEO."""
+    if isinstance(value, torch.Tensor):
+        return Footage(value)
+    components = value.get_components()
+    return Footage(components.images, float(components.frame_rate))
+
+
+def frames_or_black(clip: clips.Clip | None, dataset: datasets.Dataset) -> torch.Tensor:
+    """Frames ``[T, H, W, 3]``; an IMAGE output cannot be empty, so nothing is one black frame."""
+    return torch.zeros(1, dataset.height, dataset.width, 3) if clip is None else clip.frames()
+
+
+NODES = [FewShotDatasetFolder, FewShotDatasetClip, FewShotDatasetItem, FewShotEncodeDataset]

@@ -1,0 +1,138 @@
+"""The host's VAE and CLIP as plain encoders: tensors in, plain tensors out, freed through the host."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...training.dataset import Dataset
+from ...training.encoding import EncodedDataset
+from .fingerprint import _add as add_value
+from .folders import cache_folder, output_folder
+
+
+def encode_dataset(dataset: Dataset, vae: Any, clip: Any, cache: bool) -> tuple[EncodedDataset, str]:
+    """The lazy handle trainers ask for their recipe, and a report. Nothing is encoded here.
+
+    Raises:
+        ValueError: The VAE is not a video VAE.
+    """
+    handle = EncodedDataset(
+        dataset,
+        encode_video=video_encoder(vae),
+        encode_text=text_encoder(clip),
+        encoder_key=vae_key(vae),
+        text_key=clip_key(clip),
+        cache_dir=cache_folder() if cache else None,
+        release=releaser(vae.patcher, clip.patcher),
+    )
+    count = len(dataset)
+    folder = f"output/{output_folder().name}/{cache_folder().name}"
+    lines = [
+        f"{count} clip{'s' * (count != 1)}, {dataset.width}x{dataset.height} at {dataset.fps:g} fps",
+        f"Encoded when a trainer starts, then kept in {folder if cache else 'memory'}",
+        dataset.report,
+    ]
+    return handle, "\n".join(lines).strip()
+
+
+def video_encoder(vae: Any) -> Callable[[Tensor], Tensor]:
+    """Pixels ``[T, H, W, 3]`` in [0, 1] to latents ``[C, T, h, w]``, fp32 on the CPU, in VAE space.
+
+    Raises:
+        ValueError: The VAE encodes images, one by one.
+    """
+    vae.throw_exception_if_invalid()
+    if vae.latent_dim != 3 or vae.not_video:
+        raise ValueError(
+            f"the VAE is an image VAE with {vae.latent_channels} channels, a video VAE is needed; "
+            "load the one that belongs to the video model"
+        )
+
+    def encode(pixels: Tensor) -> Tensor:
+        with torch.inference_mode():  # the host may patch or move weights that were made in this mode
+            latents = vae.encode(pixels)
+        return _plain(latents[0])  # B C T H W -> C T H W
+
+    return encode
+
+
+def text_encoder(clip: Any) -> Callable[[str], dict[str, Tensor]]:
+    """A caption to ``cross_attn [L, D]`` and the encoder's other tensors, without the batch dimension."""
+
+    def encode(text: str) -> dict[str, Tensor]:
+        with torch.inference_mode():
+            entries = clip.encode_from_tokens_scheduled(clip.tokenize(text), show_pbar=False)
+        if len(entries) != 1 or "hooks" in entries[0][1]:
+            raise ValueError("the CLIP carries hooks or a schedule, which training cannot follow; connect it without")
+        cross_attn, extras = entries[0]
+        found = {
+            "cross_attn": cross_attn,
+            **{name: value for name, value in extras.items() if value is not None},
+        }
+        for name, value in found.items():
+            if not isinstance(value, Tensor):
+                raise ValueError(
+                    f"the text encoder gives {name!r} as {type(value).__name__}, only tensors can be kept; "
+                    "choose a text encoder of a supported family"
+                )
+        return {name: _plain(_without_batch(value)) for name, value in found.items()}
+
+    return encode
+
+
+def vae_key(vae: Any) -> str:
+    """Identity of a VAE: its class, precision and weights."""
+    return _weights_key(vae.patcher, type(vae.first_stage_model).__name__, str(vae.vae_dtype))
+
+
+def clip_key(clip: Any) -> str:
+    """Identity of a CLIP: its class, tokenizer, options, weights and the patches on them."""
+    kinds = (type(clip.cond_stage_model).__name__, type(clip.tokenizer).__name__)
+    return _weights_key(clip.patcher, *kinds, clip.layer_idx, sorted(clip.tokenizer_options.items()))
+
+
+def releaser(*patchers: Any) -> Callable[[], None]:
+    """A function that asks the host to unload these models, and no others."""
+
+    def release() -> None:
+        import comfy.model_management as management
+
+        loaded = management.current_loaded_models
+        ours = [entry for entry in loaded if any(_same(entry.model, patcher) for patcher in patchers)]
+        others = [entry for entry in loaded if entry not in ours]
+        for device in {entry.device for entry in ours}:
+            management.free_memory(1e30, device, keep_loaded=others)
+
+    return release
+
+
+def _same(model: Any, patcher: Any) -> bool:
+    return model is not None and model.is_clone(patcher)
+
+
+def _weights_key(patcher: Any, *settings: Any) -> str:
+    """Digest of settings and weights: names, shapes, types, some values of each, and the patches on them.
+
+    The host's key patches show the original weights also while a LoRA is merged into them.
+    """
+    digest = hashlib.sha256()
+    add_value(digest, settings)
+    for name, (weight, *patches) in sorted(patcher.get_key_patches().items()):
+        add_value(digest, (name, weight[0] if isinstance(weight, tuple) else weight, patches))
+    return digest.hexdigest()
+
+
+def _without_batch(value: Tensor) -> Tensor:
+    return value[0] if value.ndim > 1 and value.shape[0] == 1 else value  # 1 L D -> L D
+
+
+def _plain(value: Tensor) -> Tensor:
+    """A copy autograd accepts: made outside inference mode, on the CPU, floats as fp32."""
+    with torch.inference_mode(False):
+        dtype = torch.float32 if value.is_floating_point() else value.dtype
+        return value.to("cpu", dtype, copy=True)

@@ -1,0 +1,42 @@
+"""Random clip pairs with encoders that cost nothing, for tests of training in the host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+TEXT_DIM = 32
+
+
+def fake_vae(pixels: Tensor) -> Tensor:
+    """Causal in time as a video VAE is: ``[T, H, W, 3]`` to 16 channels, 4 frames and 4x4 pixels a latent."""
+    small = pixels[:, ::4, ::4].mean(-1)
+    groups = [small[:1].mean(0), *(small[i : i + 4].mean(0) for i in range(1, len(small), 4))]
+    return torch.stack(groups)[None] * torch.linspace(-1, 1, 16)[:, None, None, None]
+
+
+def fake_text(caption: str) -> dict[str, Tensor]:
+    """Four random tokens that depend on the caption's length."""
+    generator = torch.Generator().manual_seed(len(caption))
+    return {"cross_attn": torch.randn(4, TEXT_DIM, generator=generator)}
+
+
+def encoded_pairs(clips: int = 3, frames: int = 8, conditions: int = 1, seed: int = 0) -> Any:
+    """A FEWSHOT_ENCODED of 16x16 clips, each with so many one-frame conditions."""
+    from pack.training.clips import TensorClip
+    from pack.training.dataset import Dataset, Sample
+    from pack.training.encoding import EncodedDataset
+
+    generator = torch.Generator().manual_seed(seed)
+
+    def clip(count: int) -> TensorClip:
+        return TensorClip(torch.rand(count, 16, 16, 3, generator=generator))
+
+    samples = tuple(
+        Sample(clip(frames), f"clip {'x' * i}", tuple(clip(1) for _ in range(conditions)), name=f"pair {i}")
+        for i in range(clips)
+    )
+    dataset = Dataset(samples, 16, 16, 16.0, "")
+    return EncodedDataset(dataset, fake_vae, fake_text, "fake", None, lambda: None)

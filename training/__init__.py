@@ -1,0 +1,1 @@
+"""Clips, caches and the training loop in plain torch; nothing here imports the host."""

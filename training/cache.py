@@ -1,0 +1,131 @@
+"""Named tensors kept on disk, found again by a text key and checked before use."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import logging
+import os
+import time
+import uuid
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+log = logging.getLogger(__name__)
+
+ABANDONED = 24 * 3600.0  # seconds after which a temporary file belongs to no running process
+
+
+class Cache(Protocol):
+    """Where encoded results are kept."""
+
+    def get(self, key: str) -> dict[str, Tensor] | None:
+        """The tensors stored under ``key``, or None."""
+        ...
+
+    def put(self, key: str, tensors: dict[str, Tensor]) -> None:
+        """Store tensors under ``key``."""
+        ...
+
+
+class MemoryCache:
+    """Results kept as long as the object lives."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, dict[str, Tensor]] = {}
+
+    def get(self, key: str) -> dict[str, Tensor] | None:
+        return self._entries.get(key)
+
+    def put(self, key: str, tensors: dict[str, Tensor]) -> None:
+        self._entries[key] = tensors
+
+
+class DiskCache:
+    """One safetensors file an entry, named by the SHA-256 of its key.
+
+    The full key and a checksum of the tensors lie in the file's metadata: a damaged, truncated or foreign
+    file is noticed, reported in the log and treated as absent, so that it alone is made again.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, key: str) -> Path:
+        """File of an entry, whether it exists or not."""
+        return self.folder / f"{hashlib.sha256(key.encode()).hexdigest()}.safetensors"
+
+    def get(self, key: str) -> dict[str, Tensor] | None:
+        path = self.path(key)
+        if not path.is_file():
+            return None
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                # Clones, so that the file is not kept mapped: Windows could not replace it.
+                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError, ValueError) as error:
+            log.warning("Cache entry %s is damaged (%s) and will be made again", path.name, error)
+            return None
+        if metadata.get("key") != key or metadata.get("checksum") != checksum(tensors):
+            log.warning("Cache entry %s is not what was stored and will be made again", path.name)
+            return None
+        return tensors
+
+    def put(self, key: str, tensors: dict[str, Tensor]) -> None:
+        """Store tensors under ``key``; an entry is there whole or not at all.
+
+        Raises:
+            RuntimeError: The file cannot be written, for instance because the disk is full.
+        """
+        tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        data = save(tensors, {"key": key, "checksum": checksum(tensors)})
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._remove_abandoned()
+            write_atomically(self.path(key), data)
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            reason = "the disk is full" if full else error.strerror
+            raise RuntimeError(
+                f"{len(data) / 1e6:.1f} MB could not be cached in {self.folder.name}/ because {reason}; "
+                "free some space or turn the cache off"
+            ) from error
+
+    def _remove_abandoned(self) -> None:
+        for path in self.folder.glob("*.tmp"):
+            if time.time() - path.stat().st_mtime > ABANDONED:
+                path.unlink(missing_ok=True)
+
+
+def checksum(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 over names, dtypes, shapes and bytes, as hexadecimal digits."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that a reader sees the old one or the whole new one; nothing is left behind on failure.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
