@@ -13,7 +13,3 @@ def frames_of(value: Any) -> Tensor | None:
         return value
     return value.get_components().images
 
-
-def fps_of(value: Any) -> float | None:
-    """Frames a second of a VIDEO; None for an IMAGE, which carries no time."""
-    return None if value is None or isinstance(value, Tensor) else float(value.get_components().frame_rate)

@@ -60,8 +60,9 @@ def train_base(folder: Path, seconds: float, seed: int) -> None:
     batches = Batches(folder, seed)
 
     def loss_of(step: int, done: float) -> Tensor:
+        drawn = batches.draw(step, done)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            return flow_loss(network, *batches.draw(step, done)).mean()
+            return flow_loss(network, *drawn).mean()
 
     def report(stage: Stage, loss: float) -> None:
         print(f"{stage.spent:6.0f} s  step {stage.step}  loss {loss:.4f}  clips {len(batches.data)}", flush=True)

@@ -1,0 +1,170 @@
+"""What the toy model can do: the judge's figures on held-out prompts, beside its ceiling and chance level.
+
+    COMFYUI_PATH=... python scripts/bench/toy_base.py [--prompts 128] [--out out/toy_base]
+
+Every held-out combination of shape, colour and motion is asked for (in another order each round until
+there are enough prompts), on a background drawn by the seed, through the host's own sampler and VAE.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by path
+
+import host_pack
+
+FIELDS = ("colour", "shape", "background", "motion", "all_right", "every_frame", "path_error")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--prompts", type=int, default=128)
+    parser.add_argument("--frames", type=int, default=49, help="pixel frames, 4n + 1")
+    parser.add_argument("--steps", type=int, default=24)
+    parser.add_argument("--cfg", type=float, default=2.0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--out", type=Path, default=Path("out") / "toy_base")
+    options = parser.parse_args()
+    host_pack.start(options.threads)
+    report(options)
+
+
+def report(options: argparse.Namespace) -> None:
+    """Sample, judge, print and write the figures and a contact sheet."""
+    from pack.toy import judge
+
+    scenes = held_out_scenes(options.prompts, options.seed)
+    started = time.perf_counter()
+    videos, single = sample(scenes, options)
+    verdicts = [judge.judge(video, scene) for video, scene in zip(videos, scenes, strict=True)]
+    rows = {
+        "toy model": judge.summary(verdicts),
+        "through the VAE": judge.summary(through_vae(scenes[:32], options.frames)),
+        "ground truth": judge.ceiling(scenes, options.frames),
+        "chance": judge.chance(scenes, options.frames, options.seed),
+    }
+    text = table(rows) + "\n" + by_word(scenes, verdicts)
+    text += (
+        f"\n{len(scenes)} held-out prompts, {options.frames} frames, euler, {options.steps} steps, "
+        f"CFG {options.cfg:g}, "
+        f"seed {options.seed}; all in {time.perf_counter() - started:.0f} s, "
+        f"one clip with decoding {single:.1f} s, {options.threads} thread(s), {platform.machine()}\n"
+    )
+    sys.stdout.write(text)
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "table.md").write_text(text, encoding="utf-8")
+    (options.out / "figures.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    write_sheet(scenes, videos, verdicts, options.out / "sheet.png")
+
+
+def held_out_scenes(count: int, seed: int) -> list[Any]:
+    """Scenes of the held-out combinations, every one before any comes again."""
+    import numpy as np
+
+    from pack.toy import world
+
+    rng = np.random.default_rng((seed, 4))
+    scenes: list[Any] = []
+    for shape, colour, motion in itertools.cycle(world.combinations(held_out=True)):
+        if len(scenes) == count:
+            return scenes
+        scenes.append(world.Scene(shape, colour, list(world.BACKGROUNDS)[rng.integers(3)], motion))
+    return scenes
+
+
+def sample(scenes: list[Any], options: argparse.Namespace) -> tuple[list[Any], float]:
+    """A clip ``[T, H, W, 3]`` of every scene's caption, and the seconds one clip takes on its own."""
+    import torch
+
+    from pack.nodes.host import toy
+
+    with torch.inference_mode():
+        model, clip, vae = toy.load_model(), toy.load_clip(), toy.load_vae()
+        videos: list[Any] = []
+        for start in range(0, len(scenes), options.batch):
+            videos += _sample_batch(model, clip, vae, scenes[start : start + options.batch], options, start)
+        begun = time.perf_counter()
+        _sample_batch(model, clip, vae, scenes[:1], options, 0)
+    return videos, time.perf_counter() - begun
+
+
+def _sample_batch(
+    model: Any, clip: Any, vae: Any, scenes: list[Any], options: argparse.Namespace, start: int
+) -> list[Any]:
+    import comfy.sample
+    import torch
+
+    texts = torch.cat([clip.encode_from_tokens(clip.tokenize(scene.caption())) for scene in scenes])
+    empty = clip.encode_from_tokens(clip.tokenize("")).expand(len(scenes), -1, -1)
+    latent = torch.zeros(len(scenes), 16, (options.frames + 3) // 4, 8, 8)
+    noise = comfy.sample.prepare_noise(latent, options.seed * 100_003 + start)
+    out = comfy.sample.sample(
+        model, noise, options.steps, options.cfg, "euler", "simple", [[texts, {}]], [[empty, {}]], latent,
+        disable_pbar=True, seed=options.seed,
+    )  # fmt: skip
+    return [vae.decode(out[i : i + 1])[0].float().cpu().numpy() for i in range(len(scenes))]
+
+
+def through_vae(scenes: list[Any], frames: int) -> list[Any]:
+    """Verdicts on ground truth that went through the VAE."""
+    import torch
+
+    from pack.nodes.host import toy
+    from pack.toy import judge, world
+
+    with torch.inference_mode():
+        vae = toy.load_vae()
+        clips = [vae.decode(vae.encode(torch.from_numpy(world.render(s, frames))))[0].float().numpy() for s in scenes]
+    return [judge.judge(clip, scene) for clip, scene in zip(clips, scenes, strict=True)]
+
+
+def table(rows: dict[str, dict[str, float]]) -> str:
+    """A Markdown table, one line a row."""
+    lines = ["| | " + " | ".join(name.replace("_", " ") for name in FIELDS) + " |", "|---|" + "---|" * len(FIELDS)]
+    lines += [f"| {name} | " + " | ".join(f"{row[field]:.2f}" for field in FIELDS) + " |" for name, row in rows.items()]
+    return "\n".join(lines) + "\n"
+
+
+def by_word(scenes: list[Any], verdicts: list[Any]) -> str:
+    """Shape by shape and motion by motion, the share that is right."""
+    lines = []
+    for word in ("shape", "motion"):
+        groups: dict[str, list[float]] = {}
+        for scene, verdict in zip(scenes, verdicts, strict=True):
+            groups.setdefault(getattr(scene, word), []).append(getattr(verdict, word))
+        found = ", ".join(f"{name} {sum(v) / len(v):.2f} of {len(v)}" for name, v in groups.items())
+        lines.append(f"{word}: {found}")
+    return "\n".join(lines) + "\n"
+
+
+def write_sheet(scenes: list[Any], videos: list[Any], verdicts: list[Any], path: Path) -> None:
+    """Sixteen clips, eight frames each with the caption above, green where all is right, else red."""
+    import numpy as np
+    from PIL import Image, ImageDraw
+
+    rows = []
+    for scene, video, verdict in list(zip(scenes, videos, verdicts, strict=True))[:16]:
+        frames = np.concatenate(list(video[np.linspace(0, len(video) - 1, 8).astype(int)]), axis=1)
+        strip = Image.fromarray((frames * 255).clip(0, 255).astype("uint8"))
+        row = Image.new("RGB", (strip.width, strip.height + 14), "white")
+        row.paste(strip, (0, 14))
+        ImageDraw.Draw(row).text((2, 1), scene.caption(), fill="green" if verdict.all_right else "red")
+        rows.append(np.asarray(row))
+    half = len(rows) // 2 or 1
+    columns = [np.concatenate(part) for part in (rows[:half], rows[half : 2 * half] or rows[:half])]
+    Image.fromarray(np.concatenate(columns, axis=1)).save(path)
+
+
+if __name__ == "__main__":
+    main()
