@@ -1,0 +1,64 @@
+"""Gradients inside the host: its nodes run in inference mode, whose tensors autograd refuses to save."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+@contextmanager
+def gradients() -> Iterator[None]:
+    """Leave inference mode, record gradients, and tell the host that it is training.
+
+    Without its flag the host uses fused kernels that have no backward pass.
+    """
+    import comfy.model_management as management
+
+    before = getattr(management, "in_training", False)
+    with torch.inference_mode(False), torch.enable_grad():
+        management.in_training = True
+        try:
+            yield
+        finally:
+            management.in_training = before
+
+
+@contextmanager
+def ordinary_weights(network: nn.Module) -> Iterator[None]:
+    """Show autograd the weights as ordinary frozen tensors for a while, without copying them.
+
+    A tensor made in inference mode stays one, but a new tensor may be set to its storage. The module's own
+    parameter objects come back at the end, so the host's model is what it was.
+    """
+    swapped: list[tuple[dict[str, Any], str, Tensor, Tensor]] = []
+    try:
+        for module in network.modules():
+            tables: tuple[dict[str, Any], ...] = (module._parameters, module._buffers)
+            for table in tables:
+                for name, tensor in table.items():
+                    if tensor is None or not (tensor.is_inference() or tensor.requires_grad):
+                        continue
+                    stand_in: Any = ordinary(tensor)
+                    if isinstance(tensor, nn.Parameter):
+                        stand_in = nn.Parameter(stand_in, requires_grad=False)
+                    swapped.append((table, name, tensor, stand_in))
+                    table[name] = stand_in
+        yield
+    finally:
+        for table, name, tensor, stand_in in swapped:
+            if table.get(name) is stand_in and stand_in.data_ptr() == tensor.data_ptr():
+                table[name] = tensor  # else the host has moved or replaced it meanwhile: its word counts
+
+
+def ordinary(tensor: Tensor) -> Tensor:
+    """A tensor over the same memory that autograd may save; call it outside inference mode."""
+    if not tensor.is_inference():
+        return tensor.detach()
+    if type(tensor) not in (Tensor, nn.Parameter):
+        return tensor.clone()  # a wrapper (quantised weights) has no single storage to share
+    empty = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
+    return empty.set_(tensor.untyped_storage(), tensor.storage_offset(), tensor.size(), tensor.stride())

@@ -1,0 +1,134 @@
+"""LoRA files in the host: offered, applied to a model, saved on request."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from torch import Tensor
+
+from ...methods.tic_ft import Layout
+from ...training.lora_file import SUFFIX, LoraModel, load_lora, save_lora, unique_path
+from ...training.lora_metadata import from_metadata
+from ...training.tic_ft_layout import settings_from_record, ticft_settings
+from .families import find_family
+from .folders import lora_output_folder, register_lora_output
+from .lora_runs import describe_base
+
+log = logging.getLogger(__name__)
+
+
+def lora_names() -> list[str]:
+    """Names the host offers in ``loras``, ours included."""
+    import folder_paths
+
+    register_lora_output()
+    return folder_paths.get_filename_list("loras")
+
+
+def read_lora(name: str) -> LoraModel:
+    """A LoRA of the host's ``loras`` folders. Other key styles would be renamed here.
+
+    Raises:
+        ValueError: there is no such file, or it is not safetensors.
+    """
+    import folder_paths
+
+    path = folder_paths.get_full_path("loras", name)
+    if path is None or not name.endswith(SUFFIX):
+        raise ValueError(f"there is no LoRA {name!r} in safetensors form; refresh the list and choose another")
+    return load_lora(Path(path))
+
+
+def lora_stamp(name: str) -> str:
+    """Text that changes when the file does, so that the host runs a loader again."""
+    import folder_paths
+
+    path = folder_paths.get_full_path("loras", name)
+    if path is None:
+        return ""
+    stat = Path(path).stat()
+    return f"{path} {stat.st_mtime_ns} {stat.st_size}"
+
+
+def ticft_settings_of(lora: LoraModel, name: str) -> dict[str, Any]:
+    """TICFT_SETTINGS of a LoRA; the paper's image-to-video layout where the file says nothing."""
+    settings = settings_from_record(from_metadata(lora.metadata))
+    if settings is not None:
+        return settings
+    log.warning(
+        "%s says nothing about TIC-FT; image to video with 1+3+9 latents is assumed",
+        name,
+    )
+    return ticft_settings("image to video", Layout.linear(1, 3, 9))
+
+
+def apply_lora(model: Any, lora: LoraModel, strength: float, name: str) -> Any:
+    """A clone of the model with the LoRA patched in, ``n of n`` layers reported.
+
+    Raises:
+        ValueError: made for another family, no layer matches, or shapes differ.
+    """
+    import comfy.lora
+
+    record = from_metadata(lora.metadata)
+    _check_family(model, record, name)
+    keys = comfy.lora.model_lora_keys_unet(model.model, {})
+    patches = comfy.lora.load_lora(dict(lora), keys, log_missing=False)
+    layers = {key.rsplit(".lora_", 1)[0] for key in lora if ".lora_" in key}
+    if not patches:
+        raise ValueError(
+            f"{name} has {len(layers)} layers and none of them is in {describe_base(model)}; "
+            "choose a LoRA that was made for it"
+        )
+    _check_shapes(model, patches, record, name)
+    clone = model.clone()
+    applied = clone.add_patches(patches, strength)
+    log.info("%s: %d of %d layers applied at strength %g", name, len(applied), len(layers), strength)
+    return clone
+
+
+def save_lora_as(lora: Mapping[str, Tensor], filename: str) -> Path:
+    """Write a LORA_MODEL, ours or the host's, below the host's ``output/loras`` under a free name.
+
+    Raises:
+        ValueError: the name is empty or leads out of the folder.
+    """
+    folder = lora_output_folder().resolve()
+    name = PurePosixPath(filename.strip().replace("\\", "/").removesuffix(SUFFIX))
+    target = (folder / name).resolve()
+    if not name.name or not target.is_relative_to(folder) or target == folder or ":" in filename:
+        raise ValueError(
+            f"the file name {filename!r} is empty or leads out of output/loras; give a name such as my_lora"
+        )
+    path = unique_path(target.parent, target.name)
+    register_lora_output()
+    return save_lora(LoraModel(lora, getattr(lora, "metadata", None)), path)
+
+
+def _check_family(model: Any, record: dict[str, str], name: str) -> None:
+    trained_on = record.get("base_family")
+    family = find_family(model)
+    if trained_on and trained_on != (family.name if family else ""):
+        raise ValueError(
+            f"{name} was trained on {record.get('base_model', trained_on)}, "
+            f"the model is {describe_base(model)}; load the base it was trained on"
+        )
+
+
+def _check_shapes(model: Any, patches: dict[str, Any], record: dict[str, str], name: str) -> None:
+    weights = model.model.state_dict()
+    for key, patch in patches.items():
+        parts = getattr(patch, "weights", None)
+        if not isinstance(parts, (list, tuple)) or not all(isinstance(part, Tensor) for part in parts[:2]):
+            continue
+        shape = (parts[0].shape[0], parts[1].shape[1:].numel())
+        wanted = (weights[key].shape[0], weights[key].shape[1:].numel())
+        if shape != wanted:
+            raise ValueError(
+                f"{name} was trained on {record.get('base_model', 'a model of another size')}, "
+                f"the model is {describe_base(model)}: {key} is {list(wanted)}, the LoRA's {list(shape)}; "
+                "load the base it was trained on"
+            )

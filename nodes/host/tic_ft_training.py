@@ -1,0 +1,80 @@
+"""TIC-FT training in the host: data and settings in, a LoRA run out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from ...training.config import TrainConfig
+from ...training.encoding import EncodedDataset
+from ...training.tic_ft import TicftObjective, TicftRecipe
+from ...training.tic_ft_layout import plan_layout, ticft_settings
+from .families import family_of
+from .lora_runs import LoraJob, TrainedLora, run_lora_job
+from .progress import encoding_progress
+from .training import model_space
+
+
+def train_tic_ft(
+    model: Any,
+    encoded: EncodedDataset,
+    task: str,
+    config: TrainConfig,
+    validation: EncodedDataset | None = None,
+    condition_latents: int = -1,
+    buffer_latents: int = -1,
+    run_name: str = "",
+) -> tuple[TrainedLora, dict[str, Any]]:
+    """Train a TIC-FT LoRA, or return the finished run of the same order; with its TICFT_SETTINGS."""
+    family = family_of(model)
+    if config.per_frame_timesteps and not family.per_frame_timesteps:
+        raise ValueError(f"{family.name} takes no timestep per frame; switch per_frame_timesteps off")
+    layout = plan_layout(task, encoded.dataset, condition_latents, buffer_latents, family.compression)
+    recipe = TicftRecipe(task, layout, compression=family.compression)
+    if validation is not None:
+        _check_validation(validation, recipe)
+    settings = ticft_settings(task, layout, config.per_frame_timesteps)
+
+    def objective(data: EncodedDataset) -> TicftObjective:
+        return make_objective(model, data, recipe, config)
+
+    job = LoraJob(
+        model=model,
+        config=config,
+        run_name=run_name.strip() or f"tic_ft_{task.replace(' ', '_')}",
+        identity=_identity(settings, encoded, validation, recipe),
+        make_objective=lambda: objective(encoded),
+        make_validation=None if validation is None else lambda: objective(validation),
+    )
+    return run_lora_job(job), settings
+
+
+def make_objective(model: Any, encoded: EncodedDataset, recipe: TicftRecipe, config: TrainConfig) -> TicftObjective:
+    """Encode what the recipe asks for (or read it from the cache) and bring it into the model's space."""
+    encoded_set = encoded.encode(recipe, encoding_progress())
+    return TicftObjective(
+        x0=[model_space(model, sample.latents["x0"]) for sample in encoded_set.samples],
+        conditioning=[sample.conditioning["caption"] for sample in encoded_set.samples],
+        unconditional=encoded_set.unconditional,
+        task=recipe.task,
+        layout=recipe.layout,
+        config=config,
+    )
+
+
+def _identity(
+    settings: dict[str, Any], encoded: EncodedDataset, validation: EncodedDataset | None, recipe: TicftRecipe
+) -> str:
+    parts = [settings, encoded.key(recipe), None if validation is None else validation.key(recipe)]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _check_validation(validation: EncodedDataset, recipe: TicftRecipe) -> None:
+    layout = recipe.layout
+    own = plan_layout(recipe.task, validation.dataset, layout.condition, layout.buffer, recipe.compression)
+    if own.target != layout.target:
+        raise ValueError(
+            f"the validation targets make {own.target} latents, the training targets {layout.target}; "
+            "use clips of one length for both"
+        )

@@ -1,0 +1,143 @@
+"""Training on the host's loaded model: its velocity as a plain callable, and the state it must be in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...training.batches import Conditioning
+from ...training.config import TrainConfig
+from ...training.lora import LoraAdapters
+from .adapters import attached, select_layers
+from .autograd import gradients, ordinary_weights
+from .families import family_of
+
+
+class HostPredictor:
+    """``predict(xt, sigma, conditioning)`` of a flow model loaded by the host.
+
+    Does what the host's ``apply_model`` does up to the network's output, which is the velocity of a flow
+    model; the host would go on to x0, from where the velocity comes back with a division by sigma.
+    """
+
+    def __init__(self, model: Any) -> None:
+        """Take a host MODEL.
+
+        Raises:
+            ValueError: the model does not predict a flow.
+        """
+        from comfy.model_sampling import CONST
+
+        if not isinstance(model.get_model_object("model_sampling"), CONST):
+            raise ValueError(f"{type(model.model).__name__} predicts no flow velocity; load a flow model such as Wan")
+        self.model = model
+        self.base = model.model
+        self.sampling = model.get_model_object("model_sampling")
+
+    def __call__(self, xt: Tensor, sigma: Tensor, conditioning: Sequence[Conditioning]) -> Tensor:
+        """Velocity ``[B, C, T, H, W]`` fp32; ``xt`` in the model's space, sigma ``[B]`` or ``[B, T]``."""
+        dtype = self.base.get_dtype_inference()
+        conds = self._conds(xt, conditioning, dtype)
+        x = xt.to(dtype)
+        concat = conds.pop("c_concat", None)
+        if concat is not None:
+            x = torch.cat([x, concat], dim=1)
+        timestep = self.sampling.timestep(sigma).float()
+        timestep = self.base.process_timestep(timestep, x=xt, **conds)
+        options = dict(self.model.model_options.get("transformer_options", {}))
+        context = conds.pop("c_crossattn", None)
+        # The seam for gradient checkpointing: it belongs around the blocks inside this call.
+        output = self.base.diffusion_model(
+            x, timestep, context=context, control=None, transformer_options=options, **conds
+        )
+        return output.float()
+
+    def _conds(self, xt: Tensor, conditioning: Sequence[Conditioning], dtype: torch.dtype) -> dict[str, Any]:
+        """Further network inputs, made by the model's own ``extra_conds`` and joined over the batch."""
+        made = [self._extra_conds(xt[i : i + 1], cond) for i, cond in enumerate(conditioning)]
+        joined = {}
+        for name, first in made[0].items():
+            value = first.concat([other[name] for other in made[1:]])
+            joined[name] = _cast(value, dtype, xt.device)
+        return joined
+
+    def _extra_conds(self, xt: Tensor, conditioning: Conditioning) -> dict[str, Any]:
+        """One clip's, with a batch dimension of 1."""
+        batched = {name: value[None].to(xt.device) for name, value in conditioning.items()}
+        conds = self.base.extra_conds(
+            **batched,
+            noise=xt,
+            device=xt.device,
+            width=xt.shape[-1] * 8,
+            height=xt.shape[-2] * 8,
+            prompt_type="positive",
+        )
+        return {name: cond.process_cond(batch_size=1, area=None) for name, cond in conds.items()}
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a run needs while the model is prepared for it."""
+
+    predict: HostPredictor
+    adapters: LoraAdapters
+    device: torch.device
+
+
+@contextmanager
+def training_session(model: Any, config: TrainConfig) -> Iterator[Session]:
+    """Load the model through the host, attach fresh adapters, leave inference mode; undo it at the end.
+
+    Weights are neither copied nor changed. Enter this before tensors are made that the run shall learn from.
+    """
+    clone = _static_clone(model)
+    with gradients():
+        predict = HostPredictor(clone)
+        layers = select_layers(clone.model.diffusion_model, config.target_modules, family_of(clone))
+        device = _load(clone)
+        adapters = LoraAdapters(layers, config.rank, config.lora_alpha, config.seed).to(device)
+        with attached(clone, layers, adapters), ordinary_weights(clone.model):
+            yield Session(predict, adapters, device)
+
+
+def model_space(model: Any, latents: Tensor) -> Tensor:
+    """VAE latents ``[C, T, h, w]`` as the network takes them."""
+    with torch.inference_mode(False), torch.no_grad():
+        return model.model.process_latent_in(latents[None])[0].contiguous()
+
+
+def _load(model: Any) -> torch.device:
+    """Bring the model onto its device through the host's model management; everything else may leave."""
+    import comfy.model_management as management
+
+    # The host's estimate lacks the backward pass, so room is made as its own trainer does.
+    management.load_models_gpu([model], memory_required=10**20, force_full_load=True)
+    return model.load_device
+
+
+def _static_clone(model: Any) -> Any:
+    """A clone over the same weights; where the host pages weights in and out, its fixed counterpart.
+
+    Pages may be evicted between forward and backward, which would give wrong gradients without an error.
+    """
+    if not getattr(model, "is_dynamic", lambda: False)():
+        return model.clone()
+    if model.cached_patcher_init is None:
+        raise RuntimeError(
+            "the model was loaded in a way that cannot be repeated without dynamic VRAM; "
+            "load it with a stock loader, or start ComfyUI with --disable-dynamic-vram"
+        )
+    return model.clone(disable_dynamic=True)
+
+
+def _cast(cond: Any, dtype: torch.dtype, device: torch.device) -> Any:
+    if isinstance(cond, list):
+        return [_cast(part, dtype, device) for part in cond]
+    if not isinstance(cond, Tensor):
+        return cond
+    return cond.to(device, dtype if cond.is_floating_point() else None)

@@ -1,0 +1,157 @@
+"""TIC-FT: train a LoRA on clip pairs, and load one with the settings it was trained with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from comfy_api.latest import io
+
+from ..methods.tic_ft_tasks import TASKS
+from ..training.config import TrainConfig
+from .host.loras import apply_lora, lora_names, lora_stamp, read_lora, ticft_settings_of
+from .host.tic_ft_training import train_tic_ft
+from .sockets import Encoded, TicftSettings, TrainSettings
+
+
+class TICFTTrain(io.ComfyNode):
+    """Trains in the graph, on the loaded model."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="TICFTTrain",
+            display_name="TIC-FT Train",
+            category="FewShot Video/TIC-FT",
+            description=(
+                "Trains a LoRA on pairs of condition and target clips, so that the model makes the target "
+                "from the condition. It is saved below output/loras. A finished run is not repeated."
+            ),
+            search_aliases=["temporal in-context fine-tuning", "train lora", "few-shot"],
+            is_output_node=True,
+            inputs=[
+                io.Model.Input("model", tooltip="The video model to train on; it is not changed."),
+                Encoded.Input("encoded", tooltip="Clip pairs with their encoders, from Encode Dataset."),
+                io.Combo.Input(
+                    "task",
+                    options=list(TASKS),
+                    default="image to video",
+                    tooltip="What the condition is and how it fills the first latent frames.",
+                ),
+                io.Int.Input("rank", default=16, min=1, max=1024, tooltip="Rank of the LoRA (a count)."),
+                io.Float.Input(
+                    "learning_rate",
+                    default=1e-4,
+                    min=1e-8,
+                    max=1.0,
+                    step=1e-6,
+                    round=False,
+                    tooltip="Size of a step of the optimiser (no unit).",
+                ),
+                io.Int.Input("steps", default=1000, min=1, max=1000000, tooltip="Optimiser steps."),
+                io.Int.Input("batch_size", default=1, min=1, max=256, tooltip="Clips of a step."),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFFFFFFFFFF,
+                    control_after_generate=io.ControlAfterGenerate.fixed,
+                    tooltip="Decides noise, noise levels, clip order and the LoRA's start (a number).",
+                ),
+                TrainSettings.Input("settings", optional=True, tooltip="Further settings, from Train Settings."),
+                Encoded.Input(
+                    "validation",
+                    optional=True,
+                    tooltip="Clip pairs that are not trained on; their loss is taken before and after.",
+                ),
+                io.Int.Input(
+                    "condition_latents",
+                    default=-1,
+                    min=-1,
+                    max=256,
+                    optional=True,
+                    tooltip="Clean latent frames at the start; -1 for the task's, 0 for none.",
+                ),
+                io.Int.Input(
+                    "buffer_latents",
+                    default=-1,
+                    min=-1,
+                    max=256,
+                    optional=True,
+                    tooltip="Buffer latent frames behind them; -1 for the task's, 0 for none.",
+                ),
+                io.String.Input(
+                    "run_name",
+                    default="",
+                    optional=True,
+                    tooltip="Name of the folder and file below output/loras; empty for the task's name.",
+                ),
+            ],
+            outputs=[
+                io.LoraModel.Output("lora", tooltip="The LoRA, for Load LoRA Model and Save LoRA."),
+                io.LossMap.Output("loss", tooltip="Loss of each step, for Plot Loss Graph."),
+                io.Int.Output("steps_done", tooltip="Steps the LoRA was trained for."),
+                io.String.Output("path", tooltip="Where the LoRA was saved."),
+                TicftSettings.Output("ticft_settings", tooltip="Task and layout, for TIC-FT Context and Prompt."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model,
+        encoded,
+        task,
+        settings=None,
+        validation=None,
+        condition_latents=-1,
+        buffer_latents=-1,
+        run_name="",
+        **values,
+    ) -> io.NodeOutput:
+        config = replace(settings or TrainConfig(), **values)
+        trained, ticft = train_tic_ft(
+            model, encoded, task, config, validation, condition_latents, buffer_latents, run_name
+        )
+        return io.NodeOutput(trained.lora, {"loss": trained.losses}, trained.steps, str(trained.path), ticft)
+
+
+class TICFTLoadLoRA(io.ComfyNode):
+    """The stock loader, plus the settings in the file."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="TICFTLoadLoRA",
+            display_name="TIC-FT Load LoRA",
+            category="FewShot Video/TIC-FT",
+            description="Applies a LoRA and reads from it which task and layout it was trained for.",
+            search_aliases=["temporal in-context", "load lora"],
+            inputs=[
+                io.Model.Input("model", tooltip="The model the LoRA was trained on."),
+                io.Combo.Input("lora_name", options=lora_names(), tooltip="A file of the loras folders."),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=-10.0,
+                    max=10.0,
+                    step=0.01,
+                    tooltip="How much of the LoRA is added: 0 none, 1 as trained; the paper samples at 0.75.",
+                ),
+            ],
+            outputs=[
+                io.Model.Output("model_out", display_name="model", tooltip="The model with the LoRA."),
+                TicftSettings.Output("ticft_settings", tooltip="Task and layout, for TIC-FT Context and Prompt."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, model, lora_name: str, strength: float) -> io.NodeOutput:
+        lora = read_lora(lora_name)
+        return io.NodeOutput(apply_lora(model, lora, strength, lora_name), ticft_settings_of(lora, lora_name))
+
+    @classmethod
+    def fingerprint_inputs(cls, lora_name: str, **_others) -> str:
+        return lora_stamp(lora_name)
+
+
+NODES = [TICFTTrain, TICFTLoadLoRA]

@@ -1,0 +1,141 @@
+"""The loop, on a network of one matrix."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pack.training.batches import FlowBatch, StepGenerators
+from pack.training.config import TrainConfig
+from pack.training.loop import Cancelled, NonFiniteError, TrainState, make_optimizer, train
+from pack.training.objective import StepLoss
+
+
+class Regression:
+    """Learn a matrix from its products; the noise makes every step another one."""
+
+    name = "regression"
+    size = 5
+
+    def __init__(self, fail_at: int | None = None) -> None:
+        self.truth = torch.randn(4, 4, generator=torch.Generator().manual_seed(1))
+        self.fail_at, self.calls = fail_at, 0
+
+    def batch(self, indices: Sequence[int], generators: StepGenerators) -> FlowBatch:
+        x = torch.randn(len(indices), 4, generator=generators.noise)
+        return FlowBatch(x, x, torch.rand(len(indices), generator=generators.sigma), [{}] * len(indices))
+
+    def loss(self, predict, batch: FlowBatch) -> StepLoss:
+        self.calls += 1
+        error = (predict(batch.x0, batch.sigma, batch.conditioning) - batch.x0 @ self.truth).square().mean(1)
+        return StepLoss(error * (math.nan if self.calls == self.fail_at else 1.0), batch.sigma)
+
+    def metadata(self) -> dict[str, str]:
+        return {}
+
+
+def run(config: TrainConfig, objective: Regression | None = None, **kwargs) -> tuple[Tensor, list[float]]:
+    weight = nn.Parameter(torch.zeros(4, 4))
+    result = train(objective or Regression(), lambda x, *_: x @ weight, [weight], config, **kwargs)
+    return weight.detach(), result.losses
+
+
+def test_the_loss_falls():
+    _, losses = run(TrainConfig(steps=200, batch_size=8, learning_rate=0.05, weight_decay=0.0))
+    assert sum(losses[-10:]) < 0.02 * sum(losses[:10])
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not():
+    config = TrainConfig(steps=10, batch_size=2, seed=4)
+    first, second, other = run(config)[0], run(config)[0], run(TrainConfig(steps=10, batch_size=2, seed=5))[0]
+    assert torch.equal(first, second)
+    assert not torch.equal(first, other)
+
+
+def test_cancel_keeps_what_was_learned():
+    state = TrainState()
+    config = TrainConfig(steps=10, batch_size=2)
+    weight = nn.Parameter(torch.zeros(4, 4))
+
+    def stop(step: int, _record) -> None:
+        if step == 3:
+            raise Cancelled("stop")
+
+    with pytest.raises(Cancelled):
+        train(Regression(), lambda x, *_: x @ weight, [weight], config, state=state, on_step=stop)
+    assert state.step == 3
+    assert len(state.losses) == len(state.sigmas) == 3
+    three = TrainConfig(steps=3, batch_size=2)
+    assert torch.equal(weight.detach(), run(three)[0])
+
+
+def test_a_loss_that_is_no_number_stops_before_it_spoils_the_weights():
+    state = TrainState()
+    weight = nn.Parameter(torch.zeros(4, 4))
+    with pytest.raises(NonFiniteError, match=r"loss of step 3 .*learning rate"):
+        train(Regression(fail_at=3), lambda x, *_: x @ weight, [weight], TrainConfig(steps=5), state=state)
+    assert state.step == 2
+    assert weight.isfinite().all()
+
+
+def test_a_gradient_that_is_no_number_is_named():
+    weight = nn.Parameter(torch.zeros(4, 4))
+    weight.register_hook(lambda grad: grad * math.inf)
+    with pytest.raises(NonFiniteError, match="gradient of step 1"):
+        train(Regression(), lambda x, *_: x @ weight, [weight], TrainConfig(steps=5))
+
+
+def test_clipping_bounds_what_the_optimiser_sees():
+    seen = []
+    weight = nn.Parameter(torch.zeros(4, 4))
+
+    def look(_step: int, record) -> None:
+        seen.append((record.grad_norm, float(weight.grad.norm())))
+
+    train(
+        Regression(),
+        lambda x, *_: x @ weight,
+        [weight],
+        TrainConfig(steps=3, max_grad_norm=0.1),
+        on_step=look,
+    )
+    assert all(before > 0.1 and after <= 0.1001 for before, after in seen)
+
+
+@pytest.mark.parametrize(
+    ("settings", "factors"),
+    [
+        ({}, [1, 1, 1, 1]),
+        ({"warmup_steps": 2}, [0, 0.5, 1, 1]),
+        ({"lr_schedule": "linear"}, [1, 0.75, 0.5, 0.25]),
+        ({"lr_schedule": "cosine"}, [1, 0.8536, 0.5, 0.1464]),
+    ],
+)
+def test_the_schedule_sets_the_learning_rate(settings, factors):
+    rates = []
+    run(
+        TrainConfig(steps=4, learning_rate=1.0, **settings),
+        on_step=lambda _s, r: rates.append(r.learning_rate),
+    )
+    assert rates == pytest.approx(factors, abs=1e-3)
+
+
+def test_a_warm_up_longer_than_the_run_is_refused():
+    with pytest.raises(ValueError, match="warm-up of 10 steps"):
+        run(TrainConfig(steps=4, warmup_steps=10))
+
+
+def test_nothing_to_train_is_refused():
+    with pytest.raises(ValueError, match="nothing to train"):
+        make_optimizer([], TrainConfig())
+
+
+def test_the_record_carries_loss_and_level_of_each_clip():
+    records = []
+    run(TrainConfig(steps=1, batch_size=3), on_step=lambda _s, r: records.append(r))
+    assert len(records[0].per_sample) == len(records[0].sigma) == 3
+    assert sum(records[0].per_sample) / 3 == pytest.approx(records[0].loss)

@@ -1,0 +1,89 @@
+"""LoRA files: whole, readable, never overwritten."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from pack.training import lora_file
+from pack.training.lora_file import LoraModel, load_lora, read_metadata, same_lora, save_lora, unique_path
+from pack.training.lora_metadata import PACK_VERSION, from_metadata, to_metadata
+
+
+def some_lora() -> LoraModel:
+    tensors = {
+        "diffusion_model.a.lora_up.weight": torch.randn(4, 2),
+        "diffusion_model.a.alpha": torch.tensor(2.0),
+    }
+    return LoraModel(tensors, {"fewshot_video.task": "keyframes"})
+
+
+def test_a_file_holds_tensors_and_metadata(tmp_path):
+    lora = some_lora()
+    path = save_lora(lora, tmp_path / "deep" / "a.safetensors")
+    assert same_lora(load_lora(path), lora)
+    assert read_metadata(path) == lora.metadata
+    assert [file.name for file in path.parent.iterdir()] == ["a.safetensors"]
+
+
+def test_the_same_lora_makes_the_same_bytes(tmp_path):
+    lora = some_lora()
+    first, second = (save_lora(lora, tmp_path / f"{name}.safetensors").read_bytes() for name in "ab")
+    assert first == second
+
+
+def test_nothing_is_overwritten(tmp_path):
+    path = save_lora(some_lora(), tmp_path / "a.safetensors")
+    before = path.read_bytes()
+    with pytest.raises(FileExistsError, match=r"a\.safetensors"):
+        save_lora(some_lora(), path)
+    assert path.read_bytes() == before
+
+
+def test_an_empty_lora_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="no tensors"):
+        save_lora(LoraModel({}), tmp_path / "a.safetensors")
+
+
+def test_a_write_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(lora_file.os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        save_lora(some_lora(), tmp_path / "a.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_does_not_read_back_is_reported_and_removed(tmp_path, monkeypatch):
+    write = lora_file.write_atomically
+
+    def damage(path: Path, data: bytes) -> None:
+        write(path, data[:-1] + bytes([data[-1] ^ 1]))
+
+    monkeypatch.setattr(lora_file, "write_atomically", damage)
+    with pytest.raises(RuntimeError, match="does not hold"):
+        save_lora(some_lora(), tmp_path / "a.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_free_names_count_up_past_gaps(tmp_path):
+    for number in (1, 4):
+        (tmp_path / f"run_{number:05}_.safetensors").touch()
+    (tmp_path / "running_00009_.safetensors").touch()
+    assert unique_path(tmp_path, "run").name == "run_00005_.safetensors"
+    assert unique_path(tmp_path / "new", "run").name == "run_00001_.safetensors"
+
+
+def test_a_foreign_file_is_refused_by_name(tmp_path):
+    (tmp_path / "a.safetensors").write_bytes(b"no safetensors")
+    with pytest.raises(ValueError, match=r"a\.safetensors is not a readable"):
+        read_metadata(tmp_path / "a.safetensors")
+
+
+def test_a_record_survives_the_metadata_and_carries_the_packs_version(root):
+    record = from_metadata({**to_metadata({"task": "keyframes"}), "ss_other": "x"})
+    assert record == {"task": "keyframes", "pack_version": PACK_VERSION}
+    assert f'\nversion = "{PACK_VERSION}"\n' in (root / "pyproject.toml").read_text(encoding="utf-8")

@@ -1,0 +1,128 @@
+"""What a training run is asked to do: one frozen dataclass, validated when it is made."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+LR_SCHEDULES = ("constant", "linear", "cosine", "cosine_with_restarts", "polynomial")
+DENSITIES = ("uniform", "logit_normal")
+ATTENTION_PRESET = "attention"  # q, k, v, o of self- and cross-attention, the modules of the paper
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Settings of one run; steps and batch size count clips, not frames.
+
+    Raises:
+        ValueError: a value is outside its range; the sentence names it.
+    """
+
+    rank: int = 16
+    alpha: float | None = None  # None: equal to the rank, so that the scale alpha / rank is 1
+    learning_rate: float = 1e-4
+    steps: int = 200
+    batch_size: int = 1
+    seed: int = 0
+    weight_decay: float = 1e-4
+    betas: tuple[float, float] = (0.9, 0.99)
+    max_grad_norm: float = 1.0
+    lr_schedule: str = "constant"
+    warmup_steps: int = 0
+    density: str = "uniform"  # of sigma in (0, 1)
+    shift: float = 1.0  # sigma' = shift sigma / (1 + (shift - 1) sigma)
+    caption_dropout: float = 0.0  # chance in [0, 1] that a clip is trained with the empty caption
+    target_modules: str = ATTENTION_PRESET  # preset, comma-separated name endings, or "regex:..."
+    per_frame_timesteps: bool = False  # False: one scalar timestep for the sequence, as in the paper
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "betas", tuple(self.betas))
+        self._check_counts()
+        self._check_ranges()
+        _check_choice("lr_schedule", self.lr_schedule, LR_SCHEDULES)
+        _check_choice("density", self.density, DENSITIES)
+        module_pattern(self.target_modules)
+
+    @property
+    def lora_alpha(self) -> float:
+        """The alpha that is used and saved: the one given, else the rank."""
+        return float(self.rank if self.alpha is None else self.alpha)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {**asdict(self), "betas": list(self.betas)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
+        """Inverse of ``to_dict``.
+
+        Raises:
+            ValueError: a key is unknown.
+        """
+        unknown = sorted(set(values) - {field.name for field in fields(cls)})
+        if unknown:
+            raise ValueError(
+                f"unknown training settings {', '.join(unknown)}; known are "
+                f"{', '.join(field.name for field in fields(cls))}; remove or rename them"
+            )
+        return cls(**values)
+
+    def _check_counts(self) -> None:
+        minima = {"rank": 1, "steps": 1, "batch_size": 1, "seed": 0, "warmup_steps": 0}
+        for name, least in minima.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ValueError(f"{name} is {value!r}; it must be a whole number of at least {least}")
+
+    def _check_ranges(self) -> None:
+        for name in ("learning_rate", "max_grad_norm", "shift"):
+            _check_number(name, getattr(self, name), above=0.0)
+        if self.alpha is not None:
+            _check_number("alpha", self.alpha, above=0.0)
+        _check_number("weight_decay", self.weight_decay, least=0.0)
+        _check_number("caption_dropout", self.caption_dropout, least=0.0, most=1.0)
+        if len(self.betas) != 2:
+            raise ValueError(f"betas has {len(self.betas)} values; AdamW needs 2, for example 0.9 and 0.99")
+        for beta in self.betas:
+            _check_number("betas", beta, least=0.0, most=0.999999)
+
+
+def module_pattern(target_modules: str) -> re.Pattern[str] | None:
+    """The pattern that module names must match, or None for the family's attention preset.
+
+    ``"q, k"`` matches names that end in ``.q`` or ``.k``; ``"regex:blocks\\.[0-3]\\."`` is searched as it is.
+
+    Raises:
+        ValueError: the text is empty or not a valid expression.
+    """
+    text = target_modules.strip()
+    if text == ATTENTION_PRESET:
+        return None
+    if text.startswith("regex:"):
+        try:
+            return re.compile(text.removeprefix("regex:"))
+        except re.error as error:
+            raise ValueError(f"target_modules {text!r} is not a valid expression ({error}); correct it") from error
+    names = [part.strip() for part in text.split(",") if part.strip()]
+    if not names:
+        raise ValueError(f'target_modules is empty; give "{ATTENTION_PRESET}", comma-separated names or "regex:..."')
+    return re.compile(rf"(^|\.)({'|'.join(map(re.escape, names))})$")
+
+
+def _check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"{name} is {value!r}; choose one of {', '.join(known)}")
+
+
+def _check_number(
+    name: str, value: float, *, least: float = -math.inf, most: float = math.inf, above: float = -math.inf
+) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if number and least <= value <= most and value > above:
+        return
+    low = f"above {above:g}" if above > -math.inf else f"at least {least:g}"
+    high = f" and at most {most:g}" if most < math.inf else ""
+    raise ValueError(f"{name} is {value!r}; it must be a number {low}{high}")
