@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .tic_ft import pixel_frames
+from .tic_ft import latent_frames, pixel_frames
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,17 @@ def caption(task: str, condition_text: str, target_text: str, template: str | No
     return " ".join(text.replace("{target}", target_text.strip()).split())
 
 
-def arrange(
-    task: str, images: list[Tensor], condition: int, buffer: int, compression: int = 4
-) -> list[Tensor]:
+def usual_condition(task: str, lengths: list[int], buffer: int, compression: int = 4) -> int:
+    """Condition latents a task has when the user names none.
+
+    Those of the task; for ``custom`` what its clips of ``lengths`` pixel frames fill besides the buffers.
+    """
+    if task != "custom":
+        return TASKS[task].condition
+    return max(1, sum(latent_frames(length, compression) for length in lengths) - buffer)
+
+
+def arrange(task: str, images: list[Tensor], condition: int, buffer: int, compression: int = 4) -> list[Tensor]:
     """Spread a task's condition images over its first L + B latent frames.
 
     Args:
@@ -124,9 +132,7 @@ def arrange(
         shares = _image_shares(task, len(images), condition, buffer)
     else:
         shares = _custom_shares(images, total, compression)
-    return [
-        fit_frames(clip, pixel_frames(share, compression)) for clip, share in zip(images, shares, strict=True)
-    ]
+    return [fit_frames(clip, pixel_frames(share, compression)) for clip, share in zip(images, shares, strict=True)]
 
 
 def join(segments: list[Tensor], compression: int = 4) -> Tensor:
@@ -179,7 +185,8 @@ def _wanted(reads: str) -> str:
     return {
         "image": "one image to `condition`",
         "clip": "one clip of at least 2 frames to `condition`",
-        "clip and image": "a clip to `condition` and the first frame of the new scene to `condition_2` (2 condition latents or more)",
+        "clip and image": "a clip to `condition` and the first frame of the new scene to `condition_2` "
+        "(2 condition latents or more)",
         "images": "images to `condition` (a batch, or one a socket)",
         "anything": "at least one image or clip",
     }[reads]

@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from ..methods.tic_ft_tasks import TASKS
 from ..training.config import TrainConfig
 from .host.loras import apply_lora, lora_names, lora_stamp, read_lora, ticft_settings_of
-from .host.tic_ft_training import train_tic_ft
+from .host.tic_ft_training import Order, train_tic_ft
 from .sockets import Encoded, TicftSettings, TrainSettings
 
 
@@ -96,22 +96,10 @@ class TICFTTrain(io.ComfyNode):
         )
 
     @classmethod
-    def execute(
-        cls,
-        model,
-        encoded,
-        task,
-        settings=None,
-        validation=None,
-        condition_latents=-1,
-        buffer_latents=-1,
-        run_name="",
-        **values,
-    ) -> io.NodeOutput:
+    def execute(cls, model, encoded, settings=None, validation=None, **values) -> io.NodeOutput:
+        order = Order(**{name: values.pop(name) for name in Order.__dataclass_fields__ if name in values})
         config = replace(settings or TrainConfig(), **values)
-        trained, ticft = train_tic_ft(
-            model, encoded, task, config, validation, condition_latents, buffer_latents, run_name
-        )
+        trained, ticft = train_tic_ft(model, encoded, config, order, validation)
         return io.NodeOutput(trained.lora, {"loss": trained.losses}, trained.steps, str(trained.path), ticft)
 
 

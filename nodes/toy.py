@@ -19,13 +19,16 @@ class FewShotToyVideoModel(io.ComfyNode):
             display_name="Toy Video Model",
             category=CATEGORY,
             description=(
-                "A tiny Wan 2.1 model that comes with the pack: coloured shapes moving on plain backgrounds, 64 x 64 pixels, "
-                "up to 49 frames. Use it to try every workflow with nothing to download."
+                "A tiny Wan 2.1 model that comes with the pack: coloured shapes moving on plain backgrounds, "
+                "64 x 64 pixels, up to 49 frames. Use it to try every workflow with nothing to download."
             ),
             search_aliases=["demo model", "test model", "tiny wan"],
             inputs=[],
             outputs=[
-                io.Model.Output(display_name="model", tooltip="Video model; prompt it like: a red disc slides left slowly on a grey background."),
+                io.Model.Output(
+                    display_name="model",
+                    tooltip="Video model; prompt it like: a red disc slides left slowly on a grey background.",
+                ),
                 io.Clip.Output(display_name="clip", tooltip="Its text encoder."),
                 io.Vae.Output(display_name="vae", tooltip="Its video VAE, 8 x smaller in space and 4 x in time."),
             ],
@@ -43,7 +46,9 @@ class FewShotToyClips(io.ComfyNode):
             node_id="FewShotToyClips",
             display_name="Toy Clips",
             category=CATEGORY,
-            description="A small data set of the toy world for one task, drawn from a seed: 64 x 64 pixels, 12 frames a second.",
+            description=(
+                "A small data set of the toy world for one task, drawn from a seed: 64 x 64 pixels, 12 frames a second."
+            ),
             search_aliases=["demo data", "synthetic clips"],
             inputs=[
                 io.Combo.Input("kind", options=list(clips.KINDS), tooltip="What the pairs teach."),
@@ -61,7 +66,7 @@ class FewShotToyClips(io.ComfyNode):
                     options=list(clips.SPLITS),
                     default="training",
                     optional=True,
-                    tooltip="training: combinations the toy model has seen. held out: combinations it has never seen, for tests.",
+                    tooltip="training: what the toy model has seen. held out: combinations it has never seen, for tests.",
                 ),
             ],
             outputs=[Dataset.Output(display_name="dataset", tooltip="To Encode Dataset or Dataset Item.")],

@@ -38,13 +38,13 @@ class TicftRecipe:
     def key(self) -> str:
         """Everything that changes the latents; buffer levels and captions do not."""
         counts = f"{self.layout.condition}+{self.layout.buffer}+{self.layout.target}"
-        return f"{METHOD} 1 {self.task} {counts} x{self.compression} joint={self.joint}"
+        return f"{METHOD} 2 {self.task} {counts} x{self.compression} joint={self.joint}"
 
     def clips(self, sample: Sample) -> dict[str, Tensor]:
-        """``sequence``: condition, then the last target frames; ``condition_i``: each source alone."""
+        """``sequence``: condition, then the first target frames; ``condition_i``: each source alone."""
         images = [clip.frames() for clip in sample.conditions] if self.layout.prefix else []
         segments = tic_ft_tasks.arrange(self.task, images, self.layout.condition, self.layout.buffer, self.compression)
-        target = sample.target.frames()[-target_frames(self.layout, self.compression) :]
+        target = sample.target.frames()[: target_frames(self.layout, self.compression)]
         if not segments:
             return {"sequence": target}
         sequence = torch.cat([tic_ft_tasks.join(segments, self.compression), target])
@@ -80,8 +80,7 @@ class TicftObjective:
         x0: Sequence[Tensor],
         conditioning: Sequence[Conditioning],
         unconditional: Conditioning,
-        task: str,
-        layout: Layout,
+        recipe: TicftRecipe,
         config: TrainConfig,
     ) -> None:
         """Clean latents ``[C, F, h, w]`` in the model's space and one conditioning a clip.
@@ -89,9 +88,9 @@ class TicftObjective:
         Raises:
             ValueError: there are no clips, or their latents differ in shape or do not fit the layout.
         """
-        check_latents(x0, layout)
+        check_latents(x0, recipe.layout)
         self.x0, self.conditioning, self.unconditional = list(x0), list(conditioning), unconditional
-        self.task, self.layout, self.config = task, layout, config
+        self.recipe, self.layout, self.config = recipe, recipe.layout, config
         self.size = len(self.x0)
 
     def batch(self, indices: Sequence[int], generators: StepGenerators) -> FlowBatch:
@@ -125,5 +124,6 @@ class TicftObjective:
 
     def metadata(self) -> dict[str, str]:
         """``settings`` as text, for the LoRA file."""
-        settings = ticft_settings(self.task, self.layout, self.config.per_frame_timesteps)
+        recipe, per_frame = self.recipe, self.config.per_frame_timesteps
+        settings = ticft_settings(recipe.task, recipe.layout, per_frame, recipe.joint)
         return {key: json.dumps(value) for key, value in settings.items()}

@@ -21,7 +21,9 @@ METHOD = "tic_ft"
 COMPRESSION = 4  # pixel frames a latent after the first stands for
 
 
-def ticft_settings(task: str, layout: Layout, per_frame_timesteps: bool = False) -> dict[str, Any]:
+def ticft_settings(
+    task: str, layout: Layout, per_frame_timesteps: bool = False, joint: bool = False
+) -> dict[str, Any]:
     """TICFT_SETTINGS: what sampling must do as training did. Counts are latent frames."""
     return {
         "method": METHOD,
@@ -32,6 +34,7 @@ def ticft_settings(task: str, layout: Layout, per_frame_timesteps: bool = False)
         "buffer_levels": list(layout.levels),
         "caption_template": tic_ft_tasks.TASKS[task].caption,
         "per_frame_timesteps": per_frame_timesteps,
+        "joint_encoding": joint,
     }
 
 
@@ -51,7 +54,12 @@ def settings_from_record(record: Mapping[str, str]) -> dict[str, Any] | None:
 
 
 def plan_layout(
-    task: str, dataset: Dataset, condition: int = -1, buffer: int = -1, compression: int = COMPRESSION
+    task: str,
+    dataset: Dataset,
+    condition: int = -1,
+    buffer: int = -1,
+    levels: str = "",
+    compression: int = COMPRESSION,
 ) -> Layout:
     """The layout a data set is trained in: the task's counts (or the user's), targets as long as the clips.
 
@@ -60,24 +68,26 @@ def plan_layout(
         dataset: Its targets must all have the same number of frames.
         condition: Condition latents, -1 for the task's.
         buffer: Buffer latents, -1 for the task's.
+        levels: Level of each buffer, rising, separated by commas; empty for evenly rising ones.
         compression: Pixel frames of a latent.
 
     Raises:
         ValueError: no clips, targets of different or too small length, or conditions missing.
     """
-    kind = tic_ft_tasks.TASKS[task]
-    condition = kind.condition if condition < 0 else condition
-    buffer = kind.buffer if buffer < 0 else buffer
+    buffer = tic_ft_tasks.TASKS[task].buffer if buffer < 0 else buffer
+    if condition < 0:
+        lengths = [_length(clip) for sample in dataset.samples[:1] for clip in sample.conditions]
+        condition = tic_ft_tasks.usual_condition(task, lengths, buffer, compression)
     if condition + buffer:
         _need_conditions(task, dataset)
     frames = _target_length(dataset)
     target = frames // compression if condition + buffer else tic_ft.latent_frames(frames, compression)
     if target < 1:
         raise ValueError(f"the targets have {frames} frames; TIC-FT needs at least {compression}, load longer clips")
-    layout = Layout.linear(condition, buffer, target)
+    layout = Layout(condition, buffer, target, tic_ft.parse_levels(levels, buffer))
     trimmed = frames - target_frames(layout, compression)
     if trimmed:
-        log.info("the first %d of %d target frames are left out: %d latents hold the rest", trimmed, frames, target)
+        log.info("the last %d of %d target frames are left out: %d latents hold the rest", trimmed, frames, target)
     return layout
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from ...training.config import TrainConfig
@@ -15,26 +16,34 @@ from .lora_runs import LoraJob, TrainedLora, run_lora_job
 from .progress import encoding_progress
 from .training import model_space
 
+ENCODINGS = ("separate", "joint")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What TICFTTrain is asked for besides the optimiser's settings, in its widgets' terms."""
+
+    task: str
+    condition_latents: int = -1  # -1: the task's
+    buffer_latents: int = -1  # -1: the task's
+    run_name: str = ""  # "": from the task
+    buffer_levels: str = ""  # "": evenly rising
+    encoding: str = ENCODINGS[0]
+
 
 def train_tic_ft(
-    model: Any,
-    encoded: EncodedDataset,
-    task: str,
-    config: TrainConfig,
-    validation: EncodedDataset | None = None,
-    condition_latents: int = -1,
-    buffer_latents: int = -1,
-    run_name: str = "",
+    model: Any, encoded: EncodedDataset, config: TrainConfig, order: Order, validation: EncodedDataset | None = None
 ) -> tuple[TrainedLora, dict[str, Any]]:
     """Train a TIC-FT LoRA, or return the finished run of the same order; with its TICFT_SETTINGS."""
     family = family_of(model)
     if config.per_frame_timesteps and not family.per_frame_timesteps:
         raise ValueError(f"{family.name} takes no timestep per frame; switch per_frame_timesteps off")
-    layout = plan_layout(task, encoded.dataset, condition_latents, buffer_latents, family.compression)
-    recipe = TicftRecipe(task, layout, compression=family.compression)
+    counts = (order.condition_latents, order.buffer_latents, order.buffer_levels, family.compression)
+    layout = plan_layout(order.task, encoded.dataset, *counts)
+    recipe = TicftRecipe(order.task, layout, order.encoding == "joint", family.compression)
     if validation is not None:
         _check_validation(validation, recipe)
-    settings = ticft_settings(task, layout, config.per_frame_timesteps)
+    settings = ticft_settings(order.task, layout, config.per_frame_timesteps, recipe.joint)
 
     def objective(data: EncodedDataset) -> TicftObjective:
         return make_objective(model, data, recipe, config)
@@ -42,7 +51,7 @@ def train_tic_ft(
     job = LoraJob(
         model=model,
         config=config,
-        run_name=run_name.strip() or f"tic_ft_{task.replace(' ', '_')}",
+        run_name=order.run_name.strip() or f"tic_ft_{order.task.replace(' ', '_')}",
         identity=_identity(settings, encoded, validation, recipe),
         make_objective=lambda: objective(encoded),
         make_validation=None if validation is None else lambda: objective(validation),
@@ -57,8 +66,7 @@ def make_objective(model: Any, encoded: EncodedDataset, recipe: TicftRecipe, con
         x0=[model_space(model, sample.latents["x0"]) for sample in encoded_set.samples],
         conditioning=[sample.conditioning["caption"] for sample in encoded_set.samples],
         unconditional=encoded_set.unconditional,
-        task=recipe.task,
-        layout=recipe.layout,
+        recipe=recipe,
         config=config,
     )
 
@@ -72,7 +80,9 @@ def _identity(
 
 def _check_validation(validation: EncodedDataset, recipe: TicftRecipe) -> None:
     layout = recipe.layout
-    own = plan_layout(recipe.task, validation.dataset, layout.condition, layout.buffer, recipe.compression)
+    own = plan_layout(
+        recipe.task, validation.dataset, layout.condition, layout.buffer, compression=recipe.compression
+    )
     if own.target != layout.target:
         raise ValueError(
             f"the validation targets make {own.target} latents, the training targets {layout.target}; "

@@ -51,14 +51,14 @@ def train_twice(model: Any, steps: int) -> None:
     from pack.nodes.host.training import training_session
     from pack.training.config import TrainConfig
     from pack.training.loop import train
-    from pack.training.tic_ft import TicftObjective
+    from pack.training.tic_ft import TicftObjective, TicftRecipe
 
     layout, config = Layout.linear(1, 3, 2), TrainConfig(rank=4, steps=steps)
     clips = [torch.randn(16, layout.frames, 4, 4) for _ in range(2)]
     conditioning = [{"cross_attn": torch.randn(4, 64)}] * 2
     for _ in range(2):
         with torch.inference_mode(), training_session(model, config) as session:
-            objective = TicftObjective(clips, conditioning, conditioning[0], "custom", layout, config)
+            objective = TicftObjective(clips, conditioning, conditioning[0], TicftRecipe("custom", layout), config)
             train(objective, session.predict, session.adapters.parameters(), config)
 
 

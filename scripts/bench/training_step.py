@@ -46,10 +46,10 @@ def timed(step: Callable[[], Any]) -> float:
 def our_step(session: Any, clips: list, texts: list, layout: Any, config: Any) -> Callable[[], Any]:
     """A step of the loop with objective, predictor and adapters as in a run."""
     from pack.training.loop import make_optimizer, train_step
-    from pack.training.tic_ft import TicftObjective
+    from pack.training.tic_ft import TicftObjective, TicftRecipe
 
     conditioning = [{"cross_attn": text} for text in texts]
-    objective = TicftObjective(clips, conditioning, conditioning[0], "custom", layout, config)
+    objective = TicftObjective(clips, conditioning, conditioning[0], TicftRecipe("custom", layout), config)
     parameters = list(session.adapters.parameters())
     optimizer, _ = make_optimizer(parameters, config)
     steps = iter(range(config.steps))

@@ -46,14 +46,14 @@ def objective(config: TrainConfig | None = None, layout: Layout = LAYOUT, clips:
     x0 = [torch.randn(2, layout.frames, 2, 2, generator=generator) for _ in range(clips)]
     conditioning = [{"cross_attn": torch.full((1, 1), float(i + 1))} for i in range(clips)]
     empty = {"cross_attn": torch.zeros(1, 1)}
-    return TicftObjective(x0, conditioning, empty, "image to video", layout, config or TrainConfig())
+    return TicftObjective(x0, conditioning, empty, TicftRecipe("image to video", layout), config or TrainConfig())
 
 
-def test_the_sequence_is_condition_pixels_then_the_last_target_frames():
+def test_the_sequence_is_condition_pixels_then_the_first_target_frames():
     clips = TicftRecipe("image to video", LAYOUT).clips(pairs(10)[0])
     assert clips["sequence"].shape[0] == 13 + 8
     torch.testing.assert_close(clips["sequence"][:13, 0, 0, 0], torch.full((13,), 0.9), atol=0.003, rtol=0)
-    expected = torch.arange(2, 10) / 100
+    expected = torch.arange(0, 8) / 100
     torch.testing.assert_close(clips["sequence"][13:, 0, 0, 0], expected, atol=0.003, rtol=0)
 
 
@@ -92,7 +92,7 @@ def test_levels_do_not_change_what_is_encoded():
 def test_the_layout_takes_the_tasks_counts_and_the_clips_length(caplog):
     with caplog.at_level(logging.INFO):
         assert plan_layout("image to video", pairs(38, 38)) == Layout.linear(1, 3, 9)
-    assert "the first 2 of 38 target frames" in caplog.text
+    assert "the last 2 of 38 target frames" in caplog.text
     assert plan_layout("image to video", pairs(8), condition=2, buffer=1) == Layout.linear(2, 1, 2)
 
 
@@ -185,8 +185,8 @@ def test_settings_come_back_from_a_files_metadata():
 
 
 def test_clips_of_mixed_shape_or_wrong_length_are_refused():
-    config = TrainConfig()
+    config, recipe = TrainConfig(), TicftRecipe("custom", LAYOUT)
     with pytest.raises(ValueError, match="share one latent shape"):
-        TicftObjective([torch.zeros(2, 6, 2, 2), torch.zeros(2, 6, 2, 3)], [{}, {}], {}, "custom", LAYOUT, config)
+        TicftObjective([torch.zeros(2, 6, 2, 2), torch.zeros(2, 6, 2, 3)], [{}, {}], {}, recipe, config)
     with pytest.raises(ValueError, match="5 latent frames, the layout needs 6"):
-        TicftObjective([torch.zeros(2, 5, 2, 2)], [{}], {}, "custom", LAYOUT, config)
+        TicftObjective([torch.zeros(2, 5, 2, 2)], [{}], {}, recipe, config)
