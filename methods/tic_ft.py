@@ -8,9 +8,12 @@ The same rule serves training and sampling. Source: arXiv 2506.00996.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
+
+TOLERANCE = 1e-6  # levels closer than this are the same level
 
 
 @dataclass(frozen=True)
@@ -29,18 +32,19 @@ class Layout:
     def __post_init__(self) -> None:
         if min(self.condition, self.buffer) < 0 or self.target < 1:
             raise ValueError(
-                f"TIC-FT got {self.condition} condition, {self.buffer} buffer and {self.target} target latents; "
-                "counts must not be negative and at least one target latent is needed"
+                f"TIC-FT got {self.condition} condition, {self.buffer} buffer and {self.target} target "
+                "latents; give no negative count and at least one target latent"
             )
         if len(self.levels) != self.buffer:
             raise ValueError(
                 f"TIC-FT got {len(self.levels)} buffer levels for {self.buffer} buffer latents; "
                 "give one level per buffer, or leave the levels empty for evenly rising ones"
             )
-        steps = (0.0, *self.levels, 1.0)
-        if any(low >= high for low, high in zip(steps, steps[1:], strict=False)) and self.levels:
+        # Written so that NaN, which compares with nothing, is refused too.
+        if not all(low < high for low, high in pairwise((0.0, *self.levels, 1.0))):
             raise ValueError(
-                f"buffer levels {list(self.levels)} must rise and lie between 0 and 1; try {list(linear_levels(self.buffer))}"
+                f"TIC-FT got buffer levels {list(self.levels)}; they must rise and lie between 0 and 1, "
+                f"like {[round(level, 3) for level in linear_levels(self.buffer)]}"
             )
 
     @classmethod
@@ -106,13 +110,17 @@ def frame_sigmas(layout: Layout, sigma: Tensor) -> Tensor:
     return torch.minimum(sigma[:, None], layout.max_sigmas(sigma.device).to(sigma)[None])
 
 
-def held_frames(layout: Layout, sigma: float) -> Tensor:
-    """Which frames of the prefix are held at the global level ``sigma``: bool ``[L + B]``.
+def held_frames(layout: Layout, sigma: float) -> int:
+    """How many leading frames are held at the global level ``sigma``; levels rise, so they are the first.
 
-    A buffer moves as soon as the level is at or below its own; a condition frame never does.
+    A condition frame always is; a buffer moves as soon as the level is at or below its own.
     """
-    limits = layout.max_sigmas()[: layout.prefix]
-    return (limits == 0) | (limits < sigma - 1e-6)
+    return layout.condition + sum(level < sigma - TOLERANCE for level in layout.levels)
+
+
+def resting_frames(layout: Layout, sigma: float) -> int:
+    """How many leading frames no solver has moved yet at ``sigma``: the held ones, and one just released."""
+    return layout.condition + sum(level <= sigma + TOLERANCE for level in layout.levels)
 
 
 def insert_levels(sigmas: Tensor, layout: Layout) -> Tensor:
@@ -123,18 +131,29 @@ def insert_levels(sigmas: Tensor, layout: Layout) -> Tensor:
         layout: its levels are the points to insert.
 
     Returns:
-        Falling levels ``[n + 1 + m]``, m <= B. Points that are there already (to 1e-6) are not doubled.
+        Falling levels ``[n + 1 + m]``, m <= B. A point within ``TOLERANCE`` of a level is moved onto it.
+
+    Raises:
+        ValueError: the schedule rises somewhere, so that frames would have to be frozen again.
 
     Differs: the paper thaws a buffer at the first schedule point at or below its level, and with a
         shifted schedule the lowest levels may never come. Inserting costs up to B evaluations and
         makes the release exact for every schedule and every split of it.
     """
-    high, low = float(sigmas.max()), float(sigmas.min())
-    new = [t for t in layout.levels if low + 1e-6 < t < high - 1e-6]
-    new = [t for t in new if float((sigmas - t).abs().min()) > 1e-6]
-    if not new:
-        return sigmas
-    return torch.cat([sigmas, sigmas.new_tensor(new)]).sort(descending=True).values
+    values = [float(sigma) for sigma in sigmas]
+    if layout.prefix and any(later > sigma for sigma, later in pairwise(values)):
+        raise ValueError(
+            f"TIC-FT got sigmas that rise ({min(values):g} to {max(values):g}); "
+            "condition and buffer frames need falling ones, so take Flip Sigmas out"
+        )
+    points, new = sigmas.clone(), []
+    for level in layout.levels:
+        near = [i for i, sigma in enumerate(values) if abs(sigma - level) <= TOLERANCE]
+        if near:
+            points[near] = level
+        elif min(values) < level < max(values):
+            new.append(level)
+    return torch.cat([points, points.new_tensor(new)]).sort(descending=True).values if new else points
 
 
 def split_at_releases(sigmas: Tensor, layout: Layout) -> list[Tensor]:
@@ -142,9 +161,10 @@ def split_at_releases(sigmas: Tensor, layout: Layout) -> list[Tensor]:
 
     Neighbouring pieces share the point they are cut at; a schedule without releases is one piece.
     """
-    points = [i for i in range(1, len(sigmas) - 1) if any(abs(float(sigmas[i]) - t) <= 1e-6 for t in layout.levels)]
-    ends = [0, *points, len(sigmas) - 1]
-    return [sigmas[a : b + 1] for a, b in zip(ends, ends[1:], strict=False)] if len(sigmas) > 1 else [sigmas]
+    last = len(sigmas) - 1
+    inner = range(1, last)
+    cuts = [i for i in inner if any(abs(float(sigmas[i]) - level) <= TOLERANCE for level in layout.levels)]
+    return [sigmas[a : b + 1] for a, b in pairwise([0, *cuts, max(last, 0)])]
 
 
 def target_loss(prediction: Tensor, velocity: Tensor, layout: Layout) -> Tensor:

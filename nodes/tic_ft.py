@@ -22,14 +22,20 @@ class TICFTContext(io.ComfyNode):
             display_name="TIC-FT Context",
             category=CATEGORY,
             description=(
-                "Puts condition and buffer frames in front of the frames to generate, so that the video follows the "
-                "condition. Sample with any sampler, decode, then crop with TIC-FT Crop."
+                "Puts condition and buffer frames in front of the frames to generate, so that the video "
+                "follows the condition. Sample with any sampler, decode, then crop with TIC-FT Crop."
             ),
             search_aliases=["temporal in-context", "image to video", "condition frames", "buffer frames"],
             inputs=[
-                io.Model.Input("model", tooltip="Text-to-video model, with or without a TIC-FT LoRA. It is not changed."),
+                io.Model.Input(
+                    "model", tooltip="Text-to-video model, with or without a TIC-FT LoRA. It is not changed."
+                ),
                 io.Vae.Input("vae", tooltip="The model's own video VAE; it encodes the conditions."),
-                io.Combo.Input("task", options=TASK_NAMES, tooltip="What the condition is and how it fills the first latents."),
+                io.Combo.Input(
+                    "task",
+                    options=TASK_NAMES,
+                    tooltip="What the condition is and how it fills the first latents.",
+                ),
                 io.Int.Input("width", default=832, min=16, max=8192, step=16, tooltip="Width of the video, pixels."),
                 io.Int.Input("height", default=480, min=16, max=8192, step=16, tooltip="Height of the video, pixels."),
                 io.Int.Input(
@@ -41,33 +47,69 @@ class TICFTContext(io.ComfyNode):
                 ),
                 *_conditions("image or clip"),
                 io.Int.Input(
-                    "condition_latents", default=-1, min=-1, max=64, optional=True, tooltip="Clean latent frames. -1: as trained, or the task's. 0: none."
+                    "condition_latents",
+                    default=-1,
+                    min=-1,
+                    max=64,
+                    optional=True,
+                    tooltip="Clean latent frames. -1: as trained, or the task's. 0: none.",
                 ),
                 io.Int.Input(
-                    "buffer_latents", default=-1, min=-1, max=64, optional=True, tooltip="Buffer latent frames, held at rising noise levels. -1: as trained, or the task's. 0: none."
+                    "buffer_latents",
+                    default=-1,
+                    min=-1,
+                    max=64,
+                    optional=True,
+                    tooltip="Buffer latent frames, held at rising noise levels. "
+                    "-1: as trained, or the task's. 0: none.",
                 ),
                 io.String.Input(
-                    "buffer_levels", default="", optional=True, tooltip="Noise level (sigma, 0 to 1) of each buffer, rising, like 0.25, 0.5, 0.75. Empty: as trained, or evenly rising."
+                    "buffer_levels",
+                    default="",
+                    optional=True,
+                    tooltip="Noise level (sigma, 0 to 1) of each buffer, rising, like 0.25, 0.5, 0.75. "
+                    "Empty: as trained, or evenly rising.",
                 ),
-                io.Int.Input("batch_size", default=1, min=1, max=64, optional=True, tooltip="Videos to generate at once."),
-                io.Model.Input("model_2", optional=True, tooltip="Second expert of a two-expert model; it gets the same context."),
-                TicftSettings.Input("settings", optional=True, tooltip="From TIC-FT Load LoRA or TIC-FT Train: the layout the LoRA was trained in."),
+                io.Int.Input(
+                    "batch_size",
+                    default=1,
+                    min=1,
+                    max=64,
+                    optional=True,
+                    tooltip="Videos to generate at once.",
+                ),
+                io.Model.Input(
+                    "model_2",
+                    optional=True,
+                    tooltip="Second expert of a two-expert model; it gets the same context.",
+                ),
+                TicftSettings.Input(
+                    "settings",
+                    optional=True,
+                    tooltip="From TIC-FT Load LoRA or TIC-FT Train: the layout the LoRA was trained in.",
+                ),
                 io.Combo.Input(
-                    "resize", options=list(RESIZE_MODES), default="crop", optional=True, tooltip="How conditions of another size are fitted: crop the edges, pad with black, or stretch."
+                    "resize",
+                    options=list(RESIZE_MODES),
+                    default="crop",
+                    optional=True,
+                    tooltip="How conditions of another size are fitted: crop the edges, pad with black, or stretch.",
                 ),
                 io.Combo.Input(
                     "encoding",
                     options=list(host_context.ENCODINGS),
                     default="separate",
                     optional=True,
-                    tooltip="separate: each condition is encoded on its own. joint: as one clip, as the authors do; sources bleed into each other.",
+                    tooltip="separate: each condition is encoded on its own. "
+                    "joint: as one clip, as the authors do; sources bleed into each other.",
                 ),
                 io.Combo.Input(
                     "timesteps",
                     options=list(host_context.TIMESTEPS),
                     default=host_context.TIMESTEPS[0],
                     optional=True,
-                    tooltip="What the model is told of the noise. One for all frames is the paper's way; use the other only with a LoRA trained so.",
+                    tooltip="What the model is told of the noise. One for all frames is the paper's way; "
+                    "use the other only with a LoRA trained so.",
                 ),
             ],
             outputs=[
@@ -78,13 +120,15 @@ class TICFTContext(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, vae, task, width, height, target_frames, model_2=None, settings=None, **options) -> io.NodeOutput:
+    def execute(
+        cls, model, vae, task, width, height, target_frames, model_2=None, settings=None, **options
+    ) -> io.NodeOutput:
         images = [frames_of(options.pop(name, None)) for name in CONDITIONS]
         request = host_context.Request(task, width, height, target_frames, settings=settings or {}, **options)
         connected = [clip for clip in images if clip is not None]
         context, latent = host_context.build_context(model, vae, connected, request)
-        first = context.put_on(model)
-        return io.NodeOutput(first, latent, context.put_on(model_2) if model_2 is not None else first)
+        first, second = host_context.put_on_experts(context, model, model_2)
+        return io.NodeOutput(first, latent, second)
 
 
 CONDITIONS = ("condition", "condition_2", "condition_3", "condition_4")
@@ -93,7 +137,10 @@ CONDITIONS = ("condition", "condition_2", "condition_3", "condition_4")
 def _conditions(what: str) -> list[io.MultiType.Input]:
     return [
         io.MultiType.Input(
-            name, types=[io.Image, io.Video], optional=True, tooltip=f"Condition {number}: {what}, any size. The task says which sockets it reads."
+            name,
+            types=[io.Image, io.Video],
+            optional=True,
+            tooltip=f"Condition {number}: {what}, any size. The task says which sockets it reads.",
         )
         for number, name in enumerate(CONDITIONS, 1)
     ]
@@ -106,12 +153,18 @@ class TICFTCrop(io.ComfyNode):
             node_id="TICFTCrop",
             display_name="TIC-FT Crop",
             category=CATEGORY,
-            description="Keeps the generated frames of a decoded TIC-FT sequence and drops the condition in front.",
+            description="Keeps the generated frames of a decoded TIC-FT sequence and drops the condition.",
             inputs=[
                 io.Image.Input("images", tooltip="All frames from VAE Decode."),
-                io.Latent.Input("latent", tooltip="The sampler's LATENT (or that of TIC-FT Context); it carries the layout."),
+                io.Latent.Input(
+                    "latent",
+                    tooltip="The sampler's LATENT (or that of TIC-FT Context); it carries the layout.",
+                ),
                 io.Combo.Input(
-                    "keep", options=["target", "condition and buffer", "everything"], default="target", tooltip="Which frames to keep."
+                    "keep",
+                    options=["target", "condition and buffer", "everything"],
+                    default="target",
+                    tooltip="Which frames to keep.",
                 ),
             ],
             outputs=[io.Image.Output(display_name="images", tooltip="The frames kept.")],
@@ -129,12 +182,24 @@ class TICFTPrompt(io.ComfyNode):
             node_id="TICFTPrompt",
             display_name="TIC-FT Prompt",
             category=CATEGORY,
-            description="Writes a caption in the form TIC-FT LoRAs are trained with: what the condition shows, then what the video shows.",
+            description=(
+                "Writes a caption in the form TIC-FT LoRAs are trained with: what the condition shows, then "
+                "what the video shows."
+            ),
             inputs=[
                 io.Combo.Input("task", options=TASK_NAMES, tooltip="The same task as in TIC-FT Context."),
-                io.String.Input("condition_text", multiline=True, default="", tooltip="What the condition shows. May stay empty."),
+                io.String.Input(
+                    "condition_text",
+                    multiline=True,
+                    default="",
+                    tooltip="What the condition shows. May stay empty.",
+                ),
                 io.String.Input("target_text", multiline=True, default="", tooltip="What the video shall show."),
-                TicftSettings.Input("settings", optional=True, tooltip="From TIC-FT Load LoRA or TIC-FT Train: the caption form it was trained with."),
+                TicftSettings.Input(
+                    "settings",
+                    optional=True,
+                    tooltip="From TIC-FT Load LoRA or TIC-FT Train: the caption form it was trained with.",
+                ),
             ],
             outputs=[io.String.Output(display_name="caption", tooltip="To CLIP Text Encode.")],
         )

@@ -71,6 +71,21 @@ def build_context(model: Any, vae: Any, images: list[Tensor], request: Request) 
     return context, {"samples": latents, "tic_ft": place}
 
 
+def put_on_experts(context: Context, model: Any, model_2: Any | None) -> tuple[Any, Any]:
+    """``model`` and ``model_2`` with the context on them; without a second one, the first one twice.
+
+    Raises:
+        ValueError: the two models are of different families.
+    """
+    first = context.put_on(model)
+    if model_2 is None:
+        return first, first
+    family, other = family_of(model), family_of(model_2)
+    if family != other:
+        raise ValueError(f"model is {family.name} and model_2 is {other.name}; connect two experts of the same family")
+    return first, context.put_on(model_2)
+
+
 def layout_of(request: Request, images: list[Tensor], family: Family) -> tic_ft.Layout:
     """The layout a request means: its own numbers first, then the settings', then the task's.
 
@@ -80,7 +95,8 @@ def layout_of(request: Request, images: list[Tensor], family: Family) -> tic_ft.
     settings, task = request.settings, tic_ft_tasks.TASKS[request.task]
     if settings.get("task", request.task) != request.task:
         raise ValueError(
-            f"the LoRA was trained for '{settings['task']}', the task is '{request.task}'; set the task to '{settings['task']}'"
+            f"the LoRA was trained for '{settings['task']}', the task is '{request.task}'; "
+            f"set the task to '{settings['task']}'"
         )
     buffer = _choose(request.buffer_latents, settings.get("buffer_latents"), task.buffer)
     natural = task.condition
@@ -114,10 +130,10 @@ def check_request(request: Request, family: Family) -> None:
     """
     for name, size in (("width", request.width), ("height", request.height)):
         if size % family.spatial:
-            low = size // family.spatial * family.spatial
+            low = max(size // family.spatial, 1) * family.spatial
             raise ValueError(
                 f"{name} {size} is no multiple of {family.spatial}, which {family.name} needs; "
-                f"use {max(low, family.spatial)} or {low + family.spatial}"
+                f"use {low} or {low + family.spatial}"
             )
 
 
@@ -130,7 +146,10 @@ def check_vae(vae: Any, family: Family) -> None:
     found = vae.temporal_compression_decode() if getattr(vae, "latent_dim", 2) == 3 else None
     if found != family.compression:
         kind = "an image VAE" if found is None else f"a VAE that packs {found} frames a latent"
-        raise ValueError(f"{family.name} needs a video VAE that packs {family.compression} frames a latent, this is {kind}; load the model's own VAE")
+        raise ValueError(
+            f"{family.name} needs a video VAE that packs {family.compression} frames a latent, "
+            f"this is {kind}; load the model's own VAE"
+        )
 
 
 def crop(images: Tensor, latent: dict[str, Any], keep: str) -> Tensor:
@@ -148,7 +167,11 @@ def crop(images: Tensor, latent: dict[str, Any], keep: str) -> Tensor:
         raise ValueError(f"got {len(images)} images, the sequence decodes to {every}; wire the whole VAE Decode output")
     start = tic_ft.pixel_frames(prefix, place["compression"])
     clips = images.unflatten(0, (-1, every))
-    parts = {"target": slice(start, every), "condition and buffer": slice(0, start), "everything": slice(0, every)}
+    parts = {
+        "target": slice(start, every),
+        "condition and buffer": slice(0, start),
+        "everything": slice(0, every),
+    }
     kept = clips[:, parts[keep]].flatten(0, 1)
     if not len(kept):
         raise ValueError("the sequence has no condition and buffer frames; keep 'target' instead")
@@ -162,11 +185,11 @@ def _choose(given: int, trained: int | None, usual: int) -> int:
 
 
 def _target_latents(target_frames: int, prefix: int, compression: int) -> int:
-    """Latents of the target; behind a prefix each holds ``compression`` frames, without one the first holds 1."""
+    """Latents of the target; each holds ``compression`` frames, but 1 where nothing stands before it."""
     spare = target_frames % compression if prefix else (target_frames - 1) % compression
     if spare or target_frames < 1:
         low = max(target_frames - spare, compression if prefix else 1)
-        what = f"a multiple of {compression}" if prefix else f"a multiple of {compression} plus 1 (there is no condition)"
+        what = f"a multiple of {compression}" + ("" if prefix else " plus 1 (there is no condition)")
         raise ValueError(f"target_frames {target_frames} must be {what}; use {low} or {low + compression}")
     return target_frames // compression if prefix else tic_ft.latent_frames(target_frames, compression)
 
@@ -176,7 +199,8 @@ def _empty(model: Any, vae: Any, request: Request, layout: tic_ft.Layout) -> Ten
     import comfy.model_management
 
     spatial = vae.spacial_compression_encode()
-    shape = (request.batch_size, vae.latent_channels, layout.frames, request.height // spatial, request.width // spatial)
+    size = (request.height // spatial, request.width // spatial)
+    shape = (request.batch_size, vae.latent_channels, layout.frames, *size)
     zeros = torch.zeros(shape, device=comfy.model_management.intermediate_device())
     # With a condition in it the host moves the whole latent into the model's space, and plain zeros
     # would not stay zero there; without one it leaves zeros alone.

@@ -46,7 +46,8 @@ def family_of(model: Any) -> Family:
     names = ", ".join(known.name for known in FAMILIES)
     if family is None:
         raise ValueError(
-            f"the model is a {type(model.model).__name__}, this node works with {names}; load one of these text-to-video models"
+            f"the model is a {type(model.model).__name__}, this node works with {names}; "
+            "load one of these text-to-video models"
         )
     if getattr(model.model, "image_to_video", False):
         raise ValueError(

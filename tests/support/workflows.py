@@ -114,10 +114,7 @@ def overlaps(workflow: Mapping[str, Any]) -> list[tuple[int, int]]:
 def schema_problems(workflow: Mapping[str, Any], schemas: Mapping[str, Any]) -> list[str]:
     """Nodes whose sockets or widgets are not those of the host's schema."""
     return [
-        problem
-        for node in workflow["nodes"]
-        if node["type"] not in NOTES
-        for problem in _node_problems(node, schemas)
+        problem for node in workflow["nodes"] if node["type"] not in NOTES for problem in _node_problems(node, schemas)
     ]
 
 
