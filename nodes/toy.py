@@ -66,7 +66,7 @@ class FewShotToyClips(io.ComfyNode):
                     options=list(clips.SPLITS),
                     default="training",
                     optional=True,
-                    tooltip="training: what the toy model has seen. held out: combinations it has never seen, for tests.",
+                    tooltip="training: what the toy model has seen. held out: what it has not seen, for tests.",
                 ),
             ],
             outputs=[Dataset.Output(display_name="dataset", tooltip="To Encode Dataset or Dataset Item.")],
