@@ -1,0 +1,79 @@
+"""Rectified flow: its closed forms, and that they fit together."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pack.methods import flow
+
+SHAPE = (2, 3, 4, 2, 2)  # B C T H W
+
+
+def pair(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(SHAPE, generator=generator), torch.randn(SHAPE, generator=generator)
+
+
+def test_level_zero_is_the_clean_latent_and_level_one_the_noise_bit_for_bit():
+    x0, noise = pair()
+    assert torch.equal(flow.add_noise(x0, noise, torch.zeros(2)), x0)
+    assert torch.equal(flow.add_noise(x0, noise, torch.ones(2)), noise)
+
+
+def test_noising_each_frame_uses_that_frames_level():
+    x0, noise = pair()
+    sigmas = torch.rand(2, 4, generator=torch.Generator().manual_seed(1))
+    xt = flow.add_noise(x0, noise, sigmas)
+    for b in range(2):
+        for f in range(4):
+            s = float(sigmas[b, f])
+            assert torch.allclose(xt[b, :, f], (1 - s) * x0[b, :, f] + s * noise[b, :, f], atol=1e-6)
+
+
+def test_one_level_a_sample_equals_the_same_level_on_every_frame():
+    x0, noise = pair()
+    sigma = torch.tensor([0.2, 0.7])
+    assert torch.equal(flow.add_noise(x0, noise, sigma), flow.add_noise(x0, noise, sigma[:, None].expand(-1, 4)))
+
+
+def test_velocity_is_the_derivative_of_the_path_by_sigma():
+    x0, noise = (tensor.double() for tensor in pair())
+    sigma, small = torch.full((2,), 0.4, dtype=torch.float64), 1e-6
+    slope = (flow.add_noise(x0, noise, sigma + small) - flow.add_noise(x0, noise, sigma - small)) / (2 * small)
+    assert torch.allclose(slope, flow.velocity(x0, noise), atol=1e-8)
+
+
+def test_clean_latents_come_back_from_the_velocity():
+    x0, noise = (tensor.double() for tensor in pair())
+    sigmas = torch.rand(2, 4, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    xt = flow.add_noise(x0, noise, sigmas)
+    assert torch.allclose(flow.x0_from_velocity(xt, flow.velocity(x0, noise), sigmas), x0, atol=1e-12)
+
+
+def test_an_euler_step_with_the_true_velocity_stays_on_the_path():
+    x0, noise = (tensor.double() for tensor in pair())
+    first, second = torch.rand(2, 2, 4, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    stepped = flow.interpolate_step(flow.add_noise(x0, noise, first), flow.velocity(x0, noise), first, second)
+    assert torch.allclose(stepped, flow.add_noise(x0, noise, second), atol=1e-12)
+
+
+@pytest.mark.parametrize("shift", [1.0, 3.0, 5.0, 8.0])
+def test_a_shift_keeps_the_ends_and_the_order_and_is_undone_by_its_inverse(shift):
+    sigmas = torch.linspace(0, 1, 21, dtype=torch.float64)
+    moved = flow.shift_sigmas(sigmas, shift)
+    assert moved[0] == 0
+    assert moved[-1] == 1
+    assert (moved.diff() > 0).all()
+    assert (moved >= sigmas - 1e-12).all()
+    assert torch.allclose(flow.shift_sigmas(moved, 1 / shift), sigmas, atol=1e-12)
+
+
+def test_drawn_levels_are_seeded_and_never_zero_or_one():
+    def draw(seed: int) -> torch.Tensor:
+        return flow.uniform_sigmas(10_000, torch.Generator().manual_seed(seed))
+
+    assert torch.equal(draw(5), draw(5))
+    assert not torch.equal(draw(5), draw(6))
+    assert 0 < draw(5).min() < draw(5).max() < 1
+    assert abs(float(draw(5).mean()) - 0.5) < 0.02
