@@ -97,19 +97,19 @@ class TICFTContext(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "encoding",
-                    options=list(host_context.ENCODINGS),
-                    default="separate",
+                    options=[host_context.AS_TRAINED, *host_context.ENCODINGS],
+                    default=host_context.AS_TRAINED,
                     optional=True,
-                    tooltip="separate: each condition is encoded on its own. "
-                    "joint: as one clip, as the authors do; sources bleed into each other.",
+                    tooltip="separate: each condition is encoded on its own. joint: as one clip, as the authors do; "
+                    "sources bleed into each other. as trained: what the settings say, separate without any.",
                 ),
                 io.Combo.Input(
                     "timesteps",
-                    options=list(host_context.TIMESTEPS),
-                    default=host_context.TIMESTEPS[0],
+                    options=[host_context.AS_TRAINED, *host_context.TIMESTEPS],
+                    default=host_context.AS_TRAINED,
                     optional=True,
-                    tooltip="What the model is told of the noise. One for all frames is the paper's way; "
-                    "use the other only with a LoRA trained so.",
+                    tooltip="What the model is told of the noise. One for all frames is the paper's way; one per frame "
+                    "suits only a LoRA trained so. as trained: what the settings say, one for all without any.",
                 ),
             ],
             outputs=[

@@ -21,7 +21,7 @@ from host import find_or_build
 from host_pins import PINS, ROOT, Host, HostError
 
 NO_TESTS = 5  # pytest's exit code when the arguments select nothing
-HOST_FOLDERS = ("tests/nodes", "tests/workflows")
+HOST_FOLDERS = ("tests/nodes",)
 NEEDED = ("torch", "pytest", "diffusers", "safetensors", "einops", "numpy", "av")
 ADVICE = "run `{python} -m pip install -r requirements.txt pytest`, or unset COMFYUI_PATH to build a host"
 

@@ -11,7 +11,7 @@ import host_in_process
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HOST_FOLDERS = ("nodes", "workflows")  # tests below these run in a real ComfyUI
+HOST_FOLDERS = ("nodes",)  # tests below these run in a real ComfyUI
 
 # The host's own `nodes` must not be hidden by our folder of that name.
 sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]

@@ -12,6 +12,7 @@ from ...methods import frames, tic_ft, tic_ft_tasks
 from .families import Family, family_of
 from .sampling import Context
 
+AS_TRAINED = "as trained"  # without settings: the first of the others
 ENCODINGS = ("separate", "joint")
 TIMESTEPS = ("one for all frames", "one per frame")
 
@@ -29,8 +30,8 @@ class Request:
     buffer_levels: str = ""  # "": the settings', else evenly rising
     batch_size: int = 1
     resize: str = "crop"
-    encoding: str = "separate"
-    timesteps: str = TIMESTEPS[0]
+    encoding: str = AS_TRAINED
+    timesteps: str = AS_TRAINED
     settings: dict[str, Any] = field(default_factory=dict)  # TICFT_SETTINGS of a LoRA, or empty
 
 
@@ -52,7 +53,7 @@ def build_context(model: Any, vae: Any, images: list[Tensor], request: Request) 
     layout = layout_of(request, images, family)
     images = [frames.resize(clip[..., :3].float(), request.width, request.height, request.resize) for clip in images]
     segments = tic_ft_tasks.arrange(request.task, images, layout.condition, layout.buffer, family.compression)
-    clean = encode(vae, segments, request.encoding, family)
+    clean = encode(vae, segments, _option(request.encoding, ENCODINGS, request.settings.get("joint_encoding")), family)
     latents = _empty(model, vae, request, layout)
     if clean is not None:
         latents[:, :, : layout.prefix] = clean
@@ -64,7 +65,8 @@ def build_context(model: Any, vae: Any, images: list[Tensor], request: Request) 
         "compression": family.compression,
         "target_frames": request.target_frames,
     }
-    per_frame = request.timesteps == TIMESTEPS[1] or bool(request.settings.get("per_frame_timesteps", False))
+    timesteps = _option(request.timesteps, TIMESTEPS, request.settings.get("per_frame_timesteps"))
+    per_frame = timesteps == TIMESTEPS[1]
     if per_frame and not family.per_frame_timesteps:
         raise ValueError(f"{family.name} takes one timestep for all frames; choose '{TIMESTEPS[0]}'")
     context = Context(layout, latents[:1, :, : layout.prefix].clone(), per_frame)
@@ -92,17 +94,15 @@ def layout_of(request: Request, images: list[Tensor], family: Family) -> tic_ft.
     Raises:
         ValueError: the settings are of another task, or the target length does not fit.
     """
-    settings, task = request.settings, tic_ft_tasks.TASKS[request.task]
+    settings = request.settings
     if settings.get("task", request.task) != request.task:
         raise ValueError(
             f"the LoRA was trained for '{settings['task']}', the task is '{request.task}'; "
             f"set the task to '{settings['task']}'"
         )
-    buffer = _choose(request.buffer_latents, settings.get("buffer_latents"), task.buffer)
-    natural = task.condition
-    if request.task == "custom":
-        natural = max(1, sum(tic_ft.latent_frames(len(clip), family.compression) for clip in images) - buffer)
-    condition = _choose(request.condition_latents, settings.get("condition_latents"), natural)
+    buffer = _choose(request.buffer_latents, settings.get("buffer_latents"), tic_ft_tasks.TASKS[request.task].buffer)
+    usual = tic_ft_tasks.usual_condition(request.task, [len(clip) for clip in images], buffer, family.compression)
+    condition = _choose(request.condition_latents, settings.get("condition_latents"), usual)
     target = _target_latents(request.target_frames, condition + buffer, family.compression)
     levels = tic_ft.parse_levels(request.buffer_levels, buffer)
     trained = settings.get("buffer_levels")
@@ -176,6 +176,11 @@ def crop(images: Tensor, latent: dict[str, Any], keep: str) -> Tensor:
     if not len(kept):
         raise ValueError("the sequence has no condition and buffer frames; keep 'target' instead")
     return kept
+
+
+def _option(chosen: str, options: tuple[str, str], trained: bool | None) -> str:
+    """The chosen option; as trained means the second one where the LoRA's settings say so."""
+    return options[bool(trained)] if chosen == AS_TRAINED else chosen
 
 
 def _choose(given: int, trained: int | None, usual: int) -> int:

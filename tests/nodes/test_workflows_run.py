@@ -1,0 +1,111 @@
+"""Every workflow in a real ComfyUI: the toy ones run, the others pass its validation."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+
+import pytest
+
+import workflows
+
+av = pytest.importorskip("av")
+torch = pytest.importorskip("torch")
+
+from host import find_or_build  # noqa: E402
+from host_pins import DEFAULT, HostError  # noqa: E402
+from host_server import Server  # noqa: E402
+
+every_file = pytest.mark.parametrize("name", workflows.NAMES)
+TOY = [name for name in workflows.NAMES if workflows.is_toy(workflows.load(name))]
+OTHERS = sorted(set(workflows.NAMES) - set(TOY))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """One ComfyUI for all of them, with empty files under the documented names."""
+    base = tmp_path_factory.mktemp("comfyui")
+    for name, folder in workflows.MODEL_FILES.items():
+        (base / "models" / folder).mkdir(parents=True, exist_ok=True)
+        (base / "models" / folder / name).touch()
+    (base / "input" / "my_clips").mkdir(parents=True)
+    (base / "input" / "example.png").touch()
+    with Server(find_or_build(), base=base, cpu=not torch.cuda.is_available()) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def schemas(server):
+    return server.object_info()
+
+
+def frames_of(server, file: dict[str, str]) -> int:
+    """Number of frames of a saved video, by decoding it."""
+    data = server.view(file["filename"], file["subfolder"], file["type"])
+    with av.open(io.BytesIO(data)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+@every_file
+def test_sockets_and_widgets_are_those_of_the_schemas(name, server, schemas):
+    if server.host.version != DEFAULT:
+        pytest.skip(f"the files are written for the nodes of ComfyUI {DEFAULT}")
+    assert workflows.schema_problems(workflows.load(name), schemas) == []
+
+
+def test_a_widget_value_too_few_or_an_unknown_socket_is_noticed(server, schemas):
+    if server.host.version != DEFAULT:
+        pytest.skip(f"the files are written for the nodes of ComfyUI {DEFAULT}")
+    for key in ("widgets_values", "outputs"):
+        workflow = workflows.load("tic_ft_zero_shot_toy")
+        workflows.nodes_of(workflow, "KSampler")[0][key].pop()
+        assert len(workflows.schema_problems(workflow, schemas)) == 1
+
+
+def test_the_files_are_what_their_descriptions_say(server, schemas):
+    if server.host.version != DEFAULT:
+        pytest.skip(f"the files are written for the nodes of ComfyUI {DEFAULT}")
+    from all_workflows import all_graphs
+    from workflow_file import Writer
+
+    assert {graph.name: Writer(graph, schemas).write() for graph in all_graphs()} == {
+        name: workflows.load(name) for name in workflows.NAMES
+    }
+
+
+@pytest.mark.parametrize("name", TOY)
+def test_a_toy_workflow_runs_and_makes_exactly_its_frames(name, server, schemas):
+    prompt = workflows.shortened(workflows.to_prompt(workflows.load(name), schemas))
+    context = next(node for node in prompt.values() if node["class_type"] == "TICFTContext")
+    outputs = server.wait(server.queue(prompt), timeout=300)["outputs"]
+    videos = [key for key, node in prompt.items() if node["class_type"] == "SaveVideo"]
+    assert videos
+    for key in videos:
+        assert frames_of(server, outputs[key]["images"][0]) == context["inputs"]["target_frames"]
+    trained = [node["inputs"]["run_name"] for node in prompt.values() if node["class_type"] == "TICFTTrain"]
+    for run in trained:
+        assert list((server.output / "loras" / run).glob("*.safetensors"))
+
+
+def complaints(server, prompt) -> str:
+    """What the host's validation says; empty when all is well. Outputs without an error are run."""
+    try:
+        answer = server.post("/prompt", {"prompt": prompt})
+    except HostError as refused:
+        return str(refused)
+    with contextlib.suppress(HostError):  # the model files are empty
+        server.wait(answer["prompt_id"], timeout=120)
+    return json.dumps(answer["node_errors"]) if answer["node_errors"] else ""
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_workflow_of_a_real_model_passes_validation(name, server, schemas):
+    assert complaints(server, workflows.to_prompt(workflows.load(name), schemas)) == ""
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_model_file_that_is_not_there_does_not_pass(name, server, schemas):
+    text = json.dumps(workflows.to_prompt(workflows.load(name), schemas))
+    prompt = json.loads(text.replace("wan_2.1_vae", "another_vae"))
+    assert "value_not_in_list" in complaints(server, prompt)

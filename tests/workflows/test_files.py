@@ -1,0 +1,120 @@
+"""What can be said of the workflow files without a host."""
+
+from __future__ import annotations
+
+import copy
+import re
+
+import pytest
+
+import workflows
+
+PACK_NODES = {
+    name
+    for path in (workflows.ROOT / "nodes").glob("*.py")
+    for name in re.findall(r"node_id=\"(\w+)\"", path.read_text(encoding="utf-8"))
+}
+
+every_file = pytest.mark.parametrize("name", workflows.NAMES)
+
+
+def test_there_is_a_workflow_for_every_task_and_for_wan():
+    tasks = ("image_to_video", "video_to_video", "keyframes", "multiple_images", "action_transfer")
+    wanted = {f"tic_ft_{task}_toy" for task in (*tasks, "train", "zero_shot")}
+    assert wanted | {"tic_ft_train_wan21_1_3b", "tic_ft_image_to_video_wan21_1_3b"} <= set(workflows.NAMES)
+
+
+def test_every_node_of_the_pack_is_in_some_workflow():
+    used = {node["type"] for name in workflows.NAMES for node in workflows.load(name)["nodes"]}
+    assert len(PACK_NODES) > 10
+    assert used >= PACK_NODES
+
+
+@every_file
+def test_a_name_suits_links_and_says_method_task_and_model(name):
+    assert re.fullmatch(r"[A-Za-z0-9_.-]+", name)
+    assert re.fullmatch(r"(tic_ft|aicl|tune_a_video|motion)_\w+_(toy|\w+\d\w*)", name)
+
+
+@every_file
+def test_it_is_of_the_kind_the_front_end_saves(name):
+    workflow = workflows.load(name)
+    assert workflow["version"] == 0.4
+    ids = [node["id"] for node in workflow["nodes"]]
+    assert len(set(ids)) == len(ids)
+    assert workflow["last_node_id"] == max(ids)
+    assert workflow["last_link_id"] == max(link[0] for link in workflow["links"])
+    assert all(node["mode"] == 0 for node in workflow["nodes"])
+    assert sorted(node["order"] for node in workflow["nodes"]) == list(range(len(ids)))
+
+
+@every_file
+def test_every_link_joins_two_ends_of_its_type(name):
+    assert workflows.link_problems(workflows.load(name)) == []
+
+
+@pytest.mark.parametrize("end", [1, 2, 3, 4, 5])
+def test_a_broken_link_is_noticed(end):
+    workflow = copy.deepcopy(workflows.load("tic_ft_zero_shot_toy"))
+    workflow["links"][0][end] = "IMAGE" if end == 5 else 99
+    assert workflows.link_problems(workflow)
+
+
+@every_file
+def test_it_names_no_place_of_one_machine(name):
+    found = [text for text in workflows.texts_of(workflows.load(name)) if workflows.ABSOLUTE.search(text)]
+    assert found == []
+
+
+@every_file
+def test_its_model_files_are_documented_and_named_in_its_notes(name):
+    workflow = workflows.load(name)
+    notes = " ".join(node["widgets_values"][0] for node in workflows.nodes_of(workflow, "MarkdownNote"))
+    for node in workflow["nodes"]:
+        if node["type"] in workflows.NOTES:
+            continue
+        for text in workflows.texts_of(node["widgets_values"]):
+            if text.endswith((".safetensors", ".pt", ".ckpt", ".gguf")):
+                assert text in workflows.MODEL_FILES
+                assert workflows.MODEL_FILES[text] == "loras" or text in notes
+
+
+@every_file
+def test_a_thumbnail_of_a_sensible_size_lies_beside_it(name):
+    data = (workflows.FOLDER / f"{name}.jpg").read_bytes()
+    assert data[:3] == b"\xff\xd8\xff"
+    assert len(data) < 200_000
+
+
+@every_file
+def test_nodes_lie_apart_and_inside_the_groups_of_their_step(name):
+    workflow = workflows.load(name)
+    assert workflows.overlaps(workflow) == []
+    titles = [group["title"] for group in workflow["groups"]]
+    assert [title.split()[0] for title in titles] == [str(i + 1) for i in range(len(titles))]
+    for node in workflow["nodes"]:
+        left, top, right, bottom = workflows.box(node)
+        around = [
+            group["title"]
+            for group in workflow["groups"]
+            for x, y, width, height in [group["bounding"]]
+            if x <= left and y <= top and right <= x + width and bottom <= y + height
+        ]
+        assert len(around) == (node.get("title") != "Read me"), node["type"]
+
+
+@every_file
+def test_a_note_says_what_to_load_to_change_and_what_comes_out(name):
+    readme = next(n for n in workflows.nodes_of(workflows.load(name), "MarkdownNote") if n.get("title") == "Read me")
+    text = readme["widgets_values"][0]
+    assert "**Change" in text
+    assert "**Out come" in text
+    assert "**Load" in text or "Nothing has to be downloaded" in text
+
+
+@every_file
+def test_queueing_again_neither_trains_nor_samples_again(name):
+    for node in workflows.load(name)["nodes"]:
+        if node["type"] in ("TICFTTrain", "KSampler"):
+            assert "fixed" in node["widgets_values"]
+            assert not {"randomize", "increment", "decrement"} & {str(v) for v in node["widgets_values"]}
