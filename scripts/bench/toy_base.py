@@ -48,9 +48,10 @@ def report(options: argparse.Namespace) -> None:
     started = time.perf_counter()
     videos, single = sample(scenes, options)
     verdicts = [judge.judge(video, scene) for video, scene in zip(videos, scenes, strict=True)]
+    vae_verdicts, psnr = through_vae(scenes[:32], options.frames)
     rows = {
         "toy model": judge.summary(verdicts),
-        "through the VAE": judge.summary(through_vae(scenes[:32], options.frames)),
+        "through the VAE": judge.summary(vae_verdicts),
         "ground truth": judge.ceiling(scenes, options.frames),
         "chance": judge.chance(scenes, options.frames, options.seed),
     }
@@ -59,7 +60,7 @@ def report(options: argparse.Namespace) -> None:
         f"\n{len(scenes)} held-out prompts, {options.frames} frames, euler, {options.steps} steps, "
         f"CFG {options.cfg:g}, "
         f"seed {options.seed}; all in {time.perf_counter() - started:.0f} s, "
-        f"one clip with decoding {single:.1f} s, {options.threads} thread(s), {platform.machine()}\n"
+        f"one clip with decoding {single:.1f} s, {options.threads} thread(s), {platform.machine()}; VAE {psnr:.1f} dB\n"
     )
     sys.stdout.write(text)
     options.out.mkdir(parents=True, exist_ok=True)
@@ -116,8 +117,9 @@ def _sample_batch(
     return [vae.decode(out[i : i + 1])[0].float().cpu().numpy() for i in range(len(scenes))]
 
 
-def through_vae(scenes: list[Any], frames: int) -> list[Any]:
-    """Verdicts on ground truth that went through the VAE."""
+def through_vae(scenes: list[Any], frames: int) -> tuple[list[Any], float]:
+    """Verdicts on ground truth that went through the VAE, and its mean PSNR in dB."""
+    import numpy as np
     import torch
 
     from pack.nodes.host import toy
@@ -125,8 +127,11 @@ def through_vae(scenes: list[Any], frames: int) -> list[Any]:
 
     with torch.inference_mode():
         vae = toy.load_vae()
-        clips = [vae.decode(vae.encode(torch.from_numpy(world.render(s, frames))))[0].float().numpy() for s in scenes]
-    return [judge.judge(clip, scene) for clip, scene in zip(clips, scenes, strict=True)]
+        truth = [world.render(scene, frames) for scene in scenes]
+        clips = [vae.decode(vae.encode(torch.from_numpy(clip)))[0].float().numpy() for clip in truth]
+    errors = [float(((clip - true) ** 2).mean()) for clip, true in zip(clips, truth, strict=True)]
+    verdicts = [judge.judge(clip, scene) for clip, scene in zip(clips, scenes, strict=True)]
+    return verdicts, float(np.mean(-10 * np.log10(errors)))
 
 
 def table(rows: dict[str, dict[str, float]]) -> str:
