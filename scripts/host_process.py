@@ -6,12 +6,21 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 from host_commands import clean_environment
 from host_pins import ROOT, Host, HostError, say
 
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", "node_modules", "runs", "out")
+
+
+def own_group() -> dict[str, Any]:
+    """Arguments of ``Popen`` that keep a Ctrl-C at the terminal from the process: we end it in our own order."""
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    return {"start_new_session": True}
 
 
 def stop(process: subprocess.Popen[bytes], patience: float = 10.0) -> None:

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by 
 from host_client import Client
 from host_commands import clean_environment
 from host_pins import PACK_NAME, Host, HostError, cache_directory, say
-from host_process import free_port, has_accelerator, place_pack, stop, unplace_pack
+from host_process import free_port, has_accelerator, own_group, place_pack, stop, unplace_pack
 
 FOLDERS = ("custom_nodes", "models/loras", "input", "output", "temp", "user/default/workflows")
 
@@ -121,6 +121,7 @@ class Server(Client):
                 stdin=subprocess.DEVNULL,
                 stdout=file if self.log is None else self.log,
                 stderr=subprocess.STDOUT,
+                **own_group(),
             )
 
     def _wait_until_up(self, timeout: float = 300.0) -> None:

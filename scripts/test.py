@@ -36,6 +36,7 @@ def environment(host: Host | None) -> dict[str, str]:
     hidden = {"COMFYUI_PATH", "COMFYUI_PYTHON", "PYTHONPATH"}
     kept = {name: value for name, value in os.environ.items() if name not in hidden}
     kept.setdefault("OMP_NUM_THREADS", "2")
+    kept.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads that spin starve a busy machine
     if host:
         kept |= {"COMFYUI_PATH": str(host.path), "COMFYUI_PYTHON": str(host.python)}
     return kept

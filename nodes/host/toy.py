@@ -51,6 +51,9 @@ def load_vae() -> Any:
     state, metadata = weights.read(weights.VAE)
     vae = comfy.sd.VAE(sd={name: tensor.to(torch.float32) for name, tensor in state.items()}, metadata=metadata)
     vae.throw_exception_if_invalid()
+    missing = vae.first_stage_model.state_dict().keys() - state.keys()
+    if missing:  # the host would fill them with whatever lies in memory
+        raise RuntimeError(f"{weights.VAE.name} lacks {len(missing)} weights; install FewShot Video again")
     return vae
 
 
