@@ -34,10 +34,10 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--out", type=Path, default=ROOT / "out" / "demo", help="new folder for the results (out/demo)")
     add("--pairs", type=_count, default=12, help="clip pairs to train on (12)")
-    add("--steps", type=_count, default=250, help="training steps of each LoRA (250)")
+    add("--steps", type=_count, default=300, help="training steps of each LoRA (300)")
     add("--test", type=_count, default=12, help="held-out conditions every arm is judged on (12)")
     add("--seed", type=int, default=0, help="of the clips, the training and the noise (0)")
-    add("--cfg", type=float, default=2.0, help="guidance scale, 1 is none (2)")
+    add("--cfg", type=float, default=1.0, help="guidance scale; 1 is none, as the workflow has it (1)")
     add("--sampling-steps", type=_count, default=24, help="steps of the sampler (24)")
     add("--quick", action="store_true", help="2 pairs, 3 steps, 1 condition: only to see that it runs")
     add("--version", choices=sorted(PINS), help="run in this ComfyUI version")
