@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from ..methods.tic_ft_tasks import TASKS
 from ..training.config import TrainConfig
 from .host.loras import apply_lora, lora_names, lora_stamp, read_lora, ticft_settings_of
-from .host.tic_ft_training import Order, train_tic_ft
+from .host.tic_ft_training import ENCODINGS, Order, train_tic_ft
 from .sockets import Encoded, TicftSettings, TrainSettings
 
 
@@ -84,6 +84,19 @@ class TICFTTrain(io.ComfyNode):
                     default="",
                     optional=True,
                     tooltip="Name of the folder and file below output/loras; empty for the task's name.",
+                ),
+                io.String.Input(
+                    "buffer_levels",
+                    default="",
+                    optional=True,
+                    tooltip="Noise level (sigma, 0 to 1) of each buffer, rising, like 0.25, 0.5, 0.75; empty: evenly.",
+                ),
+                io.Combo.Input(
+                    "encoding",
+                    options=list(ENCODINGS),
+                    default=ENCODINGS[0],
+                    optional=True,
+                    tooltip="separate: each condition source is encoded alone. joint: as one clip with the target.",
                 ),
             ],
             outputs=[

@@ -260,7 +260,7 @@ def test_without_condition_and_buffer_a_plain_lora_is_trained(model):
         (
             TICFTTrain,
             "model encoded task rank learning_rate steps batch_size seed",
-            "settings validation condition_latents buffer_latents run_name",
+            "settings validation condition_latents buffer_latents run_name buffer_levels encoding",
             "LORA_MODEL LOSS_MAP INT STRING TICFT_SETTINGS",
         ),
         (TICFTLoadLoRA, "model lora_name strength", "", "MODEL TICFT_SETTINGS"),
