@@ -99,7 +99,6 @@ def test_a_planted_violation_is_caught(path, source):
         ("nodes/host/sampling.py", "import comfy.samplers\nimport folder_paths\nfrom . import families"),
         ("nodes/__init__.py", "import importlib\nimportlib.import_module('.toy', __name__)"),
         ("toy/pretrain/vae.py", "from ..world import SIZE\ndef f():\n    import comfy.ops"),
-        ("toy/train_vae.py", "import torch\nfrom toy.world import SIZE\ntorch.save({}, 'x')"),
         ("__init__.py", "def f():\n    from .nodes import build_extension"),
     ],
 )

@@ -1,7 +1,11 @@
 """Train the toy model, stage after stage: ``python toy/train.py vae``, then ``latents``, then ``base``.
 
 Every stage can be stopped at any moment and goes on when it is called again. Needs the host's network
-classes: set COMFYUI_PATH to what ``python scripts/host.py`` prints and use the Python it prints.
+classes: set COMFYUI_PATH to what ``python scripts/host.py`` prints and use the Python it prints. The files
+``vae.safetensors`` and ``base.safetensors`` of the run folder are then copied to ``toy/weights/``.
+
+Batches, noise and levels are functions of (seed, step). The learning rate follows the clock, so that a run
+ends when it was told to; a faster machine takes more steps and ends with other weights.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def test_a_stage_goes_on_where_it_stopped(tmp_path):
         torch.manual_seed(0)
         network = torch.nn.Linear(8, 8)
         plan = Plan(seconds=1e9, rate=1e-2, other_rate=1e-2, constant=1.0, average=0.9)
-        return Stage(network, [network.weight], plan, tmp_path / "state.pt")
+        return Stage(network, [network.weight], plan, tmp_path / "state.safetensors")
 
     def loss(running: Stage) -> torch.Tensor:
         x = torch.randn(4, 8, generator=torch.Generator().manual_seed(running.step))

@@ -143,7 +143,6 @@ def check_call(node: ast.AST, place: PurePosixPath) -> list[str]:
     forbidden |= name.split(".")[-1] in {"from_pretrained", "hf_hub_download", "snapshot_download"}
     forbidden |= any(k.arg == "allow_pickle" and ast.unparse(k.value) != "False" for k in node.keywords)
     allowed = name == "importlib.import_module" and place.parts == ("nodes", "__init__.py")
-    allowed |= name in {"torch.load", "torch.save"} and is_script(place)
     return [f"{node.lineno} calls {name}"] if forbidden and not allowed else []
 
 

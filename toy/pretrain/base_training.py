@@ -56,7 +56,7 @@ def train_base(folder: Path, seconds: float, seed: int) -> None:
     network = build_network()
     matrices = [p for name, p in network.named_parameters() if p.ndim == 2 and name.startswith("blocks.")]
     plan = Plan(seconds, rate=3e-3, other_rate=1.5e-3, constant=0.35, average=0.9985)
-    stage = Stage(network, matrices, plan, folder / "base_state.pt")
+    stage = Stage(network, matrices, plan, folder / "base_state.safetensors")
     batches = Batches(folder, seed)
 
     def loss_of(step: int, done: float) -> Tensor:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -82,23 +83,26 @@ class Stage:
 
     def save(self) -> None:
         """Write the state in one go."""
-        state = {
-            "network": self.network.state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
-            "average": self.average,
-            "step": self.step,
-            "spent": self.spent,
-        }
-        temporary = self.path.with_suffix(".tmp")
-        torch.save(state, temporary)
-        temporary.replace(self.path)
+        tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        tensors |= {f"average.{i}": value for i, value in enumerate(self.average)}
+        for i, optimizer in enumerate(self.optimizers):
+            for key, slots in optimizer.state_dict()["state"].items():
+                tensors |= {f"optimizer.{i}.{key}.{name}": torch.as_tensor(value) for name, value in slots.items()}
+        write_weights(tensors, self.path, {"step": str(self.step), "spent": repr(self.spent)})
 
     def _resume(self) -> None:
-        state = torch.load(self.path, weights_only=True)
-        self.network.load_state_dict(state["network"])
-        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
-        self.average, self.step, self.spent = state["average"], state["step"], state["spent"]
+        with safe_open(self.path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            facts = file.metadata()
+        self.network.load_state_dict(_below("network.", tensors))
+        self.average = [tensors[f"average.{i}"] for i in range(len(self.average))]
+        for i, optimizer in enumerate(self.optimizers):
+            state: dict[int, dict[str, Tensor]] = {}
+            for name, value in _below(f"optimizer.{i}.", tensors).items():
+                key, slot = name.split(".", 1)
+                state.setdefault(int(key), {})[slot] = value
+            optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        self.step, self.spent = int(facts["step"]), float(facts["spent"])
 
     def _update(self, loss: Tensor) -> None:
         for optimizer, rate in zip(self.optimizers, (self.plan.rate, self.plan.other_rate), strict=True):
@@ -114,8 +118,13 @@ class Stage:
         torch._foreach_lerp_(self.average, [p.detach() for p in self.network.parameters()], 1 - decay)
 
 
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The entries under a prefix, without it."""
+    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+
+
 def write_weights(weights: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
     """Write a safetensors file in one go."""
     temporary = path.with_suffix(".tmp")
-    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, temporary, metadata=metadata)
+    save_file({name: tensor.clone().contiguous() for name, tensor in weights.items()}, temporary, metadata=metadata)
     temporary.replace(path)

@@ -47,7 +47,7 @@ def train_vae(folder: Path, seconds: float, seed: int) -> None:
         parametrize.register_parametrization(layer, "weight", Unflatten(layer.weight.shape))
     matrices = [p for p in network.parameters() if p.ndim == 2 and min(p.shape) > 4]
     plan = Plan(seconds, rate=3e-3, other_rate=3e-3, constant=0.4, average=0.999)
-    stage = Stage(network, matrices, plan, folder / "vae_state.pt")
+    stage = Stage(network, matrices, plan, folder / "vae_state.safetensors")
 
     def loss_of(step: int, done: float) -> Tensor:
         clips = draw_clips(seed, step, *((16, 1) if done < STILLS else (6, 5) if step % 2 else (3, 13)))
