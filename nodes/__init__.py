@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import logging
+import sys
 from typing import TYPE_CHECKING
 
 from .host.version import OLDEST, host_version, is_supported
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-REQUIREMENTS = {"torch", "diffusers", "safetensors", "einops", "numpy", "av"}  # of requirements.txt
+REQUIREMENTS = ("torch", "diffusers", "safetensors", "einops", "numpy", "av")  # of requirements.txt
 NODE_MODULES = ("toy", "tic_ft", "tic_ft_train", "dataset", "training")
 
 
@@ -40,6 +42,10 @@ def usable_nodes() -> list[type[io.ComfyNode]]:
             version,
         )
         return []
+    missing = missing_packages()
+    if missing:
+        log.error("%s No FewShot Video node is registered.", explain_missing(missing))
+        return []
     try:
         return node_list()
     except Exception as error:  # whatever is wrong with us must not stop ComfyUI
@@ -48,13 +54,23 @@ def usable_nodes() -> list[type[io.ComfyNode]]:
         return []
 
 
+def missing_packages() -> list[str]:
+    """Names of required packages that are not installed; nothing is imported, some are met only in a run."""
+    return [name for name in REQUIREMENTS if sys.modules.get(name) is None and importlib.util.find_spec(name) is None]
+
+
+def explain_missing(names: list[str]) -> str:
+    """Which packages to install and how, for people."""
+    return (
+        f"FewShot Video misses the Python package{'s' * (len(names) > 1)} {', '.join(map(repr, names))}: run "
+        "`pip install -r requirements.txt` in its folder with the Python that runs ComfyUI, then restart ComfyUI."
+    )
+
+
 def explain(error: Exception, version: str) -> str:
     """What is wrong with the installation and what to do about it, for people."""
     if isinstance(error, ModuleNotFoundError) and error.name in REQUIREMENTS:
-        return (
-            f"FewShot Video misses the Python package {error.name!r}: run `pip install -r requirements.txt` "
-            "in its folder with the Python that runs ComfyUI, then restart ComfyUI."
-        )
+        return explain_missing([error.name])
     return (
         f"FewShot Video cannot load its nodes in ComfyUI {version} ({type(error).__name__}: {error}): update "
         "FewShot Video and ComfyUI, or report this line."

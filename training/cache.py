@@ -86,7 +86,6 @@ class DiskCache:
         tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
         data = save(tensors, {"key": key, "checksum": checksum(tensors)})
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
             self._remove_abandoned()
             write_atomically(self.path(key), data)
         except OSError as error:
@@ -116,9 +115,12 @@ def checksum(tensors: dict[str, Tensor]) -> str:
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file so that a reader sees the old one or the whole new one; nothing is left behind on failure.
 
+    Missing folders are made.
+
     Raises:
         OSError: The file cannot be written.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         with temporary.open("wb") as file:

@@ -63,6 +63,7 @@ def train(
     *,
     state: TrainState | None = None,
     on_step: OnStep | None = None,
+    loss_scale: float = 1.0,
 ) -> TrainResult:
     """Run AdamW on ``parameters`` until ``config.steps`` steps are done.
 
@@ -73,16 +74,18 @@ def train(
         config: The settings.
         state: Filled while running, so that the caller still has it after an exception.
         on_step: Called after each step with the steps done and its record; may raise ``Cancelled``.
+        loss_scale: Factor on the loss during the backward pass, see ``train_step``.
 
     Raises:
         ValueError: warm-up longer than the run, or nothing to train.
         NonFiniteError: the loss or the gradient stopped being a number.
+        RuntimeError: the loss does not reach every parameter.
     """
     state = TrainState() if state is None else state
     parameters = list(parameters)
     optimizer, schedule = make_optimizer(parameters, config)
     while state.step < config.steps:
-        record = train_step(objective, predict, parameters, optimizer, config, state.step)
+        record = train_step(objective, predict, parameters, optimizer, config, state.step, loss_scale)
         schedule.step()
         state.step += 1
         state.losses.append(record.loss)
@@ -99,19 +102,44 @@ def train_step(
     optimizer: torch.optim.Optimizer,
     config: TrainConfig,
     step: int,
+    loss_scale: float = 1.0,
 ) -> StepRecord:
-    """Forward, backward, clip, update; random numbers depend on ``(config.seed, step)`` only."""
+    """Forward, backward, clip, update; random numbers depend on ``(config.seed, step)`` only.
+
+    ``gradient = d(loss_scale * loss) / loss_scale``: a power of two changes nothing in fp32 and keeps the small
+    gradients inside an fp16 network above zero.
+    """
     indices = batch_indices(config.seed, step, objective.size, config.batch_size)
     batch = objective.batch(indices, StepGenerators.at(config.seed, step)).to(parameters[0].device)
     optimizer.zero_grad(set_to_none=True)
     result = objective.loss(predict, batch)
     loss = result.per_sample.mean()
-    loss.backward()
+    backward(loss, parameters, loss_scale)
     norm = torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
     record = _record(result, loss, norm, optimizer)
     _check_finite(record, step, config)
     optimizer.step()
     return record
+
+
+def backward(loss: Tensor, parameters: list[Tensor], loss_scale: float) -> None:
+    """Gradients of the loss, unscaled.
+
+    Raises:
+        RuntimeError: a parameter gets none, because something on the way has no backward pass.
+    """
+    if loss.requires_grad:
+        (loss * loss_scale).backward()
+    missed = sum(parameter.grad is None for parameter in parameters)
+    if missed:
+        raise RuntimeError(
+            f"the loss does not reach {missed} of {len(parameters)} trained tensors, so they cannot learn; "
+            "take attention and optimisation patches off the model, or choose target_modules that it uses"
+        )
+    if loss_scale != 1.0:
+        for parameter in parameters:
+            if parameter.grad is not None:
+                parameter.grad.div_(loss_scale)
 
 
 def make_optimizer(parameters: list[Tensor], config: TrainConfig) -> tuple[torch.optim.AdamW, Any]:

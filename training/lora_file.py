@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,6 +10,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
+
+from .cache import write_atomically
 
 SUFFIX = ".safetensors"
 
@@ -82,21 +83,6 @@ def unique_path(folder: Path, name: str) -> Path:
     pattern = re.compile(rf"{re.escape(name)}_(\d+)_")
     taken = [int(match[1]) for file in _files(folder) if (match := pattern.fullmatch(file.stem))]
     return folder / f"{name}_{max(taken, default=0) + 1:05}_{SUFFIX}"
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write to a temporary neighbour, flush it to the disk, then rename it over ``path``."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _bits(tensor: Tensor) -> Tensor:

@@ -50,15 +50,24 @@ def ordinary_weights(network: nn.Module) -> Iterator[None]:
         yield
     finally:
         for table, name, tensor, stand_in in swapped:
-            if table.get(name) is stand_in and stand_in.data_ptr() == tensor.data_ptr():
+            if table.get(name) is stand_in and _in_place(tensor, stand_in):
                 table[name] = tensor  # else the host has moved or replaced it meanwhile: its word counts
+
+
+def _in_place(tensor: Tensor, stand_in: Tensor) -> bool:
+    """Whether a stand-in still lies where it was made; a wrapper's is a copy, so its place says nothing."""
+    return _is_wrapper(tensor) or stand_in.data_ptr() == tensor.data_ptr()
+
+
+def _is_wrapper(tensor: Tensor) -> bool:
+    return type(tensor) not in (Tensor, nn.Parameter)
 
 
 def ordinary(tensor: Tensor) -> Tensor:
     """A tensor over the same memory that autograd may save; call it outside inference mode."""
     if not tensor.is_inference():
         return tensor.detach()
-    if type(tensor) not in (Tensor, nn.Parameter):
+    if _is_wrapper(tensor):
         return tensor.clone()  # a wrapper (quantised weights) has no single storage to share
     empty = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
     return empty.set_(tensor.untyped_storage(), tensor.storage_offset(), tensor.size(), tensor.stride())

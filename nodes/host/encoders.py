@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from ...training.dataset import Dataset
 from ...training.encoding import EncodedDataset
-from .fingerprint import _add as add_value
+from .fingerprint import weights_digest
 from .folders import cache_folder, output_folder
 
 
@@ -87,13 +86,13 @@ def text_encoder(clip: Any) -> Callable[[str], dict[str, Tensor]]:
 
 def vae_key(vae: Any) -> str:
     """Identity of a VAE: its class, precision and weights."""
-    return _weights_key(vae.patcher, type(vae.first_stage_model).__name__, str(vae.vae_dtype))
+    return weights_digest(vae.patcher, type(vae.first_stage_model).__name__, str(vae.vae_dtype))
 
 
 def clip_key(clip: Any) -> str:
     """Identity of a CLIP: its class, tokenizer, options, weights and the patches on them."""
     kinds = (type(clip.cond_stage_model).__name__, type(clip.tokenizer).__name__)
-    return _weights_key(clip.patcher, *kinds, clip.layer_idx, sorted(clip.tokenizer_options.items()))
+    return weights_digest(clip.patcher, *kinds, clip.layer_idx, sorted(clip.tokenizer_options.items()))
 
 
 def releaser(*patchers: Any) -> Callable[[], None]:
@@ -113,18 +112,6 @@ def releaser(*patchers: Any) -> Callable[[], None]:
 
 def _same(model: Any, patcher: Any) -> bool:
     return model is not None and model.is_clone(patcher)
-
-
-def _weights_key(patcher: Any, *settings: Any) -> str:
-    """Digest of settings and weights: names, shapes, types, some values of each, and the patches on them.
-
-    The host's key patches show the original weights also while a LoRA is merged into them.
-    """
-    digest = hashlib.sha256()
-    add_value(digest, settings)
-    for name, (weight, *patches) in sorted(patcher.get_key_patches().items()):
-        add_value(digest, (name, weight[0] if isinstance(weight, tuple) else weight, patches))
-    return digest.hexdigest()
 
 
 def _without_batch(value: Tensor) -> Tensor:

@@ -13,22 +13,47 @@ SAMPLES = 64  # values read of each tensor; reading all of a 14 B model would ta
 
 def model_fingerprint(model: Any) -> str:
     """Digest of a host MODEL: class, every weight's name, shape and some values, and the patches on it."""
-    digest = hashlib.sha256(type(model.model).__name__.encode())
-    for key, (weight, *patches) in sorted(model.get_key_patches("diffusion_model.").items()):
-        digest.update(key.encode())
-        _add(digest, weight[0] if isinstance(weight, tuple) else weight)
-        for patch in patches:
-            _add(digest, patch)
+    return weights_digest(model, type(model.model).__name__, prefix="diffusion_model.")
+
+
+def weights_digest(patcher: Any, *settings: Any, prefix: str = "") -> str:
+    """Digest of settings and weights: names, shapes, types, some values of each, and the patches on them.
+
+    The weights are the original ones also while a LoRA is merged into them. The host's own list of key
+    patches is not asked, it fails on quantised weights.
+    """
+    digest = hashlib.sha256()
+    _add(digest, settings)
+    for entries in (_original_weights(patcher), patcher.patches):
+        for name in sorted(name for name in entries if name.startswith(prefix)):
+            _add(digest, (name, entries[name]))
     return digest.hexdigest()
+
+
+def _original_weights(patcher: Any) -> dict[str, Any]:
+    """The model's state dict with what the host keeps aside for weights it has patched."""
+    weights = dict(patcher.model_state_dict())
+    # Of a quantised layer; it comes and goes with the patches, the scale and the type say the same.
+    weights = {name: weight for name, weight in weights.items() if not name.endswith(".comfy_quant")}
+    kept = {name: entry.weight for name, entry in patcher.backup.items()}
+    kept |= {name: entry[0] for name, entry in getattr(patcher, "hook_backup", {}).items()}
+    for name, weight in kept.items():
+        parts = {name: weight}
+        if _is_wrapper(weight) and hasattr(weight, "state_dict"):
+            parts = weight.state_dict(name)  # the same names as in the model's: values and scales
+        weights |= parts
+    return weights
 
 
 def _add(digest: Any, value: Any) -> None:
     """Feed a value, however nested; unknown objects count by their class and their tensors."""
     if isinstance(value, Tensor):
-        digest.update(_sample(value))
+        _add_tensor(digest, value)
     elif isinstance(value, (list, tuple)):
+        digest.update(b"(")
         for part in value:
             _add(digest, part)
+        digest.update(b")")
     elif isinstance(value, (str, int, float, bool, type(None))):
         digest.update(repr(value).encode())
     else:
@@ -36,10 +61,22 @@ def _add(digest: Any, value: Any) -> None:
         _add(digest, getattr(value, "weights", None))
 
 
-def _sample(tensor: Tensor) -> bytes:
-    shape = repr((tuple(tensor.shape), tensor.dtype)).encode()
-    if type(tensor) not in (Tensor, torch.nn.Parameter) or tensor.is_meta or not tensor.numel():
-        return shape
-    flat = tensor.detach().reshape(-1)
-    values = flat[:: max(1, flat.numel() // SAMPLES)].to("cpu").to(torch.float64)
-    return shape + values.numpy().tobytes()
+def _add_tensor(digest: Any, tensor: Any) -> None:
+    """Shape, type and some raw values; of a wrapper (a quantised weight) those of all tensors inside."""
+    digest.update(repr((tuple(tensor.shape), tensor.dtype)).encode())
+    if _is_wrapper(tensor):
+        names = tensor.__tensor_flatten__()[0] if hasattr(tensor, "__tensor_flatten__") else ()
+        for name in names:
+            _add(digest, getattr(tensor, name))
+        return
+    if tensor.is_meta or not tensor.numel():
+        return
+    flat = tensor.detach().as_subclass(Tensor).reshape(-1)
+    values = flat[:: max(1, flat.numel() // SAMPLES)].to("cpu").contiguous()
+    digest.update(values.view(torch.uint8).numpy().tobytes())
+
+
+def _is_wrapper(tensor: Any) -> bool:
+    """Whether the tensor has no values of its own, only tensors inside."""
+    plain: Any = Tensor
+    return type(tensor).__torch_dispatch__ is not plain.__torch_dispatch__

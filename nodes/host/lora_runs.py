@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...training.cache import write_atomically
 from ...training.config import TrainConfig
 from ...training.loop import Cancelled, TrainState, train
 from ...training.lora_file import (
@@ -19,10 +20,10 @@ from ...training.lora_file import (
     read_metadata,
     save_lora,
     unique_path,
-    write_atomically,
 )
 from ...training.lora_metadata import from_metadata, to_metadata
 from ...training.validation import validation_loss
+from .adapters import check_trainable
 from .families import family_of
 from .fingerprint import model_fingerprint
 from .folders import lora_output_folder
@@ -30,6 +31,8 @@ from .progress import StepProgress, throw_if_cancelled
 from .training import Session, training_session
 
 log = logging.getLogger(__name__)
+
+TRAINING_REVISION = 1  # raise it when the same order and seed give another LoRA, so that old runs do not count
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class LoraJob:
 
     def key(self) -> str:
         """Digest of everything that decides the result."""
-        parts = [self.config.to_dict(), self.identity, model_fingerprint(self.model)]
+        parts = [TRAINING_REVISION, self.config.to_dict(), self.identity, model_fingerprint(self.model)]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -66,9 +69,11 @@ def run_lora_job(job: LoraJob) -> TrainedLora:
 
     Raises:
         ValueError: the run name, the data or the model is unsuitable.
+        RuntimeError: the LoRA cannot be saved anywhere.
     """
     folder = run_folder(job.run_name)
     family_of(job.model)
+    check_trainable(job.model)
     key = job.key()
     finished = find_finished(folder, key)
     if finished is not None:
@@ -83,10 +88,8 @@ def run_lora_job(job: LoraJob) -> TrainedLora:
             record |= _validate(session, held_out, "before")
             _train(session, objective, job.config, state)
             record |= _validate(session, held_out, "after")
-        except Exception as stop:  # cancel, no number, out of memory: the steps done are worth keeping
-            if state.step:
-                kept = _save(session, folder, job, state, {**record, "finished": "false"})
-                log.warning("the run stopped after %d steps; they are kept in %s", state.step, kept.path)
+        except BaseException as stop:  # the host's cancel is no Exception; the steps done are worth keeping
+            _keep_steps(session, folder, job, state, record)
             if isinstance(stop, Cancelled) and stop.__cause__ is not None:
                 # The host must see its own exception, or it would call a cancelled run a failed one.
                 raise stop.__cause__ from None
@@ -94,9 +97,28 @@ def run_lora_job(job: LoraJob) -> TrainedLora:
         return _save(session, folder, job, state, {**record, "finished": "true"})
 
 
+def _keep_steps(session: Session, folder: Path, job: LoraJob, state: TrainState, record: dict[str, str]) -> None:
+    """Save a run that stopped; what stopped it matters more than a failure to save, which is logged."""
+    if not state.step:
+        return
+    try:
+        kept = _save(session, folder, job, state, {**record, "finished": "false"})
+    except RuntimeError as error:
+        log.error("the run stopped after %d steps and %s", state.step, error)
+    else:
+        log.warning("the run stopped after %d steps; they are kept in %s", state.step, kept.path)
+
+
 def _train(session: Session, objective: Any, config: TrainConfig, state: TrainState) -> None:
-    parameters = session.adapters.parameters()
-    train(objective, session.predict, parameters, config, state=state, on_step=StepProgress(config.steps))
+    train(
+        objective,
+        session.predict,
+        session.adapters.parameters(),
+        config,
+        state=state,
+        on_step=StepProgress(config.steps),
+        loss_scale=session.loss_scale,
+    )
 
 
 def run_folder(run_name: str) -> Path:
@@ -155,11 +177,49 @@ def _validate(session: Session, held_out: Any, when: str) -> dict[str, str]:
 
 
 def _save(session: Session, folder: Path, job: LoraJob, state: TrainState, record: dict[str, str]) -> TrainedLora:
-    """Write loss history and LoRA, in this order: a LoRA that exists is complete."""
     lora = LoraModel(session.adapters.tensors(), to_metadata({**record, "steps": str(state.step)}))
-    path = unique_path(folder, job.run_name)
     history = {"loss": state.losses, "sigma": state.sigmas}
-    write_atomically(path.with_suffix(".json"), json.dumps(history).encode())
-    save_lora(lora, path)
+    path = _write_somewhere(lora, history, folder, job.run_name)
     log.info("saved %d adapters after %d steps to %s", len(session.adapters), state.step, path)
     return TrainedLora(lora, state.losses, state.step, path)
+
+
+def _write_somewhere(lora: LoraModel, history: dict[str, Any], folder: Path, name: str) -> Path:
+    """Write a run to its folder, or to the host's temp folder where that fails, and say so.
+
+    Raises:
+        RuntimeError: neither could be written.
+    """
+    import folder_paths
+
+    try:
+        return _write(lora, history, folder, name)
+    except (OSError, RuntimeError) as error:
+        spare = Path(folder_paths.get_temp_directory()) / "loras"
+        try:
+            path = _write(lora, history, spare, name)
+        except (OSError, RuntimeError) as second:
+            raise RuntimeError(
+                f"the LoRA could be saved neither in {folder} ({error}) nor in {spare} ({second}); "
+                "free some space or allow writing there, then train again"
+            ) from error
+        log.warning(
+            "the LoRA could not be saved in %s (%s); it is in %s, move it before ComfyUI restarts and empties "
+            "that folder",
+            folder,
+            error,
+            path,
+        )
+        return path
+
+
+def _write(lora: LoraModel, history: dict[str, Any], folder: Path, name: str) -> Path:
+    """Write loss history and LoRA, in this order: a LoRA that exists is complete. Both or none."""
+    path = unique_path(folder, name)
+    beside = path.with_suffix(".json")
+    write_atomically(beside, json.dumps(history).encode())
+    try:
+        return save_lora(lora, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise

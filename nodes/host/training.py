@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,10 @@ from ...training.lora import LoraAdapters
 from .adapters import attached, select_layers
 from .autograd import gradients, ordinary_weights
 from .families import family_of
+
+log = logging.getLogger(__name__)
+
+LOSS_SCALE = 2.0**14  # keeps an fp16 network's gradients above its smallest number and below its largest
 
 
 class HostPredictor:
@@ -50,6 +55,7 @@ class HostPredictor:
         timestep = self.sampling.timestep(sigma).float()
         timestep = self.base.process_timestep(timestep, x=xt, **conds)
         options = dict(self.model.model_options.get("transformer_options", {}))
+        options["optimized_attention_override"] = differentiable_attention
         context = conds.pop("c_crossattn", None)
         # The seam for gradient checkpointing: it belongs around the blocks inside this call.
         output = self.base.diffusion_model(
@@ -87,6 +93,14 @@ class Session:
     predict: HostPredictor
     adapters: LoraAdapters
     device: torch.device
+    loss_scale: float = 1.0  # factor on the loss during the backward pass
+
+
+def differentiable_attention(_chosen: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
+    """The host's PyTorch attention in place of the one it was started with, which may have no backward pass."""
+    from comfy.ldm.modules.attention import attention_pytorch
+
+    return attention_pytorch(*args, **kwargs)
 
 
 @contextmanager
@@ -99,16 +113,34 @@ def training_session(model: Any, config: TrainConfig) -> Iterator[Session]:
     with gradients():
         predict = HostPredictor(clone)
         layers = select_layers(clone.model.diffusion_model, config.target_modules, family_of(clone))
+        loss_scale = _avoid_vanishing(clone)
         device = _load(clone)
         adapters = LoraAdapters(layers, config.rank, config.lora_alpha, config.seed).to(device)
         with attached(clone, layers, adapters), ordinary_weights(clone.model):
-            yield Session(predict, adapters, device)
+            yield Session(predict, adapters, device, loss_scale)
 
 
 def model_space(model: Any, latents: Tensor) -> Tensor:
     """VAE latents ``[C, T, h, w]`` as the network takes them."""
     with torch.inference_mode(False), torch.no_grad():
         return model.model.process_latent_in(latents[None])[0].contiguous()
+
+
+def _avoid_vanishing(model: Any) -> float:
+    """Keep gradients from vanishing in fp16: compute in bf16, or return what to scale the loss with.
+
+    ``model`` is a clone that is not loaded yet; the host takes the other type back with the next load.
+    """
+    import comfy.model_management as management
+
+    if model.model.get_dtype_inference() != torch.float16:
+        return 1.0
+    if hasattr(model, "set_model_compute_dtype") and management.should_use_bf16(model.load_device):
+        model.set_model_compute_dtype(torch.bfloat16)
+        log.info("the model computes in fp16, in which small gradients vanish; it is trained in bf16")
+        return 1.0
+    log.info("the model computes in fp16, in which small gradients vanish; the loss is scaled by %g", LOSS_SCALE)
+    return LOSS_SCALE
 
 
 def _load(model: Any) -> torch.device:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import logging
+import re
 import sys
 import types
 from collections.abc import Iterator
@@ -79,6 +81,23 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatc
     assert len(caplog.records) == 1
     assert "'einops'" in caplog.records[0].getMessage()
     assert "pip install -r requirements.txt" in caplog.records[0].getMessage()
+
+
+@pytest.mark.parametrize("gone", [("av",), ("diffusers", "av")])
+def test_a_package_that_only_a_run_would_miss_is_named_at_the_start(monkeypatch, caplog, gone):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name in gone else find(name, *rest))
+    for name in gone:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    assert load_nodes() == []
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert f"{', '.join(map(repr, gone))}: run `pip install" in caplog.records[0].getMessage()
+
+
+def test_what_is_checked_at_the_start_is_what_the_requirements_ask_for(root):
+    lines = (root / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    asked = [re.split(r"[<>=]", line)[0].strip() for line in lines if line and not line.startswith("#")]
+    assert list(nodes.REQUIREMENTS) == asked
 
 
 def test_a_schema_the_host_refuses_gives_no_nodes_and_one_line(monkeypatch, caplog):

@@ -21,6 +21,7 @@ from pack.nodes.host import families, lora_runs, loras, training
 from pack.nodes.host.lora_runs import run_folder
 from pack.nodes.tic_ft_train import TICFTLoadLoRA, TICFTTrain
 from pack.nodes.training import FewShotSaveLoRA
+from pack.training import tic_ft
 from pack.training.config import TrainConfig
 from pack.training.lora_file import load_lora
 from pack.training.lora_metadata import from_metadata
@@ -54,6 +55,17 @@ def test_training_lowers_the_loss_on_clips_it_has_seen(model):
     assert settings["condition_latents"] == 1
     assert settings["target_latents"] == 2
     assert settings["buffer_levels"] == [0.25, 0.5, 0.75]
+    assert (settings["width"], settings["height"], settings["fps"]) == (16, 16, 16.0)
+    assert loras.ticft_settings_of(lora, "learns") == settings
+
+
+def test_latents_of_another_models_vae_are_refused_also_when_they_come_from_the_cache(model, monkeypatch):
+    other = encoded_pairs(channels=4)
+    with monkeypatch.context() as patch:
+        patch.setattr(tic_ft, "check_channels", lambda *_: None)  # as if a model of 4 channels had filled the cache
+        with pytest.raises(ValueError, match="makes latents of 4 channels"):
+            train(model, "cached", encoded=other)
+    assert not run_folder("cached").exists()
 
 
 def test_the_saved_file_equals_the_live_adapters_and_says_what_it_is(model, monkeypatch):
@@ -215,6 +227,9 @@ def test_a_finished_run_is_returned_and_a_changed_one_trained(model, monkeypatch
         ({"run_name": "../out"}, "cannot name a folder"),
         ({"settings": TrainConfig(target_modules="nothing")}, "matches no linear layer of WanModel"),
         ({"validation": encoded_pairs(frames=12)}, "validation targets make 3 latents"),
+        ({"encoded": encoded_pairs(width=24)}, r"^width 24 is no multiple of 16, which Wan 2\.1 needs; use 16 or 32$"),
+        ({"validation": encoded_pairs(width=24)}, r"^width 24 is no multiple of 16"),
+        ({"encoded": encoded_pairs(channels=4)}, "makes latents of 4 channels, the model takes 16; load the model's"),
     ],
 )
 def test_an_order_that_cannot_be_filled_is_refused_in_a_sentence(model, change, said):

@@ -72,6 +72,7 @@ def test_a_lora_without_settings_gets_the_papers_layout_with_a_notice(caplog):
         3,
         9,
     )
+    assert not {"task", "caption_template"} & settings.keys()
     assert "plain.safetensors says nothing" in caplog.text
 
 

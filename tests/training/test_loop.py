@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pack.training.batches import FlowBatch, StepGenerators
 from pack.training.config import TrainConfig
-from pack.training.loop import Cancelled, NonFiniteError, TrainState, make_optimizer, train
+from pack.training.loop import Cancelled, NonFiniteError, TrainState, backward, make_optimizer, train
 from pack.training.objective import StepLoss
 
 
@@ -139,3 +139,40 @@ def test_the_record_carries_loss_and_level_of_each_clip():
     run(TrainConfig(steps=1, batch_size=3), on_step=lambda _s, r: records.append(r))
     assert len(records[0].per_sample) == len(records[0].sigma) == 3
     assert sum(records[0].per_sample) / 3 == pytest.approx(records[0].loss)
+
+
+def test_a_scaled_loss_gives_the_same_update_and_the_same_record():
+    config = TrainConfig(steps=5, batch_size=2, learning_rate=0.05, max_grad_norm=0.1)
+    norms: dict[float, list[float]] = {1.0: [], 2.0**14: []}
+    weights = [
+        run(config, loss_scale=scale, on_step=lambda _s, r, to=to: to.append(r.grad_norm))[0]
+        for scale, to in norms.items()
+    ]
+    torch.testing.assert_close(*weights, atol=1e-6, rtol=1e-6)
+    assert weights[0].any()
+    assert norms[1.0] == pytest.approx(norms[2.0**14], rel=1e-5)
+
+
+def test_a_scaled_loss_keeps_gradients_that_fp16_would_lose():
+    gradients = []
+    for scale in (1.0, 2.0**14):
+        weight = nn.Parameter(torch.ones(1))
+        loss = weight.half().float() * 1e-8  # the smallest number of fp16 is 6e-8
+        backward(loss.sum(), [weight], scale)
+        assert weight.grad is not None
+        gradients.append(float(weight.grad))
+    assert gradients[0] == 0.0
+    assert gradients[1] == pytest.approx(1e-8, rel=0.01)
+
+
+@pytest.mark.parametrize(("cut", "said"), [(1, "1 of 2"), (2, "2 of 2")])
+def test_a_parameter_the_loss_does_not_reach_is_refused(cut, said):
+    first, second = nn.Parameter(torch.zeros(4, 4)), nn.Parameter(torch.zeros(4, 4))
+
+    def predict(x: Tensor, *_) -> Tensor:
+        reached = x @ second
+        return (x @ first).detach() + (reached if cut == 1 else reached.detach())
+
+    with pytest.raises(RuntimeError, match=f"does not reach {said} trained tensors"):
+        train(Regression(), predict, [first, second], TrainConfig(steps=2))
+    assert not second.any()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 import torch
 
-from pack.training import lora_file
+from pack.training import cache, lora_file
 from pack.training.lora_file import LoraModel, load_lora, read_metadata, same_lora, save_lora, unique_path
 from pack.training.lora_metadata import PACK_VERSION, from_metadata, to_metadata
 
@@ -51,7 +52,7 @@ def test_a_write_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
     def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(lora_file.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
         save_lora(some_lora(), tmp_path / "a.safetensors")
     assert list(tmp_path.iterdir()) == []
@@ -67,6 +68,20 @@ def test_a_file_that_does_not_read_back_is_reported_and_removed(tmp_path, monkey
     with pytest.raises(RuntimeError, match="does not hold"):
         save_lora(some_lora(), tmp_path / "a.safetensors")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_writers_of_one_file_do_not_share_a_temporary_name(tmp_path, monkeypatch):
+    names, replace = [], Path.replace
+
+    def look(self, target):
+        names.append(self.name)
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", look)
+    for _ in range(2):
+        lora_file.write_atomically(tmp_path / "a.safetensors", b"")
+    assert len(set(names)) == 2
+    assert lora_file.write_atomically is cache.write_atomically
 
 
 def test_free_names_count_up_past_gaps(tmp_path):

@@ -1,0 +1,107 @@
+"""What becomes of a run when it is stopped late or the disk is full."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import comfy.model_management
+import folder_paths
+import pytest
+import tiny_wan
+import torch
+from clip_pairs import encoded_pairs
+from tic_ft_runs import STEPS, train
+
+from pack.nodes.host import lora_runs
+from pack.nodes.host.lora_runs import run_folder
+from pack.training.lora_file import load_lora
+from pack.training.lora_metadata import from_metadata
+
+
+@pytest.fixture
+def model(tmp_path) -> Any:
+    return tiny_wan.load_tiny_wan(tiny_wan.save_tiny_wan(tmp_path / "wan.safetensors"))
+
+
+@pytest.fixture
+def temp(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setattr(folder_paths, "temp_directory", str(tmp_path / "temp"))
+    return tmp_path / "temp"
+
+
+def fill_the_disk(monkeypatch, *below: Path, suffix: str = "") -> None:
+    """Finishing a file below one of these folders fails, as on a full disk."""
+    replace = Path.replace
+
+    def full(self: Path, target: Path) -> Path:
+        if target.name.endswith(suffix) and any(target.is_relative_to(folder) for folder in below):
+            raise OSError(28, "No space left on device")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", full)
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.suffix for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("stop", [comfy.model_management.InterruptProcessingException, KeyboardInterrupt, RuntimeError])
+def test_a_stop_in_the_validation_after_training_keeps_the_lora(model, monkeypatch, stop):
+    validate = lora_runs._validate
+
+    def interrupted(session: Any, held_out: Any, when: str) -> dict[str, str]:
+        if when == "after":
+            raise stop
+        return validate(session, held_out, when)
+
+    monkeypatch.setattr(lora_runs, "_validate", interrupted)
+    name = f"stopped {stop.__name__}"
+    with pytest.raises(stop):
+        train(model, name, validation=encoded_pairs())
+    (path,) = run_folder(name).glob("*.safetensors")
+    record = from_metadata(load_lora(path).metadata)
+    assert (record["steps"], record["finished"]) == (str(STEPS), "false")
+    assert comfy.model_management.in_training is False
+
+
+@pytest.mark.parametrize("suffix", [".json", ".safetensors"])
+def test_a_full_disk_sends_the_lora_to_the_temp_folder(model, monkeypatch, caplog, temp, suffix):
+    name = f"full {suffix[1:]}"
+    fill_the_disk(monkeypatch, run_folder(name), suffix=suffix)
+    with caplog.at_level("WARNING"):
+        lora, _, _, path, _ = train(model, name)
+    assert Path(path).is_relative_to(temp)
+    assert files(run_folder(name)) == []
+    assert files(temp) == [".json", ".safetensors"]
+    assert all(torch.equal(value, lora[key]) for key, value in load_lora(Path(path)).items())
+    assert path in caplog.text
+    assert "No space left" in caplog.text
+
+
+def test_a_lora_that_can_be_saved_nowhere_says_so_and_leaves_nothing(model, monkeypatch, temp):
+    fill_the_disk(monkeypatch, run_folder("nowhere"), temp)
+    with pytest.raises(RuntimeError, match=r"saved neither in .*nowhere \(.*No space.* nor in .*free some space"):
+        train(model, "nowhere")
+    assert files(run_folder("nowhere")) + files(temp) == []
+
+
+def test_a_cancelled_run_that_cannot_be_saved_is_still_a_cancelled_one(model, monkeypatch, caplog, temp):
+    def interrupted(_session: Any, _held_out: Any, when: str) -> dict[str, str]:
+        if when == "after":
+            raise comfy.model_management.InterruptProcessingException
+        return {}
+
+    monkeypatch.setattr(lora_runs, "_validate", interrupted)
+    fill_the_disk(monkeypatch, run_folder("cancelled and full"), temp)
+    with pytest.raises(comfy.model_management.InterruptProcessingException):
+        train(model, "cancelled and full")
+    assert f"stopped after {STEPS} steps and the LoRA could be saved neither" in caplog.text
+    assert files(run_folder("cancelled and full")) + files(temp) == []
+
+
+def test_a_run_of_an_earlier_way_of_training_is_not_taken_for_this_one(model, monkeypatch):
+    first = train(model, "revision")[3]
+    assert train(model, "revision")[3] == first
+    monkeypatch.setattr(lora_runs, "TRAINING_REVISION", lora_runs.TRAINING_REVISION + 1)
+    assert train(model, "revision")[3] != first
