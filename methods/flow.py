@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 
@@ -40,18 +39,3 @@ def shift_sigmas(sigmas: Tensor, shift: float) -> Tensor:
     Source: Esser et al., arXiv 2403.03206, equation 23.
     """
     return shift * sigmas / (1.0 + (shift - 1.0) * sigmas)
-
-
-def interpolate_step(x: Tensor, velocity: Tensor, sigmas: Tensor, sigmas_next: Tensor) -> Tensor:
-    """One Euler step of every frame at its own level: ``x + (s' - s) v``, levels ``[B, T]``."""
-    return x + (per_frame(sigmas_next, x) - per_frame(sigmas, x)) * velocity
-
-
-def x0_from_velocity(xt: Tensor, velocity: Tensor, sigmas: Tensor) -> Tensor:
-    """Clean latents a velocity points to: ``x0 = xt - s v``, levels ``[B]`` or ``[B, T]``."""
-    return xt - per_frame(sigmas, xt) * velocity
-
-
-def uniform_sigmas(count: int, generator: torch.Generator) -> Tensor:
-    """``count`` levels drawn uniformly from (0, 1), float32 on the CPU."""
-    return torch.rand(count, generator=generator).clamp_min(1e-5)

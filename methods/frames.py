@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -34,13 +33,16 @@ def resize(frames: Tensor, width: int, height: int, mode: str = "crop") -> Tenso
     if mode != "stretch":
         across = down = max(across, down) if mode == "crop" else min(across, down)
     size = (max(1, round(old_height * down)), max(1, round(old_width * across)))
-    planes = frames.movedim(-1, 1)  # T H W C -> T C H W
-    planes = F.interpolate(planes, size, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
-    return _centre(planes.movedim(1, -1), width, height).contiguous()
+    if size != (old_height, old_width):
+        planes = frames.movedim(-1, 1)  # T H W C -> T C H W
+        planes = F.interpolate(planes, size, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
+        frames = planes.movedim(1, -1)  # T C H W -> T H W C
+    return _centre(frames, width, height).contiguous()
 
 
 def _centre(frames: Tensor, width: int, height: int) -> Tensor:
-    """Cut or pad with black around the centre."""
-    left, top = width - frames.shape[2], height - frames.shape[1]
+    """Cut or pad with black around the centre; of an odd number the right or the bottom gets one more."""
+    across, down = width - frames.shape[2], height - frames.shape[1]
+    left, top = int(across / 2), int(down / 2)  # towards zero, so that cuts and pads are halved alike
     # torch pads from the last dimension on: channels, then width, then height; negative pads cut.
-    return torch.nn.functional.pad(frames, (0, 0, left // 2, left - left // 2, top // 2, top - top // 2))
+    return F.pad(frames, (0, 0, left, across - left, top, down - top))

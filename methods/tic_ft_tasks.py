@@ -95,7 +95,24 @@ def usual_condition(task: str, lengths: list[int], buffer: int, compression: int
     return max(1, sum(latent_frames(length, compression) for length in lengths) - buffer)
 
 
-def arrange(task: str, images: list[Tensor], condition: int, buffer: int, compression: int = 4) -> list[Tensor]:
+@dataclass(frozen=True)
+class Places:
+    """Where a task's conditions come from, for the sentences that ask for others."""
+
+    one: str
+    two: str
+    many: str
+
+
+SOCKETS = Places("`condition`", "`condition_2`", "to `condition` (a batch, or one a socket)")
+FILES = Places(
+    "NAME.condition.<ext>", "NAME.condition_2.<ext>", "as a folder NAME.condition, or as NAME.condition.<ext> and so on"
+)
+
+
+def arrange(
+    task: str, images: list[Tensor], condition: int, buffer: int, compression: int = 4, places: Places = SOCKETS
+) -> list[Tensor]:
     """Spread a task's condition images over its first L + B latent frames.
 
     Args:
@@ -104,6 +121,7 @@ def arrange(task: str, images: list[Tensor], condition: int, buffer: int, compre
         condition: L, latent frames.
         buffer: B, latent frames; they take the last source's content.
         compression: pixel frames a later latent frame stands for.
+        places: what a sentence shall call the conditions.
 
     Returns:
         Clips to encode one by one, each of ``1 + compression (n_i - 1)`` frames, the n_i adding up
@@ -117,15 +135,15 @@ def arrange(task: str, images: list[Tensor], condition: int, buffer: int, compre
         return []
     reads = TASKS[task].reads
     if not images:
-        raise ValueError(f"'{task}' got no condition; connect {_wanted(reads)}, or set both counts to 0")
+        raise ValueError(f"'{task}' got no condition; {_wanted(reads, places)}, or set both counts to 0")
     if reads == "image":
-        _need(task, reads, len(images) == 1 and len(images[0]) == 1, images)
+        _need(task, len(images) == 1 and len(images[0]) == 1, images, places)
         shares = [total]
     elif reads == "clip":
-        _need(task, reads, len(images) == 1 and len(images[0]) > 1, images)
+        _need(task, len(images) == 1 and len(images[0]) > 1, images, places)
         shares = [total]
     elif reads == "clip and image":
-        _need(task, reads, len(images) == 2 and len(images[1]) == 1 and condition > 1, images)
+        _need(task, len(images) == 2 and len(images[1]) == 1 and condition > 1, images, places)
         shares = [condition - 1, 1 + buffer]
     elif reads == "images":
         images = [image[None] for source in images for image in source]
@@ -159,10 +177,11 @@ def _image_shares(task: str, count: int, condition: int, buffer: int) -> list[in
 
     So two images over 4 + 3 latents get 3 and 4, as in the paper, and every image has a clean latent.
     """
-    if count > max(condition, 1):
+    most = max(condition, 1)
+    if count > most:
         raise ValueError(
-            f"'{task}' got {count} images for {condition} condition latents; "
-            f"each image needs a latent of its own, so give fewer images or set condition_latents to {count}"
+            f"'{task}' got {count} images for {condition} condition latents and each needs one of its own; "
+            f"pick up to {most} frame{'s' if most != 1 else ''}"
         )
     if count == 1:
         return [condition + buffer]
@@ -181,18 +200,23 @@ def _custom_shares(images: list[Tensor], total: int, compression: int) -> list[i
     return [*shares[:-1], shares[-1] + total - sum(shares)]
 
 
-def _wanted(reads: str) -> str:
-    return {
-        "image": "one image to `condition`",
-        "clip": "one clip of at least 2 frames to `condition`",
-        "clip and image": "a clip to `condition` and the first frame of the new scene to `condition_2` "
-        "(2 condition latents or more)",
-        "images": "images to `condition` (a batch, or one a socket)",
-        "anything": "at least one image or clip",
-    }[reads]
+def _wanted(reads: str, places: Places) -> str:
+    verb, at = ("connect", "to") if places == SOCKETS else ("give", "as")
+    return (
+        f"{verb} "
+        + {
+            "image": f"one image {at} {places.one}",
+            "clip": f"one clip of at least 2 frames {at} {places.one}",
+            "clip and image": f"a clip {at} {places.one} and the first frame of the new scene {at} {places.two} "
+            "(2 condition latents or more)",
+            "images": f"images {places.many}",
+            "anything": "at least one image or clip",
+        }[reads]
+    )
 
 
-def _need(task: str, reads: str, fits: bool, images: list[Tensor]) -> None:
+def _need(task: str, fits: bool, images: list[Tensor], places: Places) -> None:
     if not fits:
         got = ", ".join(f"{len(clip)} frame{'s' if len(clip) != 1 else ''}" for clip in images)
-        raise ValueError(f"'{task}' got {len(images)} condition(s) with {got}; connect {_wanted(reads)}")
+        wanted = _wanted(TASKS[task].reads, places)
+        raise ValueError(f"'{task}' got {len(images)} condition(s) with {got}; {wanted}")

@@ -36,7 +36,10 @@ class FewShotDatasetFolder(io.ComfyNode):
             search_aliases=["load clips", "load videos", "training data"],
             inputs=[
                 io.Combo.Input(
-                    "folder", options=folders.input_folders(), tooltip="Folder below ComfyUI's input folder."
+                    "folder",
+                    options=folders.input_folders(),
+                    tooltip="Folder below ComfyUI's input folder. Its files are looked at again at every queue; "
+                    "of a linked folder edits are not noticed.",
                 ),
                 io.Int.Input(
                     "width",
@@ -104,7 +107,9 @@ class FewShotDatasetFolder(io.ComfyNode):
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, folder: str, **_settings: Any) -> str:
+    def fingerprint_inputs(cls, folder: str | None = None, **_settings: Any) -> str:
+        if folder is None:  # linked: known only when it runs
+            return ""
         return folders.folder_fingerprint(folders.input_folder(folder))
 
     @classmethod
@@ -234,9 +239,7 @@ class FewShotDatasetItem(io.ComfyNode):
         padded = (*sample.conditions, None, None, None, None)[: len(CONDITIONS)]
         first, *others = (frames_or_black(clip, dataset) for clip in padded)
         reference = frames_or_black(sample.reference, dataset)
-        return io.NodeOutput(
-            sample.target.frames(), first, reference, sample.caption, len(dataset), *others
-        )
+        return io.NodeOutput(sample.target.frames(), first, reference, sample.caption, len(dataset), *others)
 
 
 class FewShotEncodeDataset(io.ComfyNode):

@@ -123,7 +123,7 @@ class TICFTContext(io.ComfyNode):
     def execute(
         cls, model, vae, task, width, height, target_frames, model_2=None, settings=None, **options
     ) -> io.NodeOutput:
-        images = [frames_of(options.pop(name, None)) for name in CONDITIONS]
+        images = [frames_of(options.pop(name, None), (settings or {}).get("fps")) for name in CONDITIONS]
         request = host_context.Request(task, width, height, target_frames, settings=settings or {}, **options)
         connected = [clip for clip in images if clip is not None]
         context, latent = host_context.build_context(model, vae, connected, request)

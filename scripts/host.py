@@ -83,8 +83,7 @@ def _usable(path: Path, version: str, otherwise: str) -> Host:
     """The installation as a Host, once it is known to be new enough and to have a Python."""
     if version_tuple(version) < version_tuple(OLDEST):
         raise HostError(
-            f"the ComfyUI in {path} is version {version}, this pack needs {OLDEST} or newer; update it, "
-            f"{otherwise}"
+            f"the ComfyUI in {path} is version {version}, this pack needs {OLDEST} or newer; update it, {otherwise}"
         )
     return Host(path, find_python(path), version)
 

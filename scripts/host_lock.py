@@ -52,9 +52,7 @@ def locked(path: Path, timeout: float = 3600.0, poll: float = 0.5) -> Iterator[N
                 say("another process is setting this host up; waiting for it")
                 told = True
             if time.monotonic() - started > timeout:
-                raise HostError(
-                    f"another process has held {path} for {timeout:.0f} s; end that process and try again"
-                )
+                raise HostError(f"another process has held {path} for {timeout:.0f} s; end that process and try again")
             time.sleep(poll)
         yield
     finally:

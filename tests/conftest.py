@@ -16,9 +16,7 @@ HOST_FOLDERS = ("nodes",)  # tests below these run in a real ComfyUI
 # The host's own `nodes` must not be hidden by our folder of that name.
 sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
 
-_spec = importlib.util.spec_from_file_location(
-    "pack", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
-)
+_spec = importlib.util.spec_from_file_location("pack", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])
 assert _spec is not None
 assert _spec.loader is not None
 sys.modules["pack"] = importlib.util.module_from_spec(_spec)

@@ -150,7 +150,8 @@ def make_samples(kind: str, count: int, seed: int, split: str = "training") -> l
         kind: a name in ``KINDS``.
         count: how many; no (shape, colour, motion) comes twice before all have come.
         seed: decides which.
-        split: ``training`` draws from the combinations of pre-training, ``held out`` from the others.
+        split: ``training`` draws from the combinations of pre-training, ``held out`` from the others;
+            for ``one clip`` both show the seed's motion, by other objects.
 
     Raises:
         ValueError: the kind, the split or the count is not valid.
@@ -167,11 +168,13 @@ def make_samples(kind: str, count: int, seed: int, split: str = "training") -> l
 
 
 def _scenes(kind: str, count: int, seed: int, held_out: bool) -> list[Scene]:
-    """Scenes of a kind; one motion for all of ``one clip``, spread evenly over everything else."""
-    rng = np.random.default_rng((seed, list(KINDS).index(kind), held_out))
+    """Scenes of a kind; one motion of a seed for all of ``one clip``, spread evenly over everything else."""
+    number = list(KINDS).index(kind)
+    rng = np.random.default_rng((seed, number, held_out))
     if kind == "one clip":
-        motion = HELD_OUT_MOTIONS[rng.integers(len(HELD_OUT_MOTIONS))]
-        pool = [(shape, colour, motion) for shape, colour in itertools.product(SHAPES, COLOURS)]
+        # The motion is what is learned, so it is the same in both splits; only the objects differ.
+        motion = HELD_OUT_MOTIONS[np.random.default_rng((seed, number)).integers(len(HELD_OUT_MOTIONS))]
+        pool = [(shape, colour, motion) for shape, colour in _objects(held_out)]
     else:
         pool = combinations(held_out)
     out: list[Scene] = []
@@ -181,6 +184,12 @@ def _scenes(kind: str, count: int, seed: int, held_out: bool) -> list[Scene]:
             background = list(BACKGROUNDS)[len(out) % len(BACKGROUNDS)]
             out.append(jitter(Scene(shape, colour, background, motion), rng))
     return out[:count]
+
+
+def _objects(held_out: bool) -> list[tuple[str, str]]:
+    """Objects (shape, colour) of a split, one in three held out; every shape and colour is in both."""
+    pairs = itertools.product(enumerate(SHAPES), enumerate(COLOURS))
+    return [(shape, colour) for (i, shape), (j, colour) in pairs if ((i + j) % 3 == 0) == held_out]
 
 
 def _another(scene: Scene, rng: np.random.Generator) -> Scene:

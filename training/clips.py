@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from ..methods.frames import resize
 from .decode import LAST_FRAME, ClipInfo, folder_images, probe, read_frames
 
 
@@ -142,17 +142,7 @@ def fit(frames: Tensor, width: int, height: int) -> Tensor:
     Returns:
         float ``[T, height, width, 3]`` in [0, 1]; bicubic with antialiasing, unchanged where the size fits.
     """
-    old_height, old_width = frames.shape[1:3]
-    if (old_width, old_height) == (width, height):
-        return frames
-    scale = max(width / old_width, height / old_height)
-    size = (max(height, round(old_height * scale)), max(width, round(old_width * scale)))
-    if size != (old_height, old_width):
-        planes = frames.movedim(-1, 1)  # T H W C -> T C H W
-        planes = F.interpolate(planes, size, mode="bicubic", antialias=True, align_corners=False)
-        frames = planes.clamp(0, 1).movedim(1, -1)  # T C H W -> T H W C
-    top, left = (size[0] - height) // 2, (size[1] - width) // 2
-    return frames[:, top : top + height, left : left + width].contiguous()
+    return resize(frames, width, height, "crop")  # the same cut as when sampling, to the pixel
 
 
 def resample(frames: Tensor, old_fps: float, fps: float) -> Tensor:

@@ -15,10 +15,10 @@ from ..methods.tic_ft import Layout
 from .batches import Conditioning, FlowBatch, StepGenerators, dropped, sample_sigmas, seeded_generator
 from .config import TrainConfig
 from .objective import Predict, StepLoss
-from .tic_ft_layout import COMPRESSION, METHOD, check_latents, target_frames, ticft_settings
+from .tic_ft_layout import COMPRESSION, METHOD, check_channels, check_latents, target_frames, ticft_settings
 
 if TYPE_CHECKING:
-    from .dataset import Sample
+    from .dataset import Dataset, Sample
 
 
 @dataclass(frozen=True)
@@ -33,17 +33,23 @@ class TicftRecipe:
     layout: Layout
     joint: bool = False
     compression: int = COMPRESSION
+    channels: int | None = None  # latent channels of the model; None: any
 
     @property
     def key(self) -> str:
-        """Everything that changes the latents; buffer levels and captions do not."""
+        """Everything that changes the latents; buffer levels, captions and channels do not."""
         counts = f"{self.layout.condition}+{self.layout.buffer}+{self.layout.target}"
         return f"{METHOD} 2 {self.task} {counts} x{self.compression} joint={self.joint}"
 
     def clips(self, sample: Sample) -> dict[str, Tensor]:
-        """``sequence``: condition, then the first target frames; ``condition_i``: each source alone."""
+        """``sequence``: condition, then the first target frames; ``condition_i``: each source alone.
+
+        Raises:
+            ValueError: the conditions do not suit the task.
+        """
         images = [clip.frames() for clip in sample.conditions] if self.layout.prefix else []
-        segments = tic_ft_tasks.arrange(self.task, images, self.layout.condition, self.layout.buffer, self.compression)
+        counts = (self.layout.condition, self.layout.buffer, self.compression)
+        segments = tic_ft_tasks.arrange(self.task, images, *counts, places=tic_ft_tasks.FILES)
         target = sample.target.frames()[: target_frames(self.layout, self.compression)]
         if not segments:
             return {"sequence": target}
@@ -52,8 +58,14 @@ class TicftRecipe:
         return {**alone, "sequence": sequence}
 
     def assemble(self, latents: dict[str, Tensor]) -> dict[str, Tensor]:
-        """``x0 [C, F, h, w]``: the condition's latents, then the last K of the sequence."""
+        """``x0 [C, F, h, w]``: the condition's latents, then the last K of the sequence.
+
+        Raises:
+            ValueError: the latents are of another model's VAE; said at the first clip.
+        """
         sequence = latents["sequence"]
+        if self.channels is not None:
+            check_channels(sequence, self.channels)
         if self.joint or not self.layout.prefix:
             return {"x0": sequence}
         alone = [latents[f"condition_{i}"] for i in range(len(latents) - 1)]
@@ -82,8 +94,11 @@ class TicftObjective:
         unconditional: Conditioning,
         recipe: TicftRecipe,
         config: TrainConfig,
+        dataset: Dataset | None = None,
     ) -> None:
         """Clean latents ``[C, F, h, w]`` in the model's space and one conditioning a clip.
+
+        Size and rate of the ``dataset`` are written into the LoRA's metadata.
 
         Raises:
             ValueError: there are no clips, or their latents differ in shape or do not fit the layout.
@@ -91,7 +106,7 @@ class TicftObjective:
         check_latents(x0, recipe.layout)
         self.x0, self.conditioning, self.unconditional = list(x0), list(conditioning), unconditional
         self.recipe, self.layout, self.config = recipe, recipe.layout, config
-        self.size = len(self.x0)
+        self.size, self.dataset = len(self.x0), dataset
 
     def batch(self, indices: Sequence[int], generators: StepGenerators) -> FlowBatch:
         """Clips of a step with their noise, levels and dropped captions."""
@@ -125,5 +140,5 @@ class TicftObjective:
     def metadata(self) -> dict[str, str]:
         """``settings`` as text, for the LoRA file."""
         recipe, per_frame = self.recipe, self.config.per_frame_timesteps
-        settings = ticft_settings(recipe.task, recipe.layout, per_frame, recipe.joint)
+        settings = ticft_settings(recipe.task, recipe.layout, per_frame, recipe.joint, self.dataset)
         return {key: json.dumps(value) for key, value in settings.items()}

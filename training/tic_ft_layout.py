@@ -19,12 +19,22 @@ log = logging.getLogger(__name__)
 
 METHOD = "tic_ft"
 COMPRESSION = 4  # pixel frames a latent after the first stands for
+UNLABELLED_TASK = "image to video"  # counts of settings without a task are this one's
+OPTIONAL = ("width", "height", "fps")  # LoRAs of earlier versions are without them
 
 
 def ticft_settings(
-    task: str, layout: Layout, per_frame_timesteps: bool = False, joint: bool = False
+    task: str,
+    layout: Layout,
+    per_frame_timesteps: bool = False,
+    joint: bool = False,
+    dataset: Dataset | None = None,
 ) -> dict[str, Any]:
-    """TICFT_SETTINGS: what sampling must do as training did. Counts are latent frames."""
+    """TICFT_SETTINGS: what sampling must do as training did. Counts are latent frames.
+
+    With a data set also its width and height in pixels and its fps in frames a second.
+    """
+    form = {} if dataset is None else {name: getattr(dataset, name) for name in OPTIONAL}
     return {
         "method": METHOD,
         "task": task,
@@ -35,7 +45,14 @@ def ticft_settings(
         "caption_template": tic_ft_tasks.TASKS[task].caption,
         "per_frame_timesteps": per_frame_timesteps,
         "joint_encoding": joint,
+        **form,
     }
+
+
+def unlabelled_settings() -> dict[str, Any]:
+    """TICFT_SETTINGS for a LoRA that says nothing: 1+3+9 latents, and neither a task nor a caption form."""
+    settings = ticft_settings(UNLABELLED_TASK, Layout.linear(1, 3, 9))
+    return {key: value for key, value in settings.items() if key not in ("task", "caption_template")}
 
 
 def settings_from_record(record: Mapping[str, str]) -> dict[str, Any] | None:
@@ -46,9 +63,9 @@ def settings_from_record(record: Mapping[str, str]) -> dict[str, Any] | None:
     """
     if record.get("method") != json.dumps(METHOD):
         return None
-    known = ticft_settings("image to video", Layout.linear(1, 3, 9))
+    known = ticft_settings(UNLABELLED_TASK, Layout.linear(1, 3, 9))
     try:
-        return {key: json.loads(record[key]) for key in known}
+        return {key: json.loads(record[key]) for key in (*known, *(key for key in OPTIONAL if key in record))}
     except (KeyError, json.JSONDecodeError) as error:
         raise ValueError(f"the LoRA's TIC-FT settings are damaged ({error}); train or copy it again") from error
 
@@ -94,6 +111,18 @@ def plan_layout(
 def target_frames(layout: Layout, compression: int = COMPRESSION) -> int:
     """Pixel frames of the target: 4K behind a condition, ``1 + 4(K - 1)`` without one."""
     return compression * layout.target if layout.prefix else tic_ft.pixel_frames(layout.target, compression)
+
+
+def check_channels(latents: Tensor, channels: int) -> None:
+    """Refuse latents ``[C, T, h, w]`` of another model's VAE.
+
+    Raises:
+        ValueError: C is not ``channels``.
+    """
+    if len(latents) != channels:
+        raise ValueError(
+            f"the VAE makes latents of {len(latents)} channels, the model takes {channels}; load the model's own VAE"
+        )
 
 
 def check_latents(x0: Sequence[Tensor], layout: Layout) -> None:

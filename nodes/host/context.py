@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,9 +10,11 @@ import torch
 from torch import Tensor
 
 from ...methods import frames, tic_ft, tic_ft_tasks
+from ...training.tic_ft_layout import UNLABELLED_TASK
 from .families import Family, family_of
 from .sampling import Context
 
+log = logging.getLogger(__name__)
 AS_TRAINED = "as trained"  # without settings: the first of the others
 ENCODINGS = ("separate", "joint")
 TIMESTEPS = ("one for all frames", "one per frame")
@@ -48,9 +51,10 @@ def build_context(model: Any, vae: Any, images: list[Tensor], request: Request) 
         ValueError: a number, an image or the model does not fit.
     """
     family = family_of(model)
-    check_request(request, family)
-    check_vae(vae, family)
+    check_size(request.width, request.height, family)
+    check_vae(vae, model, family)
     layout = layout_of(request, images, family)
+    _tell_difference(request, layout)
     images = [frames.resize(clip[..., :3].float(), request.width, request.height, request.resize) for clip in images]
     segments = tic_ft_tasks.arrange(request.task, images, layout.condition, layout.buffer, family.compression)
     clean = encode(vae, segments, _option(request.encoding, ENCODINGS, request.settings.get("joint_encoding")), family)
@@ -91,6 +95,8 @@ def put_on_experts(context: Context, model: Any, model_2: Any | None) -> tuple[A
 def layout_of(request: Request, images: list[Tensor], family: Family) -> tic_ft.Layout:
     """The layout a request means: its own numbers first, then the settings', then the task's.
 
+    Settings without a task are of a LoRA that says nothing; their counts hold for ``UNLABELLED_TASK`` alone.
+
     Raises:
         ValueError: the settings are of another task, or the target length does not fit.
     """
@@ -100,6 +106,8 @@ def layout_of(request: Request, images: list[Tensor], family: Family) -> tic_ft.
             f"the LoRA was trained for '{settings['task']}', the task is '{request.task}'; "
             f"set the task to '{settings['task']}'"
         )
+    if "task" not in settings and request.task != UNLABELLED_TASK:
+        settings = {}
     buffer = _choose(request.buffer_latents, settings.get("buffer_latents"), tic_ft_tasks.TASKS[request.task].buffer)
     usual = tic_ft_tasks.usual_condition(request.task, [len(clip) for clip in images], buffer, family.compression)
     condition = _choose(request.condition_latents, settings.get("condition_latents"), usual)
@@ -122,13 +130,13 @@ def encode(vae: Any, segments: list[Tensor], encoding: str, family: Family) -> T
     return torch.cat([vae.encode(clip) for clip in clips], dim=2)
 
 
-def check_request(request: Request, family: Family) -> None:
-    """Refuse sizes the network cannot take.
+def check_size(width: int, height: int, family: Family) -> None:
+    """Refuse sizes in pixels that the network cannot take.
 
     Raises:
         ValueError: width or height is no multiple of the patch.
     """
-    for name, size in (("width", request.width), ("height", request.height)):
+    for name, size in (("width", width), ("height", height)):
         if size % family.spatial:
             low = max(size // family.spatial, 1) * family.spatial
             raise ValueError(
@@ -137,8 +145,13 @@ def check_request(request: Request, family: Family) -> None:
             )
 
 
-def check_vae(vae: Any, family: Family) -> None:
-    """Refuse a VAE for single images or of another time compression.
+def latent_channels(model: Any) -> int:
+    """Channels of the latents a host MODEL works on."""
+    return model.model.latent_format.latent_channels
+
+
+def check_vae(vae: Any, model: Any, family: Family) -> None:
+    """Refuse a VAE for single images, of another time compression or with other channels.
 
     Raises:
         ValueError: as said.
@@ -149,6 +162,11 @@ def check_vae(vae: Any, family: Family) -> None:
         raise ValueError(
             f"{family.name} needs a video VAE that packs {family.compression} frames a latent, "
             f"this is {kind}; load the model's own VAE"
+        )
+    if vae.latent_channels != latent_channels(model):
+        raise ValueError(
+            f"the VAE makes latents of {vae.latent_channels} channels, the model takes {latent_channels(model)}; "
+            "load the model's own VAE"
         )
 
 
@@ -176,6 +194,20 @@ def crop(images: Tensor, latent: dict[str, Any], keep: str) -> Tensor:
     if not len(kept):
         raise ValueError("the sequence has no condition and buffer frames; keep 'target' instead")
     return kept
+
+
+def _tell_difference(request: Request, layout: tic_ft.Layout) -> None:
+    """Log it where size or length are not those of the training; a LoRA that says nothing has none."""
+    trained = request.settings
+    if "task" not in trained:
+        return
+    own = (trained.get("width", request.width), trained.get("height", request.height))
+    target = trained.get("target_latents", layout.target)
+    if (*own, target) != (request.width, request.height, layout.target):
+        log.info(
+            "the LoRA was trained at %dx%d with %d target latents, this is %dx%d with %d",
+            *own, target, request.width, request.height, layout.target,
+        )  # fmt: skip
 
 
 def _option(chosen: str, options: tuple[str, str], trained: bool | None) -> str:

@@ -9,10 +9,9 @@ from typing import Any
 
 from torch import Tensor
 
-from ...methods.tic_ft import Layout
 from ...training.lora_file import SUFFIX, LoraModel, load_lora, save_lora, unique_path
 from ...training.lora_metadata import from_metadata
-from ...training.tic_ft_layout import settings_from_record, ticft_settings
+from ...training.tic_ft_layout import settings_from_record, unlabelled_settings
 from .families import find_family
 from .folders import lora_output_folder, register_lora_output
 from .lora_runs import describe_base
@@ -54,15 +53,15 @@ def lora_stamp(name: str) -> str:
 
 
 def ticft_settings_of(lora: LoraModel, name: str) -> dict[str, Any]:
-    """TICFT_SETTINGS of a LoRA; the paper's image-to-video layout where the file says nothing."""
+    """TICFT_SETTINGS of a LoRA; where the file says nothing the paper's 1+3+9 latents, for no task in particular."""
     settings = settings_from_record(from_metadata(lora.metadata))
     if settings is not None:
         return settings
     log.warning(
-        "%s says nothing about TIC-FT; image to video with 1+3+9 latents is assumed",
+        "%s says nothing about TIC-FT; 1+3+9 latents are assumed for image to video, other tasks keep their own counts",
         name,
     )
-    return ticft_settings("image to video", Layout.linear(1, 3, 9))
+    return unlabelled_settings()
 
 
 def apply_lora(model: Any, lora: LoraModel, strength: float, name: str) -> Any:

@@ -54,10 +54,14 @@ def _piecewise(function: Callable[..., Tensor], layout: tic_ft.Layout, frames: R
     def sample(
         model: Any, x: Tensor, sigmas: Tensor, extra_args: Any = None, callback: Any = None, **options: Any
     ) -> Tensor:
-        done = 0
+        done, told = 0, False
         for number, piece in enumerate(tic_ft.split_at_releases(sigmas, layout)):
             frames.start_piece(x, float(piece[0]), float(piece[-1]))
-            run = _one_step if _is_too_short(function, piece) else function
+            short = _is_too_short(function, piece)
+            if short and not told:
+                log.info("FewShot Video: %s cannot take one step alone, Euler takes it", _name(function))
+                told = True
+            run = _one_step if short else function
             options["extra_args"] = {**(extra_args or {}), "seed": _seed(extra_args, number)}
             # A copy, because UniPC writes into its schedule.
             x = run(model, x, piece.clone(), callback=_counting(callback, done), **options)
@@ -81,9 +85,13 @@ def _counting(callback: Any, done: int) -> Any:
 
 def _is_too_short(function: Callable[..., Tensor], piece: Tensor) -> bool:
     """Whether a host sampler cannot take a piece: UniPC's order would be 0, two others never step to 0."""
-    name = getattr(function, "__name__", "")
+    name = _name(function)
     never_to_zero = name in ("dpm_fast_function", "dpm_adaptive_function") and float(piece[-1]) == 0
     return len(piece) == 2 and ("unipc" in name or never_to_zero)
+
+
+def _name(function: Callable[..., Tensor]) -> str:
+    return getattr(function, "__name__", "")
 
 
 def _one_step(model: Any, x: Tensor, sigmas: Tensor, extra_args: Any = None, callback: Any = None, **_: Any) -> Tensor:

@@ -10,13 +10,12 @@ from typing import Any
 from ...training.config import TrainConfig
 from ...training.encoding import EncodedDataset
 from ...training.tic_ft import TicftObjective, TicftRecipe
-from ...training.tic_ft_layout import plan_layout, ticft_settings
+from ...training.tic_ft_layout import check_channels, plan_layout, ticft_settings
+from .context import ENCODINGS, check_size, latent_channels
 from .families import family_of
 from .lora_runs import LoraJob, TrainedLora, run_lora_job
 from .progress import encoding_progress
 from .training import model_space
-
-ENCODINGS = ("separate", "joint")
 
 
 @dataclass(frozen=True)
@@ -34,16 +33,22 @@ class Order:
 def train_tic_ft(
     model: Any, encoded: EncodedDataset, config: TrainConfig, order: Order, validation: EncodedDataset | None = None
 ) -> tuple[TrainedLora, dict[str, Any]]:
-    """Train a TIC-FT LoRA, or return the finished run of the same order; with its TICFT_SETTINGS."""
+    """Train a TIC-FT LoRA, or return the finished run of the same order; with its TICFT_SETTINGS.
+
+    Raises:
+        ValueError: the model, the data or the order does not fit.
+    """
     family = family_of(model)
     if config.per_frame_timesteps and not family.per_frame_timesteps:
         raise ValueError(f"{family.name} takes no timestep per frame; switch per_frame_timesteps off")
+    for data in (encoded, *(() if validation is None else (validation,))):
+        check_size(data.dataset.width, data.dataset.height, family)
     counts = (order.condition_latents, order.buffer_latents, order.buffer_levels, family.compression)
     layout = plan_layout(order.task, encoded.dataset, *counts)
-    recipe = TicftRecipe(order.task, layout, order.encoding == "joint", family.compression)
+    recipe = TicftRecipe(order.task, layout, order.encoding == ENCODINGS[1], family.compression, latent_channels(model))
     if validation is not None:
         _check_validation(validation, recipe)
-    settings = ticft_settings(order.task, layout, config.per_frame_timesteps, recipe.joint)
+    settings = ticft_settings(order.task, layout, config.per_frame_timesteps, recipe.joint, encoded.dataset)
 
     def objective(data: EncodedDataset) -> TicftObjective:
         return make_objective(model, data, recipe, config)
@@ -62,12 +67,15 @@ def train_tic_ft(
 def make_objective(model: Any, encoded: EncodedDataset, recipe: TicftRecipe, config: TrainConfig) -> TicftObjective:
     """Encode what the recipe asks for (or read it from the cache) and bring it into the model's space."""
     encoded_set = encoded.encode(recipe, encoding_progress())
+    for sample in encoded_set.samples:  # those of the cache have not passed the recipe's own check
+        check_channels(sample.latents["x0"], latent_channels(model))
     return TicftObjective(
         x0=[model_space(model, sample.latents["x0"]) for sample in encoded_set.samples],
         conditioning=[sample.conditioning["caption"] for sample in encoded_set.samples],
         unconditional=encoded_set.unconditional,
         recipe=recipe,
         config=config,
+        dataset=encoded.dataset,
     )
 
 
@@ -80,9 +88,7 @@ def _identity(
 
 def _check_validation(validation: EncodedDataset, recipe: TicftRecipe) -> None:
     layout = recipe.layout
-    own = plan_layout(
-        recipe.task, validation.dataset, layout.condition, layout.buffer, compression=recipe.compression
-    )
+    own = plan_layout(recipe.task, validation.dataset, layout.condition, layout.buffer, compression=recipe.compression)
     if own.target != layout.target:
         raise ValueError(
             f"the validation targets make {own.target} latents, the training targets {layout.target}; "

@@ -144,8 +144,7 @@ REFUSED = [
     ),
     (
         "keyframes", [clip(5)], 4, 3,
-        "'keyframes' got 5 images for 4 condition latents; each image needs a latent of its own, so give "
-        "fewer images or set condition_latents to 5",
+        "'keyframes' got 5 images for 4 condition latents and each needs one of its own; pick up to 4 frames",
     ),
     (
         "custom", [clip(21)], 1, 3,
@@ -159,6 +158,19 @@ REFUSED = [
 def test_sources_that_do_not_suit_a_task_are_refused_in_one_sentence(task, images, condition, buffer, sentence):
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         tasks.arrange(task, images, condition, buffer)
+
+
+@pytest.mark.parametrize(("task", "images", "said"), [
+    ("image to video", [clip(9)], "give one image as NAME.condition.<ext>"),
+    ("video to video", [clip(1)], "give one clip of at least 2 frames as NAME.condition.<ext>"),
+    ("action transfer", [clip(21)], "a clip as NAME.condition.<ext> and the first frame of the new scene as NAME."),
+    ("action transfer", [clip(21)], "NAME.condition_2.<ext>"),
+    ("keyframes", [], "give images as a folder NAME.condition, or as NAME.condition.<ext> and so on"),
+])  # fmt: skip
+def test_conditions_that_come_from_files_are_asked_for_by_their_names(task, images, said):
+    with pytest.raises(ValueError, match=re.escape(said)) as refused:
+        tasks.arrange(task, images, 4, 3, places=tasks.FILES)
+    assert "`" not in str(refused.value)
 
 
 @pytest.mark.parametrize("task", list(tasks.TASKS))

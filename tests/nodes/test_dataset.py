@@ -172,6 +172,12 @@ def test_an_edited_folder_runs_again(clips_folder):
     assert FewShotDatasetFolder.fingerprint_inputs("pairs", width=32) != before
 
 
+def test_a_linked_folder_has_no_fingerprint_before_it_runs():
+    assert FewShotDatasetFolder.fingerprint_inputs(folder=None, width=32) == ""
+    assert FewShotDatasetFolder.fingerprint_inputs(width=32) == ""
+    assert "linked folder" in FewShotDatasetFolder.define_schema().inputs[0].tooltip
+
+
 def test_clips_of_the_graph_are_collected():
     dataset = add(images(), condition=images(1), condition_3=images(2, width=64), reference=images(3), fps=12.0)
     longer = add(images(7, width=48, height=64), "a dog", dataset=dataset)

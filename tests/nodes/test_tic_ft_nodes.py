@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -11,7 +13,9 @@ import torch
 from tiny_vae import PIXELS, clip, tiny_vae
 
 import nodes as host_nodes
+from pack.nodes.host.loras import ticft_settings_of
 from pack.nodes.tic_ft import TICFTContext, TICFTCrop, TICFTPrompt
+from pack.training.lora_file import LoraModel
 
 TASKS = {
     "image to video": ({"condition": (1, 0)}, 8, [4]),
@@ -102,14 +106,73 @@ def test_conditions_of_other_sizes_and_with_alpha_are_fitted():
 class FakeVideo:
     """A VIDEO as the host gives it, as far as nodes look."""
 
+    def __init__(self, frames: int = 25, rate: int = 8) -> None:
+        self.images, self.rate = clip(frames), rate
+
     def get_components(self) -> Any:
-        return type("Components", (), {"images": clip(25), "frame_rate": 8})
+        return type("Components", (), {"images": self.images, "frame_rate": self.rate})
+
+
+class FakeRatedVideo(FakeVideo):
+    """A VIDEO that knows its own rate."""
+
+    def get_frame_rate(self) -> Any:
+        return Fraction(self.rate)
+
+    def get_components(self) -> Any:
+        return type("Components", (), {"images": self.images, "frame_rate": 1})
 
 
 def test_a_video_serves_as_a_clip():
     _, from_video, _ = context("video to video", {"condition": FakeVideo()})
     _, from_images, _ = context("video to video")
     assert torch.equal(from_video["samples"], from_images["samples"])
+
+
+@pytest.mark.parametrize("kind", [FakeVideo, FakeRatedVideo])
+def test_a_video_of_another_rate_is_taken_at_the_rate_of_the_training(kind, caplog):
+    settings = {**TRAINED, "task": "video to video", "condition_latents": 4, "fps": 8.0}
+    with caplog.at_level(logging.INFO):
+        _, slow, _ = context("video to video", {"condition": kind(75, 24)}, settings=settings)
+    _, plain, _ = context("video to video", {"condition": clip(75)[::3]}, settings=settings)
+    _, same, _ = context("video to video", {"condition": kind(25, 8)}, settings=settings)
+    _, unknown, _ = context("video to video", {"condition": kind(75, 24)})
+    assert torch.equal(slow["samples"], plain["samples"])
+    assert torch.equal(same["samples"], context("video to video")[1]["samples"])
+    assert not torch.equal(unknown["samples"], slow["samples"])
+    assert "a condition of 24 fps is taken at the LoRA's 8 fps: 25 of 75 frames" in caplog.text
+
+
+def test_a_still_stays_one_frame_at_any_rate():
+    settings = {**TRAINED, "fps": 30.0}
+    _, latent, _ = context(sources={"condition": FakeVideo(1, 8)}, settings=settings)
+    assert torch.equal(latent["samples"], context()[1]["samples"])
+
+
+@pytest.mark.parametrize(("change", "told"), [
+    ({}, 0), ({"width": 64}, 1), ({"height": 48}, 1), ({"target_latents": 9}, 1),
+    ({"width": 64, "target_latents": 9}, 1),
+])  # fmt: skip
+def test_another_size_or_length_than_in_training_is_told_in_one_line(change, told, caplog):
+    with caplog.at_level(logging.INFO, logger="pack"):
+        context(settings={**TRAINED, **change})
+    lines = [record.message for record in caplog.records if "was trained at" in record.message]
+    assert len(lines) == told
+    if change == {"width": 64}:
+        assert lines == ["the LoRA was trained at 64x32 with 2 target latents, this is 32x32 with 2"]
+
+
+@pytest.mark.parametrize("task", list(TASKS))
+def test_a_lora_that_says_nothing_binds_no_task_no_caption_and_no_counts(task, caplog):
+    nothing = ticft_settings_of(LoraModel({}), "plain.safetensors")
+    sources, target_frames, _ = TASKS[task]
+    with caplog.at_level(logging.INFO):
+        _, latent, _ = context(task, sources, target_frames, settings=nothing)
+    _, plain, _ = context(task, sources, target_frames)
+    assert latent["tic_ft"] == plain["tic_ft"]
+    assert torch.equal(latent["samples"], plain["samples"])
+    assert TICFTPrompt.execute(task, "a", "b", nothing).args == TICFTPrompt.execute(task, "a", "b").args
+    assert "was trained at" not in caplog.text
 
 
 def test_the_second_model_gets_the_same_context():
@@ -123,6 +186,10 @@ def test_the_second_model_gets_the_same_context():
     assert again is alone
 
 
+TRAINED = {
+    "task": "image to video", "condition_latents": 1, "buffer_latents": 3, "target_latents": 2,
+    "width": PIXELS, "height": PIXELS, "fps": 8.0,
+}  # fmt: skip
 SETTINGS = {
     "task": "keyframes", "condition_latents": 2, "buffer_latents": 2, "buffer_levels": [0.3, 0.6],
     "caption_template": "{target} from {condition}", "per_frame_timesteps": True,
@@ -151,6 +218,15 @@ class ImageVae:
     latent_dim = 2
 
 
+class OtherVae:
+    """A video VAE of another model."""
+
+    latent_dim, latent_channels = 3, 48
+
+    def temporal_compression_decode(self) -> int:
+        return 4
+
+
 REFUSED = [
     ({"width": 40}, "width 40 is no multiple of 16, which Wan 2.1 needs; use 32 or 48"),
     ({"height": 8}, "height 8 is no multiple of 16, which Wan 2.1 needs; use 16 or 32"),
@@ -166,6 +242,10 @@ REFUSED = [
     (
         {"vae": ImageVae()},
         "Wan 2.1 needs a video VAE that packs 4 frames a latent, this is an image VAE; load the model's own VAE",
+    ),
+    (
+        {"vae": OtherVae()},
+        "the VAE makes latents of 48 channels, the model takes 16; load the model's own VAE",
     ),
     (
         {"buffer_levels": "0.5, 0.2, 0.9"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import Any
 
@@ -258,6 +259,17 @@ def test_a_last_release_right_before_the_end_leaves_no_noise(sampler):
     assert calls[-1].sigma == pytest.approx(0.25, abs=1e-5)
     expected = tiny.tiny_model().model.process_latent_out(goal)
     assert (output - expected)[:, :, 1:].abs().max() < 0.05
+
+
+@pytest.mark.parametrize(("sampler", "told"), [("uni_pc", 1), ("uni_pc_bh2", 1), ("dpmpp_2m", 0), ("euler", 0)])
+def test_steps_that_euler_takes_for_a_sampler_are_told_once_a_run(sampler, told, caplog):
+    model, start = context_model()
+    for run in (1, 2):
+        with caplog.at_level(logging.INFO):
+            tiny.sample(model, start, sampler, steps=4)
+        lines = [record.message for record in caplog.records if "Euler takes it" in record.message]
+        assert len(lines) == told * run
+    assert all("unipc" in line for line in lines)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 4, 8, 20])

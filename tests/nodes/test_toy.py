@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-
 import comfy.model_base
 import comfy.sd
-import nodes as host_nodes
 import numpy as np
 import pytest
 import torch
+
+import nodes as host_nodes
 from pack.nodes import toy
 from pack.toy import clips, judge, weights, world
 

@@ -6,6 +6,8 @@ import comfy.ldm.wan.model as wan
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
+
 from pack.toy import text, weights, world
 from pack.toy.pretrain import base, captions, latents, vae
 from pack.toy.pretrain.loop import Plan, Stage
@@ -21,9 +23,7 @@ def test_the_whole_clip_pass_equals_the_hosts_chunked_one(trained_vae):
     with torch.no_grad():
         mean, _ = vae.encode_clip(trained_vae, clip)
         torch.testing.assert_close(mean, trained_vae.encode(clip), atol=2e-5, rtol=0)
-        torch.testing.assert_close(
-            vae.decode_clip(trained_vae, mean), trained_vae.decode(mean), atol=2e-5, rtol=0
-        )
+        torch.testing.assert_close(vae.decode_clip(trained_vae, mean), trained_vae.decode(mean), atol=2e-5, rtol=0)
 
 
 def test_folding_statistics_changes_the_scale_and_nothing_else():
@@ -100,6 +100,16 @@ def test_scenes_of_the_latents_are_seeded_and_of_the_pretraining_half():
     first, again = ([latents.scene_of(i, 0) for i in range(50)] for _ in range(2))
     assert first == again
     assert {(s.shape, s.colour, s.motion) for s in first} <= shown
+
+
+def test_latents_are_read_up_to_the_first_missing_shard(tmp_path):
+    for number in (0, 1, 3):
+        shard = {"latents": torch.full((2, 16, 13, 8, 8), float(number), dtype=torch.float16)}
+        save_file(shard, tmp_path / f"latents_{number:04}.safetensors")
+    assert latents.read_latents(tmp_path)[:, 0, 0, 0, 0].tolist() == [0, 0, 1, 1]
+    (tmp_path / "latents_0000.safetensors").unlink()
+    with pytest.raises(RuntimeError, match="the first shard of latents is not in"):
+        latents.read_latents(tmp_path)
 
 
 def test_captions_vary_but_never_lie():

@@ -178,9 +178,7 @@ def start_builder(tmp_path: Path, sha256: str) -> subprocess.Popen[str]:
         sdist=str(tmp_path / "pkg-1.tar.gz"),
         sha256=sha256,
     )
-    return subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=os.environ.copy()
-    )
+    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=os.environ.copy())
 
 
 def test_two_builders_at_once_end_with_one_build(tmp_path, pin):

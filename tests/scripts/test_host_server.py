@@ -53,9 +53,7 @@ def test_the_pack_is_linked_and_taken_out_again_without_a_trace(tmp_path, checko
     assert (checkout / "__init__.py").exists()
 
 
-def test_where_links_are_impossible_the_pack_is_copied_anew_without_the_training_runs(
-    tmp_path, checkout, monkeypatch
-):
+def test_where_links_are_impossible_the_pack_is_copied_anew_without_the_training_runs(tmp_path, checkout, monkeypatch):
     def refuse(*_args, **_keywords):
         raise OSError("a required privilege is not held")
 

@@ -23,8 +23,10 @@ def fake_text(caption: str) -> dict[str, Tensor]:
     return {"cross_attn": torch.randn(4, TEXT_DIM, generator=generator)}
 
 
-def encoded_pairs(clips: int = 3, frames: int = 8, conditions: int = 1, seed: int = 0) -> Any:
-    """A FEWSHOT_ENCODED of 16x16 clips, each with so many one-frame conditions."""
+def encoded_pairs(
+    clips: int = 3, frames: int = 8, conditions: int = 1, seed: int = 0, width: int = 16, channels: int = 16
+) -> Any:
+    """A FEWSHOT_ENCODED of clips 16 pixels high, each with so many one-frame conditions."""
     from pack.training.clips import TensorClip
     from pack.training.dataset import Dataset, Sample
     from pack.training.encoding import EncodedDataset
@@ -32,11 +34,11 @@ def encoded_pairs(clips: int = 3, frames: int = 8, conditions: int = 1, seed: in
     generator = torch.Generator().manual_seed(seed)
 
     def clip(count: int) -> TensorClip:
-        return TensorClip(torch.rand(count, 16, 16, 3, generator=generator))
+        return TensorClip(torch.rand(count, 16, width, 3, generator=generator))
 
     samples = tuple(
         Sample(clip(frames), f"clip {'x' * i}", tuple(clip(1) for _ in range(conditions)), name=f"pair {i}")
         for i in range(clips)
     )
-    dataset = Dataset(samples, 16, 16, 16.0, "")
-    return EncodedDataset(dataset, fake_vae, fake_text, "fake", None, lambda: None)
+    dataset = Dataset(samples, width, 16, 16.0, "")
+    return EncodedDataset(dataset, lambda pixels: fake_vae(pixels)[:channels], fake_text, "fake", None, lambda: None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from pack.methods import tic_ft_tasks
 from pack.toy import clips, judge, world
 
@@ -38,6 +39,16 @@ def test_one_clip_shows_a_motion_of_no_pretraining_clip():
     assert len({s.scene.motion for s in samples}) == 1
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_one_clip_shows_the_same_motion_in_both_splits_by_other_objects(seed):
+    shown, kept = (clips.make_samples("one clip", 24, seed, split) for split in clips.SPLITS)
+    assert {s.scene.motion for s in shown} == {s.scene.motion for s in kept}
+    objects = [{(s.scene.shape, s.scene.colour) for s in samples} for samples in (shown, kept)]
+    assert objects[0].isdisjoint(objects[1])
+    assert all({shape for shape, _ in found} == set(world.SHAPES) for found in objects)
+    assert all({colour for _, colour in found} == set(world.COLOURS) for found in objects)
+
+
 def test_a_reference_shares_the_motion_and_nothing_else():
     for sample in clips.make_samples("same action", 8, 0):
         other = sample.reference.scene
@@ -58,9 +69,7 @@ def test_targets_pass_the_judge_at_their_place_in_the_scene(kind):
 def test_conditions_fill_the_latents_of_their_task(kind):
     task = tic_ft_tasks.TASKS[clips.TASK_OF_KIND[kind]]
     sample = clips.make_samples(kind, 1, 0)[0]
-    parts = tic_ft_tasks.arrange(
-        task.name, [c.frames() for c in sample.conditions], task.condition, task.buffer
-    )
+    parts = tic_ft_tasks.arrange(task.name, [c.frames() for c in sample.conditions], task.condition, task.buffer)
     assert sum(1 + (len(part) - 1) // 4 for part in parts) == task.condition + task.buffer
     assert len(sample.target.frames()) % 4 == 0
 
@@ -78,7 +87,9 @@ def test_a_blueprint_differs_from_the_plain_look_but_not_in_its_path():
     assert sample.conditions[0].scene.motion == sample.target.scene.motion
 
 
-@pytest.mark.parametrize(("kind", "count", "split"), [("dance", 1, "training"), ("keyframes", 0, "training"), ("keyframes", 1, "x")])
+@pytest.mark.parametrize(
+    ("kind", "count", "split"), [("dance", 1, "training"), ("keyframes", 0, "training"), ("keyframes", 1, "x")]
+)
 def test_wrong_requests_are_refused_with_the_choices(kind, count, split):
     with pytest.raises(ValueError, match="use a kind of image to video"):
         clips.make_samples(kind, count, 0, split)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from pack.methods.frames import resize
 from pack.training.clips import FileClip, TensorClip, fit, resample
 
 
@@ -86,6 +87,16 @@ def test_a_wide_picture_is_cropped_around_its_centre():
     frames = torch.zeros(1, 16, 32, 3)
     frames[:, :, 8:24] = 1
     assert torch.equal(fit(frames, 16, 16), torch.ones(1, 16, 16, 3))
+
+
+@pytest.mark.parametrize(("width", "height"), [(33, 16), (16, 33), (35, 16), (57, 41), (40, 75), (7, 9)])
+def test_training_and_sampling_cut_the_same_picture_alike(width, height):
+    frames = torch.rand(2, height, width, 3, generator=torch.Generator().manual_seed(0))
+    fitted = fit(frames, 16, 16)
+    assert torch.equal(fitted, resize(frames, 16, 16, "crop"))
+    if 16 in (width, height):  # nothing to scale: the middle, with the odd line cut off at its end
+        top, left = (height - 16) // 2, (width - 16) // 2
+        assert torch.equal(fitted, frames[:, top : top + 16, left : left + 16])
 
 
 def test_shrinking_averages_instead_of_skipping_pixels():

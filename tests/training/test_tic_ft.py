@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -41,12 +43,15 @@ def vae(pixels: Tensor) -> Tensor:
     return torch.stack(groups).reshape(1, -1, 1, 1)
 
 
-def objective(config: TrainConfig | None = None, layout: Layout = LAYOUT, clips: int = 3) -> TicftObjective:
+def objective(
+    config: TrainConfig | None = None, layout: Layout = LAYOUT, clips: int = 3, dataset: Dataset | None = None
+) -> TicftObjective:
     generator = torch.Generator().manual_seed(0)
     x0 = [torch.randn(2, layout.frames, 2, 2, generator=generator) for _ in range(clips)]
     conditioning = [{"cross_attn": torch.full((1, 1), float(i + 1))} for i in range(clips)]
     empty = {"cross_attn": torch.zeros(1, 1)}
-    return TicftObjective(x0, conditioning, empty, TicftRecipe("image to video", layout), config or TrainConfig())
+    recipe = TicftRecipe("image to video", layout)
+    return TicftObjective(x0, conditioning, empty, recipe, config or TrainConfig(), dataset)
 
 
 def test_the_sequence_is_condition_pixels_then_the_first_target_frames():
@@ -82,6 +87,32 @@ def test_without_condition_and_buffer_the_target_is_a_plain_video():
     assert layout.target == 3
     clips = TicftRecipe("custom", layout).clips(pairs(9)[0])
     assert {name: len(pixels) for name, pixels in clips.items()} == {"sequence": 9}
+
+
+@pytest.mark.parametrize(
+    ("task", "frames", "said"),
+    [
+        ("image to video", 5, "connect"),
+        ("keyframes", 25, "condition_latents to"),
+    ],
+)
+def test_conditions_that_do_not_suit_the_task_are_named_as_files(task, frames, said):
+    sample = pairs(8, conditions=(clip(frames),))[0]
+    with pytest.raises(ValueError, match=re.escape(f"'{task}' got")) as refused:
+        TicftRecipe(task, Layout.linear(4, 3, 2)).clips(sample)
+    sentence = str(refused.value)
+    assert said not in sentence
+    assert "`" not in sentence
+    assert ("NAME.condition.<ext>" if task == "image to video" else "pick up to 4 frames") in sentence
+
+
+def test_latents_of_another_models_vae_are_refused_at_the_first_clip():
+    recipe = TicftRecipe("image to video", LAYOUT, channels=16)
+    latents = {name: vae(pixels) for name, pixels in recipe.clips(pairs(8)[0]).items()}
+    with pytest.raises(ValueError, match=r"^the VAE makes latents of 1 channels, the model takes 16; load the model's"):
+        recipe.assemble(latents)
+    assert replace(recipe, channels=1).assemble(latents)["x0"].shape[1] == LAYOUT.frames
+    assert recipe.key == replace(recipe, channels=1).key
 
 
 def test_levels_do_not_change_what_is_encoded():
@@ -180,6 +211,9 @@ def test_settings_come_back_from_a_files_metadata():
     record = from_metadata(to_metadata(objective().metadata()))
     assert settings_from_record(record) == ticft_settings("image to video", LAYOUT)
     assert settings_from_record({}) is None
+    sized = objective(dataset=replace(pairs(8), fps=12.5)).metadata()
+    settings = settings_from_record(from_metadata(to_metadata(sized)))
+    assert settings == {**ticft_settings("image to video", LAYOUT), "width": 16, "height": 16, "fps": 12.5}
     with pytest.raises(ValueError, match="damaged"):
         settings_from_record({**record, "buffer_levels": "["})
 

@@ -42,8 +42,17 @@ def encode_shard(network: nn.Module, number: int, seed: int, folder: Path) -> No
 
 
 def read_latents(folder: Path) -> Tensor:
-    """All shards there are, ``[N, 16, 13, 8, 8]`` float16, scene i at index i."""
-    paths = sorted(folder.glob("latents_*.safetensors"))
+    """The shards up to the first missing one, ``[N, 16, 13, 8, 8]`` float16, scene i at index i.
+
+    Processes that encode side by side leave gaps for a while; what lies behind one would be taken for other scenes.
+
+    Raises:
+        RuntimeError: the first shard is missing.
+    """
+    numbered = (folder / f"latents_{number:04}.safetensors" for number in itertools.count())
+    paths = list(itertools.takewhile(Path.exists, numbered))
+    if not paths:
+        raise RuntimeError(f"the first shard of latents is not in {folder.name}; encode the clips first")
     return torch.cat([load_file(path)["latents"] for path in paths])
 
 
