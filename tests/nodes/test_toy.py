@@ -102,14 +102,28 @@ def test_the_base_follows_held_out_prompts(sampled):
     assert np.mean([v.motion for v in verdicts]) >= 0.5
 
 
-def test_the_stock_trainer_and_lora_loader_take_the_toy_model(loaded):
-    model = loaded[0]
+def test_the_stock_lora_loader_patches_the_toy_model(loaded):
     up, down = torch.randn(256, 4), torch.randn(4, 256)
     key = "diffusion_model.blocks.0.self_attn.q"
     lora = {f"{key}.lora_up.weight": up, f"{key}.lora_down.weight": down, f"{key}.alpha": torch.tensor(4.0)}
     with torch.inference_mode():
-        patched, _ = comfy.sd.load_lora_for_models(model, None, lora, 1.0, 0.0)
+        patched, _ = comfy.sd.load_lora_for_models(loaded[0], None, lora, 1.0, 0.0)
     assert len(patched.patches) == 1
+
+
+def test_the_stock_trainer_takes_the_toy_model(loaded):
+    from comfy_extras.nodes_train import TrainLoraNode
+
+    model, clip, vae = loaded
+    dataset = toy.FewShotToyClips.execute("one clip", 1, 0).result[0]
+    with torch.inference_mode():
+        positive = host_nodes.CLIPTextEncode().encode(clip, dataset[0].caption)[0]
+        latents = {"samples": vae.encode(dataset[0].target.frames()[:5])}
+        inputs = {entry.id: getattr(entry, "default", None) for entry in TrainLoraNode.GET_SCHEMA().inputs}
+        inputs |= {"model": model, "latents": latents, "positive": positive, "steps": 2, "existing_lora": "[None]"}
+        result = TrainLoraNode.execute(**{name: [value] for name, value in inputs.items()}).result
+    assert len(result[1]["loss"]) == 2
+    assert all(np.isfinite(result[1]["loss"]))
 
 
 def test_toy_clips_are_a_data_set_of_the_asked_kind():
