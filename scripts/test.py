@@ -22,6 +22,7 @@ from host_pins import PINS, ROOT, Host, HostError
 
 NO_TESTS = 5  # pytest's exit code when the arguments select nothing
 HOST_FOLDERS = ("tests/nodes",)
+TYPES_TIMEOUT = 300  # seconds; it takes about fifteen
 NEEDED = ("torch", "pytest", "diffusers", "safetensors", "einops", "numpy", "av")
 ADVICE = "run `{python} -m pip install -r requirements.txt pytest`, or unset COMFYUI_PATH to build a host"
 
@@ -89,7 +90,13 @@ def types_are_right(host: Host) -> bool:
     """Run pyright with the host's packages; True also when it cannot run here, which is said."""
     settings = {**environment(host), "PYTHONPATH": str(host.path), "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
     command = [str(host.python), "-m", "pyright", "--pythonpath", str(host.python)]
-    result = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, check=False)
+    try:
+        result = subprocess.run(
+            command, cwd=ROOT, env=settings, capture_output=True, text=True, check=False, timeout=TYPES_TIMEOUT
+        )
+    except subprocess.TimeoutExpired:
+        print(f"pyright did not finish within {TYPES_TIMEOUT} s: failed")
+        return False
     if not re.search(r"\d+ errors?, \d+ warnings?", result.stdout):
         # the package fetches Node.js at its first run, which a machine without a network cannot
         lines = (result.stdout + result.stderr).strip().splitlines() or ["no output"]

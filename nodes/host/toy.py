@@ -15,21 +15,21 @@ from ...training.dataset import Dataset, Sample
 
 def load_model() -> Any:
     """The toy MODEL: the host's Wan 2.1, sampled with the shift it was trained for."""
-    import comfy.model_sampling
     import comfy.sd
 
     model = comfy.sd.load_diffusion_model(str(weights.BASE))
-    sampling = _shifted(comfy.model_sampling)(model.model.model_config)
+    sampling = _shifted()(model.model.model_config)
     sampling.set_parameters(shift=weights.SHIFT)
     model.add_object_patch("model_sampling", sampling)
     return model
 
 
 @lru_cache(maxsize=1)
-def _shifted(module: Any) -> type:
+def _shifted() -> Any:
     """The host's flow sampling class, composed as its own Wan 2.1 composes it."""
+    from comfy.model_sampling import CONST, ModelSamplingDiscreteFlow
 
-    class ModelSampling(module.ModelSamplingDiscreteFlow, module.CONST):
+    class ModelSampling(ModelSamplingDiscreteFlow, CONST):
         pass
 
     return ModelSampling
@@ -51,7 +51,8 @@ def load_vae() -> Any:
     state, metadata = weights.read(weights.VAE)
     vae = comfy.sd.VAE(sd={name: tensor.to(torch.float32) for name, tensor in state.items()}, metadata=metadata)
     vae.throw_exception_if_invalid()
-    missing = vae.first_stage_model.state_dict().keys() - state.keys()
+    network: Any = vae.first_stage_model
+    missing = network.state_dict().keys() - state.keys()
     if missing:  # the host would fill them with whatever lies in memory
         raise RuntimeError(f"{weights.VAE.name} lacks {len(missing)} weights; install FewShot Video again")
     return vae
