@@ -7,8 +7,7 @@ import io
 import json
 
 import pytest
-
-import workflows
+import workflow_checks as workflows
 
 av = pytest.importorskip("av")
 torch = pytest.importorskip("torch")

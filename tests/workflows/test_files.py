@@ -6,8 +6,7 @@ import copy
 import re
 
 import pytest
-
-import workflows
+import workflow_checks as workflows
 
 PACK_NODES = {
     name
