@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Protocol
+
 from torch import Tensor
 
 
@@ -25,6 +28,64 @@ def add_noise(x0: Tensor, noise: Tensor, sigmas: Tensor) -> Tensor:
 def velocity(x0: Tensor, noise: Tensor) -> Tensor:
     """Flow target ``v = noise - x0``, the derivative of ``xt`` by sigma; shape of ``x0``."""
     return noise - x0
+
+
+class FlowProcess:
+    """Noise process of a flow network; levels and sigmas are the same numbers, in [0, 1].
+
+    Has the methods of ``ddpm.DdpmProcess``, so that a method works with either.
+    """
+
+    top = 1.0  # no sigma is higher
+    key: tuple[float, ...] = ()  # there is but one
+
+    def sigma_at(self, level: Tensor) -> Tensor:
+        """Sigma of levels in [0, 1]: the levels."""
+        return level
+
+    def add_noise(self, x0: Tensor, noise: Tensor, sigmas: Tensor) -> Tensor:
+        """The solver's state, see ``add_noise``."""
+        return add_noise(x0, noise, sigmas)
+
+    def noise_in(self, x: Tensor, x0: Tensor, sigma: float) -> Tensor:
+        """The noise that leads from ``x0`` to the state ``x`` at ``sigma`` > 0: ``(x - (1 - s) x0) / s``."""
+        return (x - (1.0 - sigma) * x0) / sigma
+
+    def as_shown(self, x: Tensor, sigmas: Tensor, sigma: float) -> Tensor:  # noqa: ARG002 - as others have it
+        """States at sigmas of their own; the sampler scales nothing, so they are shown as they are."""
+        return x
+
+    def network_input(self, x0: Tensor, noise: Tensor, sigmas: Tensor) -> Tensor:
+        """What the network sees, see ``add_noise``."""
+        return add_noise(x0, noise, sigmas)
+
+    def target(self, x0: Tensor, noise: Tensor, sigmas: Tensor) -> Tensor:  # noqa: ARG002 - as others have it
+        """What the network predicts, see ``velocity``."""
+        return velocity(x0, noise)
+
+
+class NoiseProcess(Protocol):
+    """How a network's frames are noised and what it predicts; the methods are described at ``FlowProcess``."""
+
+    top: float
+
+    @property
+    def key(self) -> Sequence[float]: ...
+
+    def sigma_at(self, level: Tensor) -> Tensor: ...
+
+    def add_noise(self, x0: Tensor, noise: Tensor, sigmas: Tensor) -> Tensor: ...
+
+    def noise_in(self, x: Tensor, x0: Tensor, sigma: float) -> Tensor: ...
+
+    def as_shown(self, x: Tensor, sigmas: Tensor, sigma: float) -> Tensor: ...
+
+    def network_input(self, x0: Tensor, noise: Tensor, sigmas: Tensor) -> Tensor: ...
+
+    def target(self, x0: Tensor, noise: Tensor, sigmas: Tensor) -> Tensor: ...
+
+
+FLOW = FlowProcess()
 
 
 def per_frame(sigmas: Tensor, latents: Tensor) -> Tensor:

@@ -7,13 +7,15 @@ The same rule serves training and sampling. Source: arXiv 2506.00996.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-TOLERANCE = 1e-6  # levels closer than this are the same level
+from .flow import NoiseProcess
+
+TOLERANCE = 1e-6  # levels closer than this are the same level; above 1, times the level
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class Layout:
     condition: int  # L, clean latent frames
     buffer: int  # B, latent frames held at rising levels
     target: int  # K, latent frames to generate
-    levels: tuple[float, ...] = ()  # tau_1 .. tau_B, rising, each in (0, 1)
+    levels: tuple[float, ...] = ()  # tau_1 .. tau_B, rising, each in (0, top)
+    top: float = 1.0  # highest level; a process whose sigmas have no limit has infinity here
 
     def __post_init__(self) -> None:
         if min(self.condition, self.buffer) < 0 or self.target < 1:
@@ -41,7 +44,7 @@ class Layout:
                 "give one level per buffer, or leave the levels empty for evenly rising ones"
             )
         # Written so that NaN, which compares with nothing, is refused too.
-        if not all(low < high for low, high in pairwise((0.0, *self.levels, 1.0))):
+        if not all(low < high for low, high in pairwise((0.0, *self.levels, self.top))):
             raise ValueError(
                 f"TIC-FT got buffer levels {list(self.levels)}; they must rise and lie between 0 and 1, "
                 f"like {[round(level, 3) for level in linear_levels(self.buffer)]}"
@@ -68,9 +71,26 @@ class Layout:
         return slice(self.prefix, self.frames)
 
     def max_sigmas(self, device: torch.device | str | None = None) -> Tensor:
-        """Highest level each frame ever has, ``[F]``: 0 for condition, tau_b for buffers, 1 for target."""
-        values = [0.0] * self.condition + list(self.levels) + [1.0] * self.target
+        """Highest level each frame ever has, ``[F]``: 0 for condition, tau_b for buffers, top for target."""
+        values = [0.0] * self.condition + list(self.levels) + [self.top] * self.target
         return torch.tensor(values, dtype=torch.float32, device=device)
+
+
+def sigma_layout(layout: Layout, process: NoiseProcess) -> Layout:
+    """The layout with its levels, which are shares of the noise process, as the sigmas of a solver.
+
+    Raises:
+        ValueError: two levels are one and the same timestep.
+
+    Source: arXiv 2506.00996, eq. 4, has them as timesteps ``b / (B + 1) T``; a flow's sigma is that share itself.
+    """
+    levels = process.sigma_at(torch.tensor(layout.levels, dtype=torch.float64)).float().tolist()
+    if len(set(levels)) < len(levels):
+        raise ValueError(
+            f"TIC-FT got buffer levels {list(layout.levels)}, two of which are the same timestep of this model; "
+            "give levels that are further apart"
+        )
+    return replace(layout, levels=tuple(levels), top=process.top)
 
 
 def linear_levels(buffer: int) -> tuple[float, ...]:
@@ -98,10 +118,10 @@ def frame_sigmas(layout: Layout, sigma: Tensor) -> Tensor:
 
     Args:
         layout: the frame counts and levels.
-        sigma: global levels in [0, 1], ``[B]``.
+        sigma: global levels in [0, top], ``[B]``.
 
     Returns:
-        Levels ``[B, F]`` in [0, 1].
+        Levels ``[B, F]`` in [0, top].
 
     Source: arXiv 2506.00996, eq. 7.
     Differs: levels are sigmas of the flow, the same numbers in training and in sampling; the authors'
@@ -110,17 +130,22 @@ def frame_sigmas(layout: Layout, sigma: Tensor) -> Tensor:
     return torch.minimum(sigma[:, None], layout.max_sigmas(sigma.device).to(sigma)[None])
 
 
+def same_level(level: float, other: float) -> bool:
+    """Whether two levels differ by rounding alone."""
+    return abs(level - other) <= TOLERANCE * max(1.0, abs(level))
+
+
 def held_frames(layout: Layout, sigma: float) -> int:
     """How many leading frames are held at the global level ``sigma``; levels rise, so they are the first.
 
     A condition frame always is; a buffer moves as soon as the level is at or below its own.
     """
-    return layout.condition + sum(level < sigma - TOLERANCE for level in layout.levels)
+    return layout.condition + sum(level < sigma and not same_level(level, sigma) for level in layout.levels)
 
 
 def resting_frames(layout: Layout, sigma: float) -> int:
     """How many leading frames no solver has moved yet at ``sigma``: the held ones, and one just released."""
-    return layout.condition + sum(level <= sigma + TOLERANCE for level in layout.levels)
+    return layout.condition + sum(level <= sigma or same_level(level, sigma) for level in layout.levels)
 
 
 def insert_levels(sigmas: Tensor, layout: Layout) -> Tensor:
@@ -148,7 +173,7 @@ def insert_levels(sigmas: Tensor, layout: Layout) -> Tensor:
         )
     points, new = sigmas.clone(), []
     for level in layout.levels:
-        near = [i for i, sigma in enumerate(values) if abs(sigma - level) <= TOLERANCE]
+        near = [i for i, sigma in enumerate(values) if same_level(sigma, level)]
         if near:
             points[near] = level
         elif min(values) < level < max(values):
@@ -163,7 +188,7 @@ def split_at_releases(sigmas: Tensor, layout: Layout) -> list[Tensor]:
     """
     last = len(sigmas) - 1
     inner = range(1, last)
-    cuts = [i for i in inner if any(abs(float(sigmas[i]) - level) <= TOLERANCE for level in layout.levels)]
+    cuts = [i for i in inner if any(same_level(float(sigmas[i]), level) for level in layout.levels)]
     return [sigmas[a : b + 1] for a, b in pairwise([0, *cuts, max(last, 0)])]
 
 
@@ -189,3 +214,24 @@ def pixel_frames(latents: int, compression: int = 4) -> int:
 def latent_frames(pixels: int, compression: int = 4) -> int:
     """Whole latent frames that ``pixels`` pixel frames fill: ``1 + (N - 1) // c``, 0 for 0."""
     return 1 + (pixels - 1) // compression if pixels > 0 else 0
+
+
+def check_patches(layout: Layout, time_patch: int) -> None:
+    """Refuse counts that a network whose patches span ``time_patch`` latent frames would mix up.
+
+    Raises:
+        ValueError: a count is no multiple of it.
+    """
+    counts = {"condition": layout.condition, "buffer": layout.buffer, "target": layout.target}
+    for name, count in counts.items():
+        if count % time_patch:
+            low = count - count % time_patch
+            raise ValueError(
+                f"this model takes latent frames {time_patch} at a time, {name} has {count} latents; "
+                f"use {f'{low} or ' if low or name != 'target' else ''}{low + time_patch}"
+            )
+
+
+def rounded_up(count: int, time_patch: int) -> int:
+    """The next count of latent frames that fills whole patches."""
+    return -(-count // time_patch) * time_patch

@@ -35,7 +35,7 @@ class FlowBatch:
 
     x0: Tensor  # [B, C, T, H, W], in the model's space
     noise: Tensor  # as x0, standard normal
-    sigma: Tensor  # [B], global noise level in (0, 1)
+    sigma: Tensor  # [B], global noise level in (0, 1): a flow's sigma, else the share of the timesteps
     conditioning: list[Conditioning]  # B of them
 
     def to(self, device: torch.device | str) -> FlowBatch:

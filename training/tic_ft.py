@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..methods import flow, tic_ft, tic_ft_tasks
+from ..methods import tic_ft, tic_ft_tasks
+from ..methods.flow import FLOW, NoiseProcess
 from ..methods.tic_ft import Layout
 from .batches import Conditioning, FlowBatch, StepGenerators, dropped, sample_sigmas, seeded_generator
 from .config import TrainConfig
@@ -77,10 +78,10 @@ class TicftRecipe:
 
 
 class TicftObjective:
-    """Flow matching on the target frames, with every frame noised to its own level.
+    """The network's own objective on the target frames, with every frame noised to its own level.
 
-    ``s = min(sigma, tau)``, ``xt = (1 - s) x0 + s noise``, loss = mean (prediction - (noise - x0))^2.
-    The network gets the one scalar sigma, or s itself with ``per_frame_timesteps``.
+    ``s = min(level, tau)``; in a flow ``xt = (1 - s) x0 + s noise``, loss = mean (prediction - (noise - x0))^2.
+    The network gets the one scalar level, or s itself with ``per_frame_timesteps``.
 
     Source: TIC-FT, arXiv 2506.00996, section 3.2 and eq. 7.
     """
@@ -95,10 +96,12 @@ class TicftObjective:
         recipe: TicftRecipe,
         config: TrainConfig,
         dataset: Dataset | None = None,
+        process: NoiseProcess = FLOW,
     ) -> None:
         """Clean latents ``[C, F, h, w]`` in the model's space and one conditioning a clip.
 
-        Size and rate of the ``dataset`` are written into the LoRA's metadata.
+        ``process`` is how the network's frames are noised. Size and rate of the ``dataset`` are written into the
+        LoRA's metadata.
 
         Raises:
             ValueError: there are no clips, or their latents differ in shape or do not fit the layout.
@@ -106,7 +109,7 @@ class TicftObjective:
         check_latents(x0, recipe.layout)
         self.x0, self.conditioning, self.unconditional = list(x0), list(conditioning), unconditional
         self.recipe, self.layout, self.config = recipe, recipe.layout, config
-        self.size, self.dataset = len(self.x0), dataset
+        self.size, self.dataset, self.process = len(self.x0), dataset, process
 
     def batch(self, indices: Sequence[int], generators: StepGenerators) -> FlowBatch:
         """Clips of a step with their noise, levels and dropped captions."""
@@ -131,11 +134,11 @@ class TicftObjective:
     def loss(self, predict: Predict, batch: FlowBatch) -> StepLoss:
         """Loss of each clip ``[B]``; condition and buffer outputs get no gradient."""
         levels = tic_ft.frame_sigmas(self.layout, batch.sigma)
-        xt = flow.add_noise(batch.x0, batch.noise, levels)
-        timestep_sigma = levels if self.config.per_frame_timesteps else batch.sigma
-        prediction = predict(xt, timestep_sigma, batch.conditioning)
-        velocity = flow.velocity(batch.x0, batch.noise)
-        return StepLoss(tic_ft.target_loss(prediction, velocity, self.layout), batch.sigma)
+        sigmas, sigma = self.process.sigma_at(levels), self.process.sigma_at(batch.sigma)
+        xt = self.process.network_input(batch.x0, batch.noise, sigmas)
+        prediction = predict(xt, sigmas if self.config.per_frame_timesteps else sigma, batch.conditioning)
+        target = self.process.target(batch.x0, batch.noise, sigma)
+        return StepLoss(tic_ft.target_loss(prediction, target, self.layout), batch.sigma)
 
     def metadata(self) -> dict[str, str]:
         """``settings`` as text, for the LoRA file."""

@@ -77,6 +77,7 @@ def plan_layout(
     buffer: int = -1,
     levels: str = "",
     compression: int = COMPRESSION,
+    time_patch: int = 1,
 ) -> Layout:
     """The layout a data set is trained in: the task's counts (or the user's), targets as long as the clips.
 
@@ -87,21 +88,26 @@ def plan_layout(
         buffer: Buffer latents, -1 for the task's.
         levels: Level of each buffer, rising, separated by commas; empty for evenly rising ones.
         compression: Pixel frames of a latent.
+        time_patch: Latent frames of a patch of the network; the task's counts are rounded up to it.
 
     Raises:
         ValueError: no clips, targets of different or too small length, or conditions missing.
     """
-    buffer = tic_ft_tasks.TASKS[task].buffer if buffer < 0 else buffer
+    buffer = tic_ft.rounded_up(tic_ft_tasks.TASKS[task].buffer, time_patch) if buffer < 0 else buffer
     if condition < 0:
         lengths = [_length(clip) for sample in dataset.samples[:1] for clip in sample.conditions]
-        condition = tic_ft_tasks.usual_condition(task, lengths, buffer, compression)
+        usual = tic_ft_tasks.usual_condition(task, lengths, buffer, compression)
+        condition = tic_ft.rounded_up(usual, time_patch)
     if condition + buffer:
         _need_conditions(task, dataset)
     frames = _target_length(dataset)
     target = frames // compression if condition + buffer else tic_ft.latent_frames(frames, compression)
+    target -= target % time_patch
     if target < 1:
-        raise ValueError(f"the targets have {frames} frames; TIC-FT needs at least {compression}, load longer clips")
+        least = compression * time_patch if condition + buffer else tic_ft.pixel_frames(time_patch, compression)
+        raise ValueError(f"the targets have {frames} frames; TIC-FT needs at least {least}, load longer clips")
     layout = Layout(condition, buffer, target, tic_ft.parse_levels(levels, buffer))
+    tic_ft.check_patches(layout, time_patch)
     trimmed = frames - target_frames(layout, compression)
     if trimmed:
         log.info("the last %d of %d target frames are left out: %d latents hold the rest", trimmed, frames, target)

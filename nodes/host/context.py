@@ -12,6 +12,7 @@ from torch import Tensor
 from ...methods import frames, tic_ft, tic_ft_tasks
 from ...training.tic_ft_layout import UNLABELLED_TASK
 from .families import Family, family_of
+from .noise import repaired
 from .sampling import Context
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ def build_context(model: Any, vae: Any, images: list[Tensor], request: Request) 
     check_size(request.width, request.height, family)
     check_vae(vae, model, family)
     layout = layout_of(request, images, family)
+    check_places(layout.frames, request.width, request.height, family)
     _tell_difference(request, layout)
     images = [frames.resize(clip[..., :3].float(), request.width, request.height, request.resize) for clip in images]
     segments = tic_ft_tasks.arrange(request.task, images, layout.condition, layout.buffer, family.compression)
@@ -83,13 +85,13 @@ def put_on_experts(context: Context, model: Any, model_2: Any | None) -> tuple[A
     Raises:
         ValueError: the two models are of different families.
     """
-    first = context.put_on(model)
+    first = context.put_on(repaired(model))
     if model_2 is None:
         return first, first
     family, other = family_of(model), family_of(model_2)
     if family != other:
         raise ValueError(f"model is {family.name} and model_2 is {other.name}; connect two experts of the same family")
-    return first, context.put_on(model_2)
+    return first, context.put_on(repaired(model_2))
 
 
 def layout_of(request: Request, images: list[Tensor], family: Family) -> tic_ft.Layout:
@@ -108,15 +110,19 @@ def layout_of(request: Request, images: list[Tensor], family: Family) -> tic_ft.
         )
     if "task" not in settings and request.task != UNLABELLED_TASK:
         settings = {}
-    buffer = _choose(request.buffer_latents, settings.get("buffer_latents"), tic_ft_tasks.TASKS[request.task].buffer)
+    patch = family.time_patch
+    usual = tic_ft.rounded_up(tic_ft_tasks.TASKS[request.task].buffer, patch)
+    buffer = _choose(request.buffer_latents, settings.get("buffer_latents"), usual)
     usual = tic_ft_tasks.usual_condition(request.task, [len(clip) for clip in images], buffer, family.compression)
-    condition = _choose(request.condition_latents, settings.get("condition_latents"), usual)
-    target = _target_latents(request.target_frames, condition + buffer, family.compression)
+    condition = _choose(request.condition_latents, settings.get("condition_latents"), tic_ft.rounded_up(usual, patch))
+    target = _target_latents(request.target_frames, condition + buffer, family)
     levels = tic_ft.parse_levels(request.buffer_levels, buffer)
     trained = settings.get("buffer_levels")
     if not request.buffer_levels.strip() and trained and len(trained) == buffer:
         levels = tuple(trained)
-    return tic_ft.Layout(condition, buffer, target, levels)
+    layout = tic_ft.Layout(condition, buffer, target, levels)
+    tic_ft.check_patches(layout, patch)
+    return layout
 
 
 def encode(vae: Any, segments: list[Tensor], encoding: str, family: Family) -> Tensor | None:
@@ -143,6 +149,20 @@ def check_size(width: int, height: int, family: Family) -> None:
                 f"{name} {size} is no multiple of {family.spatial}, which {family.name} needs; "
                 f"use {low} or {low + family.spatial}"
             )
+
+
+def check_places(frames: int, width: int, height: int, family: Family) -> None:
+    """Refuse a sequence of so many latent frames, of a size in pixels, that the network has no places for.
+
+    Raises:
+        ValueError: it has a table of places, and a shorter one.
+    """
+    patches = frames // family.time_patch * (width // family.spatial) * (height // family.spatial)
+    if family.places is not None and patches > family.places:
+        raise ValueError(
+            f"{family.name} has places for {family.places} patches, {frames} latents of {width} x {height} make "
+            f"{patches}; use fewer frames or a smaller size"
+        )
 
 
 def latent_channels(model: Any) -> int:
@@ -179,21 +199,32 @@ def crop(images: Tensor, latent: dict[str, Any], keep: str) -> Tensor:
     place = latent.get("tic_ft")
     if place is None:
         raise ValueError("this latent has no TIC-FT layout; wire the LATENT that went through TICFTContext")
-    prefix = place["condition"] + place["buffer"]
-    every = tic_ft.pixel_frames(prefix + place["target"], place["compression"])
-    if len(images) % every:
-        raise ValueError(f"got {len(images)} images, the sequence decodes to {every}; wire the whole VAE Decode output")
-    start = tic_ft.pixel_frames(prefix, place["compression"])
-    clips = images.unflatten(0, (-1, every))
+    frames = place["condition"] + place["buffer"] + place["target"]
+    every = _decoded_frames(len(images), len(latent["samples"]), frames, place["compression"])
+    start = every - place["target_frames"]
+    if keep == "condition and buffer" and frames == place["target"]:
+        raise ValueError("the sequence has no condition and buffer frames; keep 'target' instead")
     parts = {
         "target": slice(start, every),
         "condition and buffer": slice(0, start),
         "everything": slice(0, every),
     }
-    kept = clips[:, parts[keep]].flatten(0, 1)
-    if not len(kept):
-        raise ValueError("the sequence has no condition and buffer frames; keep 'target' instead")
-    return kept
+    return images.unflatten(0, (-1, every))[:, parts[keep]].flatten(0, 1)
+
+
+def _decoded_frames(images: int, batch: int, frames: int, compression: int) -> int:
+    """Pixel frames of each video among ``images`` decoded from latents of so many frames.
+
+    Raises:
+        ValueError: no number of videos is so long.
+    """
+    usual = tic_ft.pixel_frames(frames, compression)
+    # CogVideoX's VAE makes a full share of frames of the first latent too where their number is even.
+    lengths = [usual] if frames % 2 else [usual, compression * frames]
+    whole = [length for length in lengths if images % length == 0]
+    if not whole:
+        raise ValueError(f"got {images} images, the sequence decodes to {usual}; wire the whole VAE Decode output")
+    return min(whole, key=lambda length: length * batch != images)
 
 
 def _tell_difference(request: Request, layout: tic_ft.Layout) -> None:
@@ -221,14 +252,16 @@ def _choose(given: int, trained: int | None, usual: int) -> int:
     return usual if trained is None else int(trained)
 
 
-def _target_latents(target_frames: int, prefix: int, compression: int) -> int:
+def _target_latents(target_frames: int, prefix: int, family: Family) -> int:
     """Latents of the target; each holds ``compression`` frames, but 1 where nothing stands before it."""
-    spare = target_frames % compression if prefix else (target_frames - 1) % compression
-    if spare or target_frames < 1:
-        low = max(target_frames - spare, compression if prefix else 1)
-        what = f"a multiple of {compression}" + ("" if prefix else " plus 1 (there is no condition)")
-        raise ValueError(f"target_frames {target_frames} must be {what}; use {low} or {low + compression}")
-    return target_frames // compression if prefix else tic_ft.latent_frames(target_frames, compression)
+    step = family.compression * family.time_patch
+    least = step if prefix else tic_ft.pixel_frames(family.time_patch, family.compression)
+    spare = (target_frames - least) % step
+    if spare or target_frames < least:
+        low = max(target_frames - spare, least)
+        what = f"a multiple of {step}" + ("" if prefix else f" plus {least} (there is no condition)")
+        raise ValueError(f"target_frames {target_frames} must be {what}; use {low} or {low + step}")
+    return target_frames // family.compression if prefix else tic_ft.latent_frames(target_frames, family.compression)
 
 
 def _empty(model: Any, vae: Any, request: Request, layout: tic_ft.Layout) -> Tensor:

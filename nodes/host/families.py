@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+
+def _any_network(_network: Any) -> bool:
+    return True
 
 
 @dataclass(frozen=True)
@@ -14,26 +19,48 @@ class Family:
     class_name: str  # of the host's model
     compression: int  # pixel frames a later latent frame stands for
     spatial: int  # pixels a latent pixel stands for, times the patch size
-    per_frame_timesteps: bool  # whether the network takes a timestep per frame
-    attention: str  # pattern of the attention projections, relative to the network
+    attention: str = ""  # pattern of the attention projections in the network; empty: the pack does not train it
+    time_patch: int = 1  # latent frames of a patch
+    per_frame_timesteps: bool = False  # whether the network takes a timestep per frame
+    takes_image: bool = False  # whether the class also takes an image, which a text-to-video run leaves out
+    snr_shift: float = 1.0  # of the schedule of discrete timesteps
+    places: int | None = None  # patches the network's table of places has room for; None: it needs no table
+    matches: Callable[[Any], bool] = _any_network  # among networks of the same class
 
 
+def _patches_time(network: Any) -> bool:
+    return bool(getattr(network, "patch_size_t", None))
+
+
+def _has_place_table(network: Any) -> bool:
+    return not getattr(network, "use_rotary_positional_embeddings", True)
+
+
+WAN_ATTENTION = r"blocks\.\d+\.(self_attn|cross_attn)\.(q|k|v|o)"
+COGVIDEOX_ATTENTION = r"blocks\.\d+\.(q|k|v|attn_out)"
+
+# Where several of a class match, the first one counts.
 FAMILIES: tuple[Family, ...] = (
+    # Also Wan 2.2 14B, whose two experts are such networks.
+    Family("Wan 2.1", "WAN21", 4, 16, WAN_ATTENTION, per_frame_timesteps=True),
+    Family("Wan 2.2 5B", "WAN22", 4, 32, WAN_ATTENTION, per_frame_timesteps=True, takes_image=True),
+    Family("CogVideoX 1.5", "CogVideoX", 4, 16, COGVIDEOX_ATTENTION, time_patch=2, matches=_patches_time),
+    # Its schedule is shifted: arXiv 2408.06072, and snr_shift_scale of its scheduler in diffusers.
+    # The places are those of 13 latents of 720 x 480.
     Family(
-        name="Wan 2.1",
-        class_name="WAN21",
-        compression=4,
-        spatial=16,
-        per_frame_timesteps=True,
-        attention=r"blocks\.\d+\.(self_attn|cross_attn)\.(q|k|v|o)",
+        "CogVideoX 2B", "CogVideoX", 4, 16, COGVIDEOX_ATTENTION, snr_shift=3.0, places=17550, matches=_has_place_table
     ),
+    Family("CogVideoX 5B", "CogVideoX", 4, 16, COGVIDEOX_ATTENTION),
+    Family("LTXV", "LTXV", 8, 32),
+    Family("HunyuanVideo", "HunyuanVideo", 4, 16),
 )
 
 
 def find_family(model: Any) -> Family | None:
     """The family of a host MODEL, or None; subclasses with inputs of their own do not count."""
-    class_name = type(model.model).__name__
-    return next((family for family in FAMILIES if family.class_name == class_name), None)
+    class_name, network = type(model.model).__name__, model.model.diffusion_model
+    same_class = (family for family in FAMILIES if family.class_name == class_name)
+    return next((family for family in same_class if family.matches(network)), None)
 
 
 def family_of(model: Any) -> Family:
@@ -49,8 +76,21 @@ def family_of(model: Any) -> Family:
             f"the model is a {type(model.model).__name__}, this node works with {names}; "
             "load one of these text-to-video models"
         )
-    if getattr(model.model, "image_to_video", False):
+    if getattr(model.model, "image_to_video", False) and not family.takes_image:
         raise ValueError(
             f"the model is an image-to-video {family.name}, this node needs the text-to-video one; load that instead"
         )
+    return family
+
+
+def trainable_family_of(model: Any) -> Family:
+    """The family of a host MODEL that a LoRA can be trained on.
+
+    Raises:
+        ValueError: as ``family_of``, or the pack does not train this family.
+    """
+    family = family_of(model)
+    if not family.attention:
+        names = ", ".join(known.name for known in FAMILIES if known.attention)
+        raise ValueError(f"LoRAs are trained on {names}, the model is {family.name}; load one of those")
     return family

@@ -24,7 +24,7 @@ from ...training.lora_file import (
 from ...training.lora_metadata import from_metadata, to_metadata
 from ...training.validation import validation_loss
 from .adapters import check_trainable
-from .families import family_of
+from .families import trainable_family_of
 from .fingerprint import model_fingerprint
 from .folders import lora_output_folder
 from .progress import StepProgress, throw_if_cancelled
@@ -72,7 +72,7 @@ def run_lora_job(job: LoraJob) -> TrainedLora:
         RuntimeError: the LoRA cannot be saved anywhere.
     """
     folder = run_folder(job.run_name)
-    family_of(job.model)
+    trainable_family_of(job.model)
     check_trainable(job.model)
     key = job.key()
     finished = find_finished(folder, key)
@@ -149,7 +149,7 @@ def find_finished(folder: Path, key: str) -> TrainedLora | None:
 def _base_record(job: LoraJob, key: str, objective: Any) -> dict[str, str]:
     return {
         **objective.metadata(),
-        "base_family": family_of(job.model).name,
+        "base_family": trainable_family_of(job.model).name,
         "base_model": describe_base(job.model),
         "config": json.dumps(job.config.to_dict()),
         "clips": str(objective.size),

@@ -12,7 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...methods import flow, tic_ft
+from ...methods import tic_ft
+from ...methods.flow import NoiseProcess
+from .noise import process_of
 from .solver_pieces import in_pieces
 
 KEY = "fewshot_tic_ft"
@@ -53,10 +55,11 @@ class Context:
         self, executor: Any, noise: Tensor, latent: Tensor, sampler: Any, sigmas: Tensor, *args: Any, **more: Any
     ) -> Tensor:
         check_latent(latent, self.layout, self.x0)
-        points = tic_ft.insert_levels(sigmas, self.layout)
-        earlier, self.run = self.run, Run(self, executor.class_obj.model_patcher.model)
+        run = Run(self, executor.class_obj.model_patcher)
+        points = tic_ft.insert_levels(sigmas, run.layout)
+        earlier, self.run = self.run, run
         try:
-            solver = in_pieces(sampler, self.layout, self.run)
+            solver = in_pieces(sampler, run.layout, run)
             output = executor(noise, latent, solver, points, *args, **more)
         finally:
             self.run = earlier
@@ -76,7 +79,7 @@ class Context:
         sigma = transformer.get("sigmas")
         if self.run is None or sigma is None:
             return executor(x, timestep, *args, **options)
-        levels = tic_ft.frame_sigmas(self.layout, sigma[:1].float())
+        levels = tic_ft.frame_sigmas(self.run.layout, sigma[:1].float())
         timesteps = self.run.model.model_sampling.timestep(levels).to(timestep)
         return executor(x, timesteps.expand(x.shape[0], -1), *args, **options)
 
@@ -84,12 +87,13 @@ class Context:
 class Run:
     """One sampler run: its clean latents in model space, and the noise of its resting frames."""
 
-    def __init__(self, context: Context, model: Any) -> None:
-        self.layout = context.layout
-        self.model = model
+    def __init__(self, context: Context, patcher: Any) -> None:
+        self.process: NoiseProcess = process_of(patcher)
+        self.layout = tic_ft.sigma_layout(context.layout, self.process)
+        self.model = patcher.model
         self.x0 = context.x0
         self.started = False  # until the first state is seen, the next three are not what they are called
-        self.clean = self.noise = self.highest = context.x0
+        self.clean = self.noise = self.highest = self.own_levels = context.x0
         self.resting: int | None = None  # leading frames that stay where they are in the piece under way
 
     def start_piece(self, x: Tensor, sigma: float, last_sigma: float) -> None:
@@ -110,7 +114,7 @@ class Run:
         return tic_ft.held_frames(self.layout, sigma) if self.resting is None else self.resting
 
     def start(self, x: Tensor, sigma: float) -> None:
-        """Derive the prefix's noise from a state on the line: ``noise = (x - (1 - s) x0) / s``.
+        """Derive the prefix's noise from a state on the line; in a flow ``noise = (x - (1 - s) x0) / s``.
 
         So a second stage goes on with the very noise of the first, though the host gives it none.
         """
@@ -119,22 +123,23 @@ class Run:
         prefix = x[:, :, : self.layout.prefix]
         # A copy, because some latent formats work in place.
         self.clean = expand(self.model.process_latent_in(self.x0.clone().to(x)), x)
-        self.noise = (prefix - (1.0 - sigma) * self.clean) / sigma if sigma > 0 else torch.zeros_like(prefix)
-        self.highest = self.at_levels(self.layout.max_sigmas(x.device)[: self.layout.prefix])
+        self.noise = self.process.noise_in(prefix, self.clean, sigma) if sigma > 0 else torch.zeros_like(prefix)
+        self.own_levels = self.layout.max_sigmas(x.device)[: self.layout.prefix]
+        self.highest = self.at_levels(self.own_levels)
         self.started = True
 
     def at_levels(self, levels: Tensor) -> Tensor:
         """Prefix latents at ``levels [L + B]``, made of the clean latents and the run's own noise."""
-        return flow.add_noise(self.clean, self.noise, levels[None])
+        return self.process.add_noise(self.clean, self.noise, levels[None])
 
     def show(self, x: Tensor, sigma: float, held: int) -> Tensor:
         """``x`` with the held frames at their own levels, as the network shall see it."""
         self.start(x, sigma)
         if held <= tic_ft.resting_frames(self.layout, sigma):
-            return lead(self.highest, x, held)
+            return lead(self.process.as_shown(self.highest, self.own_levels[None], sigma), x, held)
         # A solver looks below a level before it gets there; the frame is shown as far down its line.
         levels = tic_ft.frame_sigmas(self.layout, x.new_tensor([sigma]))[0, : self.layout.prefix]
-        return lead(self.at_levels(levels), x, held)
+        return lead(self.process.as_shown(self.at_levels(levels), levels[None], sigma), x, held)
 
 
 def check_latent(latent: Tensor, layout: tic_ft.Layout, x0: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Training on the host's loaded model: its velocity as a plain callable, and the state it must be in."""
+"""Training on the host's loaded model: its output as a plain callable, and the state it must be in."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from ...training.config import TrainConfig
 from ...training.lora import LoraAdapters
 from .adapters import attached, select_layers
 from .autograd import gradients, ordinary_weights
-from .families import family_of
+from .families import trainable_family_of
+from .noise import process_of
 
 log = logging.getLogger(__name__)
 
@@ -24,28 +25,25 @@ LOSS_SCALE = 2.0**14  # keeps an fp16 network's gradients above its smallest num
 
 
 class HostPredictor:
-    """``predict(xt, sigma, conditioning)`` of a flow model loaded by the host.
+    """``predict(xt, sigma, conditioning)`` of a network loaded by the host, its output as it comes.
 
-    Does what the host's ``apply_model`` does up to the network's output, which is the velocity of a flow
-    model; the host would go on to x0, from where the velocity comes back with a division by sigma.
+    Does what the host's ``apply_model`` does between scaling the input and making x0 of the output: ``xt`` is
+    ``NoiseProcess.network_input`` and the output ``NoiseProcess.target``.
     """
 
     def __init__(self, model: Any) -> None:
         """Take a host MODEL.
 
         Raises:
-            ValueError: the model does not predict a flow.
+            ValueError: the network predicts no velocity.
         """
-        from comfy.model_sampling import CONST
-
-        if not isinstance(model.get_model_object("model_sampling"), CONST):
-            raise ValueError(f"{type(model.model).__name__} predicts no flow velocity; load a flow model such as Wan")
+        process_of(model)  # refuses what no objective is made for
         self.model = model
         self.base = model.model
         self.sampling = model.get_model_object("model_sampling")
 
     def __call__(self, xt: Tensor, sigma: Tensor, conditioning: Sequence[Conditioning]) -> Tensor:
-        """Velocity ``[B, C, T, H, W]`` fp32; ``xt`` in the model's space, sigma ``[B]`` or ``[B, T]``."""
+        """Output ``[B, C, T, H, W]`` fp32; ``xt`` in the model's space, sigma ``[B]`` or ``[B, T]``."""
         dtype = self.base.get_dtype_inference()
         conds = self._conds(xt, conditioning, dtype)
         x = xt.to(dtype)
@@ -112,7 +110,7 @@ def training_session(model: Any, config: TrainConfig) -> Iterator[Session]:
     clone = _static_clone(model)
     with gradients():
         predict = HostPredictor(clone)
-        layers = select_layers(clone.model.diffusion_model, config.target_modules, family_of(clone))
+        layers = select_layers(clone.model.diffusion_model, config.target_modules, trainable_family_of(clone))
         loss_scale = _avoid_vanishing(clone)
         device = _load(clone)
         adapters = LoraAdapters(layers, config.rank, config.lora_alpha, config.seed).to(device)

@@ -1,0 +1,94 @@
+"""Variance-preserving diffusion with velocity prediction, in the terms of k-samplers.
+
+``sigma = sqrt((1 - a) / a)`` with a = cumulative alpha. A k-sampler's state is ``x = x0 + sigma noise``; the network
+sees ``x / sqrt(1 + sigma^2)`` and predicts ``v = (noise - sigma x0) / sqrt(1 + sigma^2)``.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from .flow import per_frame
+
+ROUNDING = 1e-3  # of a timestep
+
+
+class DdpmProcess:
+    """Noise process of a network trained on discrete timesteps, CogVideoX for one.
+
+    Levels are shares of the timesteps: level l is timestep ``ceil(l T) - 1``, level 0 is clean.
+
+    Args:
+        sigmas: sigma of each timestep, rising, ``[T]``.
+
+    Source: Salimans and Ho, arXiv 2202.00512, appendix D (velocity); Karras et al., arXiv 2206.00364, table 1.
+    """
+
+    top = math.inf  # no sigma is higher
+
+    def __init__(self, sigmas: Tensor) -> None:
+        self.sigmas = sigmas.detach().float().cpu()
+
+    @property
+    def key(self) -> list[float]:
+        """Numbers that tell the schedule from another."""
+        return self.sigmas.tolist()
+
+    def sigma_at(self, level: Tensor) -> Tensor:
+        """Sigma of levels in [0, 1], of any shape."""
+        count = len(self.sigmas)
+        index = (level.double() * count - ROUNDING).ceil().long() - 1
+        found = self.sigmas.to(level.device)[index.clamp(0, count - 1)]
+        return torch.where(index < 0, torch.zeros_like(found), found)
+
+    def add_noise(self, x0: Tensor, noise: Tensor, sigmas: Tensor) -> Tensor:
+        """The solver's state ``x0 + s noise`` at sigmas ``[B]`` or ``[B, T]``."""
+        return x0 + per_frame(sigmas, x0) * noise
+
+    def noise_in(self, x: Tensor, x0: Tensor, sigma: float) -> Tensor:
+        """The noise that leads from ``x0`` to the state ``x`` at ``sigma`` > 0."""
+        return (x - x0) / sigma
+
+    def as_shown(self, x: Tensor, sigmas: Tensor, sigma: float) -> Tensor:
+        """States at sigmas ``[B, T]`` of their own, so that scaling by the global sigma fits them.
+
+        ``x sqrt((1 + sigma^2) / (1 + s^2))``: the sampler divides the whole sequence by ``sqrt(1 + sigma^2)``.
+        """
+        s = per_frame(sigmas, x)
+        return x * (math.hypot(1.0, sigma) / (1.0 + s.square()).sqrt())
+
+    def network_input(self, x0: Tensor, noise: Tensor, sigmas: Tensor) -> Tensor:
+        """What the network sees: ``(x0 + s noise) / sqrt(1 + s^2)``."""
+        s = per_frame(sigmas, x0)
+        return (x0 + s * noise) / (1.0 + s.square()).sqrt()
+
+    def target(self, x0: Tensor, noise: Tensor, sigmas: Tensor) -> Tensor:
+        """What the network predicts: ``v = (noise - s x0) / sqrt(1 + s^2)``."""
+        s = per_frame(sigmas, x0)
+        return (noise - s * x0) / (1.0 + s.square()).sqrt()
+
+
+def snr_shifted(sigmas: Tensor, scale: float) -> Tensor:
+    """Sigmas of a schedule whose cumulative alpha was shifted: ``a' = a / (scale + (1 - scale) a)``.
+
+    In sigmas that is ``s' = sqrt(scale) s``; scale 1 changes nothing.
+
+    Source: Hang et al. as used by CogVideoX, arXiv 2408.06072, section 3.2; diffusers' ``snr_shift_scale``.
+    """
+    return sigmas * math.sqrt(scale)
+
+
+def zero_terminal_snr(sigmas: Tensor, last: float) -> Tensor:
+    """Sigmas of the schedule stretched so that the last timestep is pure noise.
+
+    ``r = 1 / sqrt(1 + s^2)``; ``r' = (r - r_T) r_0 / (r_0 - r_T)``. The last sigma would be infinite, it is ``last``.
+
+    Source: Lin et al., arXiv 2305.08891, algorithm 1.
+    """
+    root = (1.0 + sigmas.double().square()).rsqrt()
+    root = (root - root[-1]) * root[0] / (root[0] - root[-1])
+    stretched = (root[:-1].square().reciprocal() - 1.0).sqrt()
+    return torch.cat([stretched, stretched.new_tensor([last])]).to(sigmas)
