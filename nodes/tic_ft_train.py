@@ -129,14 +129,15 @@ class TICFTLoadLoRA(io.ComfyNode):
             search_aliases=["temporal in-context", "load lora"],
             inputs=[
                 io.Model.Input("model", tooltip="The model the LoRA was trained on."),
-                io.Combo.Input("lora_name", options=lora_names(), tooltip="A file of the loras folders."),
+                io.Combo.Input("lora_name", options=lora_names(), tooltip="A .safetensors file of the loras folders."),
                 io.Float.Input(
                     "strength",
                     default=1.0,
                     min=-10.0,
                     max=10.0,
                     step=0.01,
-                    tooltip="How much of the LoRA is added: 0 none, 1 as trained; the paper samples at 0.75.",
+                    tooltip="How much of the LoRA is added: 0 none, 1 as trained. "
+                    "The authors' scripts set 0.75 without saying so.",
                 ),
             ],
             outputs=[

@@ -50,7 +50,8 @@ def load_lora(path: Path) -> LoraModel:
     Raises:
         ValueError: the file is not a safetensors file.
     """
-    return LoraModel(load_file(path), read_metadata(path))
+    metadata = read_metadata(path)  # first: it refuses what is no safetensors file
+    return LoraModel(load_file(path), metadata)
 
 
 def read_metadata(path: Path) -> dict[str, str]:

@@ -10,25 +10,28 @@ from typing import Any
 from torch import Tensor
 
 from ...training.lora_file import SUFFIX, LoraModel, load_lora, save_lora, unique_path
+from ...training.lora_keys import describe_layers
 from ...training.lora_metadata import from_metadata
 from ...training.tic_ft_layout import settings_from_record, unlabelled_settings
 from .families import find_family
 from .folders import lora_output_folder, register_lora_output
+from .lora_patches import find_patches, some
 from .lora_runs import describe_base
+from .noise import repaired
 
 log = logging.getLogger(__name__)
 
 
 def lora_names() -> list[str]:
-    """Names the host offers in ``loras``, ours included."""
+    """The safetensors files the host offers in ``loras``, ours included."""
     import folder_paths
 
     register_lora_output()
-    return folder_paths.get_filename_list("loras")
+    return [name for name in folder_paths.get_filename_list("loras") if name.lower().endswith(SUFFIX)]
 
 
 def read_lora(name: str) -> LoraModel:
-    """A LoRA of the host's ``loras`` folders. Other key styles would be renamed here.
+    """A LoRA of the host's ``loras`` folders, in the keys it was saved with.
 
     Raises:
         ValueError: there is no such file, or it is not safetensors.
@@ -36,7 +39,7 @@ def read_lora(name: str) -> LoraModel:
     import folder_paths
 
     path = folder_paths.get_full_path("loras", name)
-    if path is None or not name.endswith(SUFFIX):
+    if path is None or not name.lower().endswith(SUFFIX):
         raise ValueError(f"there is no LoRA {name!r} in safetensors form; refresh the list and choose another")
     return load_lora(Path(path))
 
@@ -65,27 +68,29 @@ def ticft_settings_of(lora: LoraModel, name: str) -> dict[str, Any]:
 
 
 def apply_lora(model: Any, lora: LoraModel, strength: float, name: str) -> Any:
-    """A clone of the model with the LoRA patched in, ``n of n`` layers reported.
+    """A clone of the model with the LoRA patched in, ``n of n`` layers of the file reported.
+
+    A weight becomes ``W + strength (alpha / rank) B A``. Keys may be the host's, diffusers' or PEFT's.
 
     Raises:
-        ValueError: made for another family, no layer matches, or shapes differ.
+        ValueError: made for another family, no layer matches, shapes differ, or the file is damaged.
     """
-    import comfy.lora
-
     record = from_metadata(lora.metadata)
     _check_family(model, record, name)
-    keys = comfy.lora.model_lora_keys_unet(model.model, {})
-    patches = comfy.lora.load_lora(dict(lora), keys, log_missing=False)
-    layers = {key.rsplit(".lora_", 1)[0] for key in lora if ".lora_" in key}
-    if not patches:
+    found = find_patches(model, lora)
+    count, missing = len(found.layers), found.missing
+    if not found.by_weight:
         raise ValueError(
-            f"{name} has {len(layers)} layers and none of them is in {describe_base(model)}; "
-            "choose a LoRA that was made for it"
+            f"{name} is {describe_layers(found.layers)} with {count} layers and none of them is in "
+            f"{describe_base(model)}; choose a LoRA that was made for it"
         )
-    _check_shapes(model, patches, record, name)
-    clone = model.clone()
-    applied = clone.add_patches(patches, strength)
-    log.info("%s: %d of %d layers applied at strength %g", name, len(applied), len(layers), strength)
+    _check_shapes(model, found.by_weight, record, name)
+    clone = repaired(model).clone()
+    clone.add_patches(found.by_weight, strength)
+    log.info("%s: %d of %d layers applied at strength %g", name, count - len(missing), count, strength)
+    if missing:
+        base = describe_base(model)
+        log.warning("%s: %s lacks %d of its layers, they are left out: %s", name, base, len(missing), some(missing))
     return clone
 
 
@@ -120,10 +125,10 @@ def _check_family(model: Any, record: dict[str, str], name: str) -> None:
 def _check_shapes(model: Any, patches: dict[str, Any], record: dict[str, str], name: str) -> None:
     weights = model.model.state_dict()
     for key, patch in patches.items():
-        parts = getattr(patch, "weights", None)
-        if not isinstance(parts, (list, tuple)) or not all(isinstance(part, Tensor) for part in parts[:2]):
+        if getattr(patch, "name", None) != "lora":  # of the other kinds no shape can be told from two tensors
             continue
-        shape = (parts[0].shape[0], parts[1].shape[1:].numel())
+        up, down = patch.weights[:2]
+        shape = (up.shape[0], down.shape[1:].numel())
         wanted = (weights[key].shape[0], weights[key].shape[1:].numel())
         if shape != wanted:
             raise ValueError(
