@@ -40,12 +40,12 @@ def judge(video: np.ndarray, scene: Scene, start: int = 0) -> Verdict:
     ``start`` is the frame of the scene that the clip's first frame stands for.
     """
     video = np.clip(np.asarray(video, dtype=np.float32), 0, 1)
-    paper = _background(video)
+    paper = find_background(video)
     distance = np.linalg.norm(video - paper, axis=-1)  # T H W
     mask = distance > OBJECT_DISTANCE
-    centre, area, found = _track(mask)
+    centre, area, found = find_track(mask)
     told, radius = (part[start : start + len(video)] for part in scene.pose(start + len(video)))
-    colour = _nearest(_ink(video, distance, mask), COLOURS)
+    colour = _nearest(find_ink(video, distance, mask), COLOURS)
     error, moves = _motion(centre, area, told, radius, scene.motion)
     return Verdict(
         found=float(found.mean()),
@@ -57,14 +57,14 @@ def judge(video: np.ndarray, scene: Scene, start: int = 0) -> Verdict:
     )
 
 
-def _background(video: np.ndarray) -> np.ndarray:
+def find_background(video: np.ndarray) -> np.ndarray:
     """Median colour of a two-pixel border, ``[3]``."""
     edge = np.ones(video.shape[1:3], dtype=bool)
     edge[2:-2, 2:-2] = False
     return np.median(video[:, edge].reshape(-1, 3), axis=0)
 
 
-def _track(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def find_track(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Centroid ``[T, 2]`` (x, y), area ``[T]`` in pixels, and whether one compact object is there ``[T]``."""
     area = mask.sum((1, 2)).astype(np.float64)
     grid = np.arange(mask.shape[1]) + 0.5
@@ -77,7 +77,7 @@ def _track(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.stack([x, y], 1), area, (area > 40) & (area < 1400) & compact
 
 
-def _ink(video: np.ndarray, distance: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def find_ink(video: np.ndarray, distance: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Median colour ``[3]`` of the pixels well inside the object."""
     if not mask.any():
         return np.zeros(3)

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-SECONDS = {"vae": 2400.0, "latents": 0.0, "base": 7200.0}
+SECONDS = {"vae": 2400.0, "latents": 0.0, "base": 4200.0}
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("stage", choices=list(SECONDS))
     parser.add_argument("--out", type=Path, default=ROOT / "toy" / "runs", help="folder of the run")
     parser.add_argument("--seconds", type=float, help="training time of the stage, all sittings together")
-    parser.add_argument("--clips", type=int, default=3360, help="clips to encode")
+    parser.add_argument("--clips", type=int, default=2688, help="clips to encode")
     parser.add_argument("--part", type=int, default=0, help="which part of the shards to encode, from 0")
     parser.add_argument("--parts", type=int, default=1, help="processes that share the encoding")
     parser.add_argument("--seed", type=int, default=0)

@@ -24,6 +24,18 @@ COLOURS: dict[str, tuple[int, int, int]] = {
     "cyan": (40, 210, 225),
     "magenta": (225, 50, 210),
 }
+# Shown in pre-training and never named by a caption: what such an object is can only be told by the other frames.
+UNNAMED_SHAPES = ("diamond", "cross", "bar")
+UNNAMED_COLOURS: dict[str, tuple[int, int, int]] = {
+    "orange": (240, 130, 30),
+    "violet": (140, 60, 230),
+    "pink": (250, 140, 180),
+    "brown": (130, 80, 40),
+    "lime": (150, 230, 40),
+    "teal": (20, 120, 120),
+    "navy": (30, 40, 140),
+    "sky": (130, 190, 250),
+}
 BACKGROUNDS: dict[str, tuple[int, int, int]] = {
     "black": (12, 12, 12),
     "grey": (120, 120, 120),
@@ -120,7 +132,14 @@ def signed_distance(shape: str, dx: np.ndarray, dy: np.ndarray, radius: np.ndarr
         return np.maximum(dy, 0.866 * np.abs(dx) - 0.5 * dy) - 0.66 * radius
     if shape == "ring":
         return np.abs(np.hypot(dx, dy) - 0.8 * radius) - 0.28 * radius
-    raise ValueError(f"shape {shape!r} is not of the toy world; use one of {SHAPES}")
+    if shape == "diamond":
+        return (np.abs(dx) + np.abs(dy) - 1.2 * radius) * 0.7071
+    if shape == "cross":
+        across, along = np.maximum(np.abs(dx), np.abs(dy)), np.minimum(np.abs(dx), np.abs(dy))
+        return np.maximum(across - radius, along - 0.36 * radius)
+    if shape == "bar":
+        return np.maximum(np.abs(dx) - 1.1 * radius, np.abs(dy) - 0.45 * radius)
+    raise ValueError(f"shape {shape!r} is not of the toy world; use one of {SHAPES + UNNAMED_SHAPES}")
 
 
 def render(scene: Scene, frames: int, size: int = SIZE) -> np.ndarray:
@@ -135,7 +154,7 @@ def render(scene: Scene, frames: int, size: int = SIZE) -> np.ndarray:
 
 def paint(scene: Scene, distance: np.ndarray) -> np.ndarray:
     """Colour a distance field ``[T, H, W]`` in pixels: float32 ``[T, H, W, 3]`` in [0, 1]."""
-    ink, paper = np.array(COLOURS[scene.colour]), np.array(BACKGROUNDS[scene.background])
+    ink, paper = np.array((COLOURS | UNNAMED_COLOURS)[scene.colour]), np.array(BACKGROUNDS[scene.background])
     if scene.look == "blueprint":  # a pale outline on dark blue paper
         ink, paper, distance = np.array((235, 240, 250)), np.array((24, 48, 120)), np.abs(distance + 1.2) - 1.2
     cover = np.clip(0.5 - distance, 0.0, 1.0)[..., None]

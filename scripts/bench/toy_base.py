@@ -44,6 +44,7 @@ def report(options: argparse.Namespace) -> None:
     """Sample, judge, print and write the figures and a contact sheet."""
     from pack.toy import judge
 
+    options.out.mkdir(parents=True, exist_ok=True)
     scenes = held_out_scenes(options.prompts, options.seed)
     started = time.perf_counter()
     videos, single = sample(scenes, options)
@@ -55,7 +56,7 @@ def report(options: argparse.Namespace) -> None:
         "ground truth": judge.ceiling(scenes, options.frames),
         "chance": judge.chance(scenes, options.frames, options.seed),
     }
-    text = table(rows) + "\n" + by_word(scenes, verdicts)
+    text = table(rows) + "\n" + by_word(scenes, verdicts) + identity(scenes, videos, options)
     text += (
         f"\n{len(scenes)} held-out prompts, {options.frames} frames, euler, {options.steps} steps, "
         f"CFG {options.cfg:g}, "
@@ -63,7 +64,6 @@ def report(options: argparse.Namespace) -> None:
         f"one clip with decoding {single:.1f} s, {options.threads} thread(s), {platform.machine()}; VAE {psnr:.1f} dB\n"
     )
     sys.stdout.write(text)
-    options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "table.md").write_text(text, encoding="utf-8")
     (options.out / "figures.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
     write_sheet(scenes, videos, verdicts, options.out / "sheet.png")
@@ -84,8 +84,9 @@ def held_out_scenes(count: int, seed: int) -> list[Any]:
     return scenes
 
 
-def sample(scenes: list[Any], options: argparse.Namespace) -> tuple[list[Any], float]:
-    """A clip ``[T, H, W, 3]`` of every scene's caption, and the seconds one clip takes on its own."""
+def sample(scenes: list[Any], options: argparse.Namespace, texts: list[str] | None = None) -> tuple[list[Any], float]:
+    """A clip ``[T, H, W, 3]`` of every caption (the scenes' own), and the seconds one clip takes on its own."""
+    texts = texts or [scene.caption() for scene in scenes]
     import torch
 
     from pack.nodes.host import toy
@@ -93,28 +94,46 @@ def sample(scenes: list[Any], options: argparse.Namespace) -> tuple[list[Any], f
     with torch.inference_mode():
         model, clip, vae = toy.load_model(), toy.load_clip(), toy.load_vae()
         videos: list[Any] = []
-        for start in range(0, len(scenes), options.batch):
-            videos += _sample_batch(model, clip, vae, scenes[start : start + options.batch], options, start)
+        for start in range(0, len(texts), options.batch):
+            videos += _sample_batch(model, clip, vae, texts[start : start + options.batch], options, start)
         begun = time.perf_counter()
-        _sample_batch(model, clip, vae, scenes[:1], options, 0)
+        _sample_batch(model, clip, vae, texts[:1], options, 0)
     return videos, time.perf_counter() - begun
 
 
 def _sample_batch(
-    model: Any, clip: Any, vae: Any, scenes: list[Any], options: argparse.Namespace, start: int
+    model: Any, clip: Any, vae: Any, captions: list[str], options: argparse.Namespace, start: int
 ) -> list[Any]:
     import comfy.sample
     import torch
 
-    texts = torch.cat([clip.encode_from_tokens(clip.tokenize(scene.caption())) for scene in scenes])
-    empty = clip.encode_from_tokens(clip.tokenize("")).expand(len(scenes), -1, -1)
-    latent = torch.zeros(len(scenes), 16, (options.frames + 3) // 4, 8, 8)
+    texts = torch.cat([clip.encode_from_tokens(clip.tokenize(caption)) for caption in captions])
+    empty = clip.encode_from_tokens(clip.tokenize("")).expand(len(captions), -1, -1)
+    latent = torch.zeros(len(captions), 16, (options.frames + 3) // 4, 8, 8)
     noise = comfy.sample.prepare_noise(latent, options.seed * 100_003 + start)
     out = comfy.sample.sample(
         model, noise, options.steps, options.cfg, "euler", "simple", [[texts, {}]], [[empty, {}]], latent,
         disable_pbar=True, seed=options.seed,
     )  # fmt: skip
-    return [vae.decode(out[i : i + 1])[0].float().cpu().numpy() for i in range(len(scenes))]
+    return [vae.decode(out[i : i + 1])[0].float().cpu().numpy() for i in range(len(captions))]
+
+
+def identity(scenes: list[Any], videos: list[Any], options: argparse.Namespace) -> str:
+    """Clips that stay with one object, where the caption tells of it and where it leaves the object open."""
+    open_scenes = scenes[: len(scenes) // 2]
+    texts = [f"a thing {scene.motion} on a {scene.background} background" for scene in open_scenes]
+    open_videos, _ = sample(open_scenes, options, texts)
+    lines = [_identity_line("told of the object", videos), _identity_line("object left open", open_videos)]
+    write_sheet(open_scenes, open_videos, None, options.out / "sheet_open.png")
+    return "\n".join(lines) + "\n"
+
+
+def _identity_line(name: str, videos: list[Any]) -> str:
+    from pack.toy.identity import keeps_identity
+
+    kept = [keeps_identity(video) for video in videos]
+    colour, shape, both = (sum(kind) / len(kept) for kind in (*zip(*kept, strict=True), [all(k) for k in kept]))
+    return f"one object all along, {name}: colour {colour:.2f}, shape {shape:.2f}, both {both:.2f} of {len(kept)}"
 
 
 def through_vae(scenes: list[Any], frames: int) -> tuple[list[Any], float]:
@@ -153,18 +172,19 @@ def by_word(scenes: list[Any], verdicts: list[Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_sheet(scenes: list[Any], videos: list[Any], verdicts: list[Any], path: Path) -> None:
-    """Sixteen clips, eight frames each with the caption above, green where all is right, else red."""
+def write_sheet(scenes: list[Any], videos: list[Any], verdicts: list[Any] | None, path: Path) -> None:
+    """Sixteen clips, eight frames each with what they were to show above, green where all is right, else red."""
     import numpy as np
     from PIL import Image, ImageDraw
 
     rows = []
-    for scene, video, verdict in list(zip(scenes, videos, verdicts, strict=True))[:16]:
+    for i, (scene, video) in enumerate(list(zip(scenes, videos, strict=True))[:16]):
         frames = np.concatenate(list(video[np.linspace(0, len(video) - 1, 8).astype(int)]), axis=1)
         strip = Image.fromarray((frames * 255).clip(0, 255).astype("uint8"))
         row = Image.new("RGB", (strip.width, strip.height + 14), "white")
         row.paste(strip, (0, 14))
-        ImageDraw.Draw(row).text((2, 1), scene.caption(), fill="green" if verdict.all_right else "red")
+        ink = "black" if verdicts is None else "green" if verdicts[i].all_right else "red"
+        ImageDraw.Draw(row).text((2, 1), scene.motion if verdicts is None else scene.caption(), fill=ink)
         rows.append(np.asarray(row))
     half = len(rows) // 2 or 1
     columns = [np.concatenate(part) for part in (rows[:half], rows[half : 2 * half] or rows[:half])]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pack.toy import judge, world
+from pack.toy import identity, judge, world
 
 
 def scenes(count, held_out=True, seed=1):
@@ -100,3 +100,17 @@ def test_confetti_is_no_object():
     rng = np.random.default_rng(0)
     video = (rng.random((9, 64, 64, 1)) > 0.97).astype(np.float32).repeat(3, -1)
     assert judge.judge(video, scenes(1)[0]).found == 0
+
+
+def test_a_true_clip_keeps_its_object():
+    for scene in scenes(12):
+        assert identity.keeps_identity(world.render(scene, 49)) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("change", "kept"), [({"colour": "magenta"}, (False, True)), ({"shape": "ring"}, (True, False))]
+)
+def test_an_object_that_becomes_another_is_noticed(change, kept):
+    scene = world.Scene("square", "red", "grey", "stays still")
+    video = np.concatenate([world.render(scene, 30), world.render(replace(scene, **change), 19)])
+    assert identity.keeps_identity(video) == kept

@@ -31,7 +31,7 @@ class Batches:
 
     def draw(self, step: int, done: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Latents ``[B, 16, T, 8, 8]``, context ``[B, 77, 64]``, levels ``[B]`` and noise of a step."""
-        if done < 0.2 and time.monotonic() - self.read > 60:
+        if done < 0.6 and time.monotonic() - self.read > 60:
             self.data, self.read = read_latents(self.folder), time.monotonic()
         rng = np.random.default_rng((self.seed, 7, step))
         frames = int(rng.choice(list(LENGTHS), p=list(LENGTHS.values())))

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..text import CONFIG as TEXT_CONFIG
 from ..text import clip_state_dict
-from ..world import Scene
+from ..world import COLOURS, SHAPES, Scene
 
 FILLER = tuple(
     "video clip of shows a an the again then image comes to life still first second new scene style frames key "  # noqa: SIM905
@@ -38,7 +38,8 @@ class Captions:
 def vary_caption(scene: Scene, rng: np.random.Generator) -> str:
     """The caption, now and then with facts left out or filler in front, one in ten empty.
 
-    So a later caption may leave out what its condition shows, and foreign words do no harm.
+    So a later caption may leave out what its condition shows, and foreign words do no harm. What a caption does
+    not say the frames must agree on among themselves, which is what a condition frame builds on.
     """
     draw = rng.random()
     if draw < 0.1:
@@ -50,8 +51,8 @@ def vary_caption(scene: Scene, rng: np.random.Generator) -> str:
         keep = rng.random(4) < 0.5
     words = [
         "a",
-        scene.colour if keep[0] else "",
-        scene.shape if keep[1] else "thing",
+        scene.colour if keep[0] and scene.colour in COLOURS else "",
+        scene.shape if keep[1] and scene.shape in SHAPES else "thing",
         scene.motion if keep[2] else "",
         f"on a {scene.background} background" if keep[3] else "",
     ]

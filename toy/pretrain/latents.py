@@ -10,23 +10,59 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ..world import BACKGROUNDS, Scene, combinations, jitter, render
+from ..world import (
+    BACKGROUNDS,
+    COLOURS,
+    MOTIONS,
+    SHAPES,
+    UNNAMED_COLOURS,
+    UNNAMED_SHAPES,
+    Scene,
+    combinations,
+    jitter,
+    render,
+)
 from .vae import encode_clip, load_vae
 
 SHARD = 112
 FRAMES = 49
 
 
-def scene_of(index: int, seed: int, held_out: bool = False) -> Scene:
-    """Scene number ``index``: all combinations and backgrounds in a shuffled order, jittered."""
-    cells = list(itertools.product(combinations(held_out), BACKGROUNDS))
+def scene_of(index: int, seed: int) -> Scene:
+    """Scene number ``index``: all combinations and backgrounds in a shuffled order, jittered.
+
+    Every third one shows an object that captions have no name for.
+    """
+    if index % 3 == 2:
+        return _unnamed(index, seed)
+    index -= index // 3
+    cells = list(itertools.product(combinations(held_out=False), BACKGROUNDS))
     order = np.random.default_rng((seed, index // len(cells))).permutation(len(cells))
     (shape, colour, motion), background = cells[order[index % len(cells)]]
     return jitter(Scene(shape, colour, background, motion), np.random.default_rng((seed, 1, index)))
 
 
+def _unnamed(index: int, seed: int) -> Scene:
+    """A scene of an object whose colour, shape or both have no name."""
+    rng = np.random.default_rng((seed, 2, index))
+    shape, colour = _pick(rng, UNNAMED_SHAPES), _pick(rng, tuple(UNNAMED_COLOURS))
+    which = rng.integers(3)
+    shape = _pick(rng, SHAPES) if which == 0 else shape
+    colour = _pick(rng, tuple(COLOURS)) if which == 1 else colour
+    return jitter(Scene(shape, colour, _pick(rng, tuple(BACKGROUNDS)), _pick(rng, MOTIONS)), rng)
+
+
+def _pick(rng: np.random.Generator, names: tuple[str, ...]) -> str:
+    return names[rng.integers(len(names))]
+
+
 def encode_shard(network: nn.Module, number: int, seed: int, folder: Path) -> None:
-    """Write shard ``number`` of ``SHARD`` clips, float16 ``[SHARD, 16, 13, 8, 8]``, unless it is there."""
+    """Write shard ``number`` of ``SHARD`` clips, float16 ``[SHARD, 16, 13, 8, 8]``, unless it is there.
+
+    They are in the model's space, into which the host brings what a VAE gives.
+    """
+    from comfy.latent_formats import Wan21  # pyright: ignore[reportMissingImports]
+
     path = folder / f"latents_{number:04}.safetensors"
     if path.exists():
         return
@@ -35,7 +71,7 @@ def encode_shard(network: nn.Module, number: int, seed: int, folder: Path) -> No
         clips = np.stack([render(scene_of(i, seed), FRAMES) for i in range(start, start + 4)])
         video = torch.from_numpy(clips).permute(0, 4, 1, 2, 3) * 2 - 1
         with torch.no_grad():
-            parts.append(encode_clip(network, video)[0].half())
+            parts.append(Wan21().process_in(encode_clip(network, video)[0]).half())
     temporary = path.with_suffix(".tmp")
     save_file({"latents": torch.cat(parts).contiguous()}, temporary)
     temporary.replace(path)
