@@ -58,7 +58,7 @@ FAMILIES: tuple[Family, ...] = (
 
 def find_family(model: Any) -> Family | None:
     """The family of a host MODEL, or None; subclasses with inputs of their own do not count."""
-    class_name, network = type(model.model).__name__, model.model.diffusion_model
+    class_name, network = type(model.model).__name__, getattr(model.model, "diffusion_model", None)
     same_class = (family for family in FAMILIES if family.class_name == class_name)
     return next((family for family in same_class if family.matches(network)), None)
 

@@ -278,7 +278,10 @@ class OtherModel:
 
 
 def test_models_of_other_families_are_refused_in_one_sentence():
-    other = "the model is a SDXL, this node works with Wan 2.1; load one of these text-to-video models"
+    other = (
+        "the model is a SDXL, this node works with Wan 2.1, Wan 2.2 5B, CogVideoX 1.5, CogVideoX 2B, CogVideoX 5B, "
+        "LTXV, HunyuanVideo; load one of these text-to-video models"
+    )
     with pytest.raises(ValueError, match=f"^{re.escape(other)}$"):
         context(model=OtherModel())
     with pytest.raises(ValueError, match=f"^{re.escape(other)}$"):
