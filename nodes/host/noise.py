@@ -1,4 +1,4 @@
-"""The noise process of a host MODEL, and the repair that CogVideoX needs before any sampler is right."""
+"""The noise process of a host MODEL, and the repairs that CogVideoX needs before any sampler is right."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from ...methods.ddpm import DdpmProcess, snr_shifted, zero_terminal_snr
 from ...methods.flow import FLOW, NoiseProcess
 from .families import find_family
+from .token_places import PLACES, trained_places
 
 log = logging.getLogger(__name__)
 SAMPLING = "model_sampling"  # the host's name of the object
@@ -34,21 +35,35 @@ def process_of(model: Any) -> NoiseProcess:
 
 
 def repaired(model: Any) -> Any:
-    """A clone whose network gets scaled inputs, where the host leaves them unscaled; other MODELs as they are.
+    """A clone that samples CogVideoX as it was trained; MODELs that need nothing are returned as they are.
 
     The host's CogVideoX sampling hands a k-sampler's ``x0 + sigma noise`` to the network, which wants it divided by
-    ``sqrt(1 + sigma^2)``. A sampling that the user has put on already is left alone.
+    ``sqrt(1 + sigma^2)``, and it spaces the tokens of CogVideoX 1.0 too far apart, see ``trained_places``. A sampling
+    that the user has put on already is left alone.
     """
+    patches, told = {}, []
+    if _is_unscaled(model):
+        patches[SAMPLING] = _scaled_sampling(model)
+        told.append("does not scale what %s sees")
+    places = None if PLACES in model.object_patches else trained_places(model)
+    if places is not None:
+        patches[PLACES] = places
+        told.append("spaces the tokens of %s too far apart")
+    if not patches:
+        return model
+    clone = model.clone()
+    for name, patch in patches.items():
+        clone.add_object_patch(name, patch)
+    for what in told:
+        log.info(f"FewShot Video: the host {what}; this model does it right", _name(model))
+    return clone
+
+
+def _is_unscaled(model: Any) -> bool:
     import comfy.model_sampling
 
     broken = getattr(comfy.model_sampling, "V_PREDICTION_DDPM", None)
-    sampling = model.get_model_object(SAMPLING)
-    if broken is None or not isinstance(sampling, broken):
-        return model
-    clone = model.clone()
-    clone.add_object_patch(SAMPLING, _scaled_sampling(model))
-    log.info("FewShot Video: the host does not scale what %s sees; this model does", _name(model))
-    return clone
+    return broken is not None and isinstance(model.get_model_object(SAMPLING), broken)
 
 
 def _scaled_sampling(model: Any) -> Any:

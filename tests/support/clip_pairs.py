@@ -10,11 +10,11 @@ from torch import Tensor
 TEXT_DIM = 32
 
 
-def fake_vae(pixels: Tensor) -> Tensor:
+def fake_vae(pixels: Tensor, channels: int = 16) -> Tensor:
     """Causal in time as a video VAE is: ``[T, H, W, 3]`` to 16 channels, 4 frames and 4x4 pixels a latent."""
     small = pixels[:, ::4, ::4].mean(-1)
     groups = [small[:1].mean(0), *(small[i : i + 4].mean(0) for i in range(1, len(small), 4))]
-    return torch.stack(groups)[None] * torch.linspace(-1, 1, 16)[:, None, None, None]
+    return torch.stack(groups)[None] * torch.linspace(-1, 1, channels)[:, None, None, None]
 
 
 def fake_text(caption: str) -> dict[str, Tensor]:
@@ -24,9 +24,15 @@ def fake_text(caption: str) -> dict[str, Tensor]:
 
 
 def encoded_pairs(
-    clips: int = 3, frames: int = 8, conditions: int = 1, seed: int = 0, width: int = 16, channels: int = 16
+    clips: int = 3,
+    frames: int = 8,
+    conditions: int = 1,
+    seed: int = 0,
+    width: int = 16,
+    channels: int = 16,
+    height: int = 16,
 ) -> Any:
-    """A FEWSHOT_ENCODED of clips 16 pixels high, each with so many one-frame conditions."""
+    """A FEWSHOT_ENCODED of clips, each with so many one-frame conditions; sizes are pixels."""
     from pack.training.clips import TensorClip
     from pack.training.dataset import Dataset, Sample
     from pack.training.encoding import EncodedDataset
@@ -34,11 +40,13 @@ def encoded_pairs(
     generator = torch.Generator().manual_seed(seed)
 
     def clip(count: int) -> TensorClip:
-        return TensorClip(torch.rand(count, 16, width, 3, generator=generator))
+        return TensorClip(torch.rand(count, height, width, 3, generator=generator))
 
     samples = tuple(
         Sample(clip(frames), f"clip {'x' * i}", tuple(clip(1) for _ in range(conditions)), name=f"pair {i}")
         for i in range(clips)
     )
-    dataset = Dataset(samples, width, 16, 16.0, "")
-    return EncodedDataset(dataset, lambda pixels: fake_vae(pixels)[:channels], fake_text, "fake", None, lambda: None)
+    dataset = Dataset(samples, width, height, 16.0, "")
+    return EncodedDataset(
+        dataset, lambda pixels: fake_vae(pixels, max(16, channels))[:channels], fake_text, "fake", None, lambda: None
+    )

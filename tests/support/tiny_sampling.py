@@ -1,4 +1,4 @@
-"""Sampling a tiny Wan network in the host, and hearing what the network is shown."""
+"""Sampling a tiny network in the host, and hearing what the network is shown; Wan 2.1 where none is named."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 SIZE = 4  # latent pixels
-CHANNELS = tiny_wan.LATENT_CHANNELS
 Network = Callable[[Tensor, Tensor], Tensor]  # xt [B, C, F, h, w], sigma [B] -> velocity
 
 
@@ -50,20 +49,25 @@ class Scene:
     x0: Tensor  # [1, C, L + B, h, w], VAE space
     latent: Tensor  # [B, C, F, h, w]
     noise: Tensor  # as latent
+    model: Any = None  # whose latents these are; None: the tiny model
+    prompts: tuple[Any, Any] = (POSITIVE, NEGATIVE)
     clean: Tensor = field(init=False)  # x0 in model space
 
     def __post_init__(self) -> None:
-        self.clean = tiny_model().model.process_latent_in(self.x0.clone())
+        self.model = tiny_model() if self.model is None else self.model
+        self.clean = self.model.model.process_latent_in(self.x0.clone())
 
 
-def scene(layout: Any, batch: int = 1, seed: int = 0) -> Scene:
+def scene(layout: Any, batch: int = 1, seed: int = 0, model: Any = None, **more: Any) -> Scene:
     """Random condition latents with the model's zero behind them, and seeded noise."""
+    base = tiny_model() if model is None else model
+    channels = base.model.latent_format.latent_channels
     generator = torch.Generator().manual_seed(seed)
-    x0 = torch.randn(1, CHANNELS, layout.prefix, SIZE, SIZE, generator=generator) * 1.5
-    shape = (batch, CHANNELS, layout.frames, SIZE, SIZE)
-    latent = tiny_model().model.process_latent_out(torch.zeros(shape)) if layout.prefix else torch.zeros(shape)
+    x0 = torch.randn(1, channels, layout.prefix, SIZE, SIZE, generator=generator) * 1.5
+    shape = (batch, channels, layout.frames, SIZE, SIZE)
+    latent = base.model.process_latent_out(torch.zeros(shape)) if layout.prefix else torch.zeros(shape)
     latent[:, :, : layout.prefix] = x0
-    return Scene(x0, latent, torch.randn(shape, generator=generator))
+    return Scene(x0, latent, torch.randn(shape, generator=generator), base, **more)
 
 
 def sample(model: Any, start: Scene, sampler: str = "euler", scheduler: str = "simple", **options: Any) -> Tensor:
@@ -74,7 +78,7 @@ def sample(model: Any, start: Scene, sampler: str = "euler", scheduler: str = "s
     steps, cfg = options.pop("steps"), options.pop("cfg")
     with torch.inference_mode():
         return comfy.sample.sample(
-            model, start.noise.clone(), steps, cfg, sampler, scheduler, POSITIVE, NEGATIVE,
+            model, start.noise.clone(), steps, cfg, sampler, scheduler, *start.prompts,
             start.latent.clone(), **options,
         )  # fmt: skip
 

@@ -1,0 +1,140 @@
+"""diffusers' networks with the weights of a tiny network of the host, and the schedulers they are published with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import tiny_wan
+import torch
+from diffusers import CogVideoXDDIMScheduler, CogVideoXTransformer3DModel, WanTransformer3DModel
+from diffusers.models.embeddings import get_3d_rotary_pos_embed
+from diffusers.pipelines.cogvideo.pipeline_cogvideox import get_resize_crop_region_for_grid
+from torch import Tensor
+from torch.nn.functional import pad
+
+# Frames [B, C, F, h, w], timesteps [B] in 0 .. 1000 and text [B, N, D] to what the network predicts, like the frames.
+Network = Callable[[Tensor, Tensor, Tensor], Tensor]
+Names = tuple[tuple[str, str], ...]  # patterns of the host's names -> diffusers' names
+
+WAN_NAMES: Names = (
+    (r"^text_embedding\.0", "condition_embedder.text_embedder.linear_1"),
+    (r"^text_embedding\.2", "condition_embedder.text_embedder.linear_2"),
+    (r"^time_embedding\.0", "condition_embedder.time_embedder.linear_1"),
+    (r"^time_embedding\.2", "condition_embedder.time_embedder.linear_2"),
+    (r"^time_projection\.1", "condition_embedder.time_proj"),
+    (r"^head\.head", "proj_out"),
+    (r"^head\.modulation", "scale_shift_table"),
+    (r"\.modulation$", ".scale_shift_table"),
+    (r"\.norm3\.", ".norm2."),
+    (r"\.self_attn\.", ".attn1."),
+    (r"\.cross_attn\.", ".attn2."),
+    (r"\.([qkv])\.", r".to_\1."),
+    (r"\.o\.", ".to_out.0."),
+    (r"\.ffn\.0", ".ffn.net.0.proj"),
+    (r"\.ffn\.2", ".ffn.net.2"),
+)
+COGVIDEOX_NAMES: Names = (
+    (r"^blocks\.", "transformer_blocks."),
+    (r"^time_embedding_linear_", "time_embedding.linear_"),
+    (r"\.([qkv])\.", r".attn1.to_\1."),
+    (r"\.(norm_[qk])\.", r".attn1.\1."),
+    (r"\.attn_out\.", ".attn1.to_out.0."),
+    (r"\.ff_proj\.", ".ff.net.0.proj."),
+    (r"\.ff_out\.", ".ff.net.2."),
+)
+PLACES = "patch_embed.pos_embedding"
+SNR_SHIFT = {"CogVideoX 5B": 1.0, "CogVideoX 2B": 3.0, "CogVideoX 1.5": 1.0}  # of the published schedulers
+
+
+def with_lora(weights: dict[str, Tensor], lora: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights with a LoRA in the host's names added: ``W + alpha / r up down``."""
+    merged = dict(weights)
+    for key in [key for key in lora if key.endswith(".lora_up.weight")]:
+        layer = key.removesuffix(".lora_up.weight")
+        up, down, alpha = lora[key], lora[f"{layer}.lora_down.weight"], lora[f"{layer}.alpha"]
+        name = layer.removeprefix("diffusion_model.") + ".weight"
+        merged[name] = merged[name] + alpha / up.shape[1] * up @ down
+    return merged
+
+
+def renamed(weights: dict[str, Tensor], names: Names) -> dict[str, Tensor]:
+    """The weights in diffusers' names."""
+    found = {}
+    for name, value in weights.items():
+        for pattern, replacement in names:
+            name = re.sub(pattern, replacement, name)
+        found[name] = value
+    return found
+
+
+def wan(weights: dict[str, Tensor]) -> Network:
+    """Wan of the size of ``tiny_wan``."""
+    config = tiny_wan.CONFIG
+    network = WanTransformer3DModel(
+        num_attention_heads=config["num_heads"],
+        attention_head_dim=config["dim"] // config["num_heads"],
+        text_dim=config["text_dim"],
+        freq_dim=config["freq_dim"],
+        ffn_dim=config["ffn_dim"],
+        num_layers=config["num_layers"],
+    ).eval()
+    network.load_state_dict(renamed(weights, WAN_NAMES))
+
+    def answer(xt: Tensor, timestep: Tensor, text: Tensor) -> Tensor:
+        with torch.no_grad():
+            return network(xt, timestep, text, return_dict=False)[0]
+
+    return answer
+
+
+def cogvideox(weights: dict[str, Tensor], host: Any) -> Network:
+    """CogVideoX of the sizes of ``host``, the host's bare network.
+
+    The tokens lie where diffusers' pipeline puts them, whatever the host does.
+    """
+    rotary, time_patch, head = host.use_rotary_positional_embeddings, host.patch_size_t, host.attention_head_dim
+    network = CogVideoXTransformer3DModel(
+        num_attention_heads=host.num_attention_heads,
+        attention_head_dim=head,
+        time_embed_dim=host.time_embedding_linear_1.out_features,
+        text_embed_dim=host.patch_embed.text_proj.in_features,
+        num_layers=len(host.blocks),
+        patch_size_t=time_patch,
+        use_rotary_positional_embeddings=rotary,
+    ).eval()
+    weights = dict(weights)
+    table = weights.pop(PLACES, None)
+    network.load_state_dict(renamed(weights, COGVIDEOX_NAMES))
+
+    def answer(xt: Tensor, timestep: Tensor, text: Tensor) -> Tensor:
+        frames, height, width = xt.shape[2] // (time_patch or 1), xt.shape[3] // 2, xt.shape[4] // 2
+        places = rotary_places(head, frames, height, width, time_patch) if rotary else None
+        if table is not None:
+            first = host.max_text_seq_length
+            joint = pad(table[:, first : first + frames * height * width], (0, 0, text.shape[1], 0))
+            network.patch_embed._get_positional_embeddings = lambda *_, **__: joint
+        with torch.no_grad():
+            frames_first = xt.transpose(1, 2)
+            return network(frames_first, text, timestep, image_rotary_emb=places, return_dict=False)[0].transpose(1, 2)
+
+    return answer
+
+
+def rotary_places(
+    head: int, frames: int, height: int, width: int, time_patch: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of the tokens, each ``[frames height width, head]``, as the pipeline of CogVideoX has them."""
+    grid = {"embed_dim": head, "grid_size": (height, width), "temporal_size": frames}
+    if time_patch:
+        return get_3d_rotary_pos_embed(crops_coords=None, grid_type="slice", max_size=(height, width), **grid)
+    return get_3d_rotary_pos_embed(crops_coords=get_resize_crop_region_for_grid((height, width), 45, 30), **grid)
+
+
+def cogvideox_scheduler(family: str) -> CogVideoXDDIMScheduler:
+    """DDIM with the settings of the family's published checkpoint."""
+    return CogVideoXDDIMScheduler(
+        beta_schedule="scaled_linear", prediction_type="v_prediction", rescale_betas_zero_snr=True,
+        timestep_spacing="trailing", clip_sample=False, snr_shift_scale=SNR_SHIFT[family],
+    )  # fmt: skip

@@ -1,0 +1,113 @@
+"""Every family the pack knows as a tiny network of the host's own class, loaded from a file by the host."""
+
+from __future__ import annotations
+
+import atexit
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache, partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import tiny_cogvideox
+import tiny_wan
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+TEXT_DIM = 32
+TOKENS = 5
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """A family's small network."""
+
+    name: str  # in the pack's table
+    save: Callable[..., Path]  # (path, seed)
+    flow: bool = True  # else velocity prediction on discrete timesteps
+    size: int = 4  # latent pixels of a test scene
+    time_patch: int = 1
+    extra: dict[str, Any] = field(default_factory=dict)  # what its conditioning must carry besides the text
+
+    def conditioning(self, seed: int) -> list[Any]:
+        """A CONDITIONING of random tokens."""
+        text = torch.randn(1, TOKENS, TEXT_DIM, generator=torch.Generator().manual_seed(seed))
+        return [[text, {"pooled_output": None, **self.extra}]]
+
+
+def save_tiny_ltxv(path: Path, seed: int = 0) -> Path:
+    """LTXV with two heads of 12 channels, which the host reads from the metadata."""
+    import comfy.ops
+    from comfy.ldm.lightricks.model import LTXVModel
+
+    config = {
+        "num_attention_heads": 2, "attention_head_dim": 12, "cross_attention_dim": 24,
+        "caption_channels": TEXT_DIM, "num_layers": 2,
+    }  # fmt: skip
+    net = LTXVModel(operations=comfy.ops.disable_weight_init, dtype=torch.float32, device="cpu", **config)
+    save_file(_random(net, seed), path, metadata={"config": json.dumps({"transformer": config})})
+    return path
+
+
+def save_tiny_hunyuan(path: Path, seed: int = 0) -> Path:
+    """HunyuanVideo with one head and one block of each kind; its head has always 128 channels."""
+    import comfy.ops
+    from comfy.ldm.hunyuan_video.model import HunyuanVideo
+
+    config = {
+        "in_channels": 16, "out_channels": 16, "patch_size": [1, 2, 2], "vec_in_dim": 768, "context_in_dim": TEXT_DIM,
+        "hidden_size": 128, "num_heads": 1, "mlp_ratio": 4.0, "depth": 1, "depth_single_blocks": 1,
+        "axes_dim": [16, 56, 56], "theta": 256, "qkv_bias": True, "guidance_embed": True, "byt5": False,
+        "meanflow": False, "use_cond_type_embedding": False, "vision_in_dim": None, "meanflow_sum": False,
+    }  # fmt: skip
+    net = HunyuanVideo(operations=comfy.ops.disable_weight_init, dtype=torch.float32, device="cpu", **config)
+    save_file(_random(net, seed), path)
+    return path
+
+
+def _random(net: nn.Module, seed: int) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    state = {}
+    for name, parameter in net.named_parameters():
+        flat = parameter.ndim < 2 and "bias" not in name
+        state[name] = torch.ones(parameter.shape) if flat else torch.randn(parameter.shape, generator=generator) * 0.1
+    return state
+
+
+WAN = Tiny("Wan 2.1", tiny_wan.save_tiny_wan)
+WAN_5B = Tiny("Wan 2.2 5B", partial(tiny_wan.save_tiny_wan, channels=48))
+COG_5B = Tiny("CogVideoX 5B", tiny_cogvideox.save_tiny_cogvideox, flow=False)
+COG_2B = Tiny("CogVideoX 2B", partial(tiny_cogvideox.save_tiny_cogvideox, **tiny_cogvideox.PLACE_TABLE), flow=False)
+COG_15 = Tiny(
+    "CogVideoX 1.5",
+    partial(tiny_cogvideox.save_tiny_cogvideox, **tiny_cogvideox.LATER),
+    flow=False,
+    time_patch=2,
+)
+LTXV = Tiny(
+    "LTXV", save_tiny_ltxv, extra={"attention_mask": torch.ones(1, TOKENS, dtype=torch.long), "frame_rate": 25.0}
+)
+HUNYUAN = Tiny("HunyuanVideo", save_tiny_hunyuan, extra={"pooled_output": torch.zeros(1, 768)})
+ALL = (WAN, WAN_5B, COG_5B, COG_2B, COG_15, LTXV, HUNYUAN)
+COGVIDEOX = tuple(tiny for tiny in ALL if not tiny.flow)
+
+
+@cache
+def model_of(name: str, seed: int = 0) -> Any:
+    """A host MODEL that all tests share; tests put what they need on clones."""
+    return fresh_model_of(name, seed)
+
+
+atexit.register(model_of.cache_clear)  # while the host can still unload it
+
+
+def fresh_model_of(name: str, seed: int = 0) -> Any:
+    """Another host MODEL of the same weights, loaded on its own."""
+    import comfy.sd
+
+    (tiny,) = (tiny for tiny in ALL if tiny.name == name)
+    with TemporaryDirectory() as folder, torch.inference_mode():
+        return comfy.sd.load_diffusion_model(str(tiny.save(Path(folder) / "model.safetensors", seed)))
