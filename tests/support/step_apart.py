@@ -1,0 +1,41 @@
+"""One TIC-FT training step in the host, taken apart: what went in, what the network saw, what came out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from clip_pairs import encoded_pairs
+
+
+def step_apart(model: Any, recipe: Any, config: Any, levels: tuple[float, ...] = ()) -> dict[str, Any]:
+    """Train ``config.steps``, then take the next step apart; ``levels`` in place of the drawn ones.
+
+    Returns:
+        ``xt``, ``timestep`` and ``context`` as the network got them, the ``batch``, the ``loss`` of each clip, the
+        ``lora`` so far and the clips' VAE ``latents``.
+    """
+    from pack.nodes.host.tic_ft_training import make_objective
+    from pack.nodes.host.training import training_session
+    from pack.training.batches import StepGenerators, batch_indices
+    from pack.training.loop import train
+
+    data, seen = encoded_pairs(clips=4), {}
+    objective = make_objective(model, data, recipe, config)
+
+    def look(_network: Any, args: tuple, kwargs: dict) -> None:
+        seen.update(xt=args[0], timestep=args[1], context=kwargs["context"])
+
+    with training_session(model, config) as session:
+        train(objective, session.predict, session.adapters.parameters(), config)
+        handle = model.model.diffusion_model.register_forward_pre_hook(look, with_kwargs=True)
+        indices = batch_indices(config.seed, config.steps, objective.size, config.batch_size)
+        batch = objective.batch(indices, StepGenerators.at(config.seed, config.steps))
+        if levels:
+            batch = replace(batch, sigma=torch.tensor(levels))
+        loss = objective.loss(session.predict, batch).per_sample.detach()
+        handle.remove()
+        lora = session.adapters.tensors()
+    latents = torch.stack([data.encode(recipe).samples[i].latents["x0"] for i in indices])
+    return {**seen, "batch": batch, "loss": loss, "lora": lora, "latents": latents}
