@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REQUIREMENTS = ("torch", "diffusers", "safetensors", "einops", "numpy", "av")  # of requirements.txt
-NODE_MODULES = ("toy", "tic_ft", "tic_ft_train", "dataset", "training")
+NODE_MODULES = ("toy", "tic_ft", "tic_ft_train", "dataset", "training", "evaluation")
 
 
 def node_list() -> list[type[io.ComfyNode]]:
