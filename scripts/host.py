@@ -23,6 +23,7 @@ from host_pins import (
     ROOT,
     Host,
     HostError,
+    Pin,
     read_version,
     say,
     venv_python,
@@ -113,6 +114,15 @@ def print_host(host: Host) -> None:
     print(f"COMFYUI_PYTHON={host.python}", flush=True)
 
 
+def remove_built(pins: tuple[Pin, ...]) -> None:
+    """Delete the hosts of ``pins``, and those that share their packages, and say which."""
+    removed = [version for pin in pins for version in remove(pin)]
+    for version in removed:
+        say(f"ComfyUI {version}: removed")
+    if not removed:
+        say("nothing to remove: none was built")
+
+
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     """Command line of this script."""
     description = "Find the ComfyUI at hand, or build a pinned one."
@@ -120,7 +130,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--version", choices=sorted(PINS), help=f"ComfyUI version (default {DEFAULT})")
     parser.add_argument("--serve", action="store_true", help="start it with this pack; Ctrl-C stops it")
     parser.add_argument("--port", type=int, help="port for --serve (default: a free one)")
-    parser.add_argument("--remove", action="store_true", help="delete the built hosts, or that of --version")
+    parser.add_argument("--remove", action="store_true", help="delete what was built, or the host of --version")
     return parser.parse_args(arguments)
 
 
@@ -129,8 +139,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse_arguments(arguments)
     try:
         if options.remove:
-            for pin in (PINS[options.version],) if options.version else PINS.values():
-                say(f"ComfyUI {pin.comfyui}: {'removed' if remove(pin) else 'none was built'}")
+            remove_built((PINS[options.version],) if options.version else tuple(PINS.values()))
             return 0
         host = find_or_build(options.version)
         if options.serve:

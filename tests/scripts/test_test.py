@@ -22,7 +22,8 @@ HOST = Host(Path("ComfyUI"), Path(sys.executable), "0.30.0")
 
 
 @pytest.mark.parametrize(
-    ("codes", "expected"), [([0, 0], 0), ([0, 5], 0), ([5, 0], 0), ([5, 5], 5), ([1, 0], 1), ([5, 2], 2)]
+    ("codes", "expected"),
+    [([0, 0, 0], 0), ([0, 5, 5], 0), ([5, 0, 0], 0), ([5, 5, 5], 5), ([1, 0, 0], 1), ([5, 2], 2), ([0, 0, 1], 1)],
 )
 def test_a_stage_without_a_matching_test_is_fine_unless_all_are(codes, expected):
     assert command.combine(codes) == expected
@@ -40,20 +41,57 @@ def test_missing_packages_are_named():
     assert command.missing_modules(Path(sys.executable), ("json", "no_such_package")) == ["no_such_package"]
 
 
-def test_further_arguments_reach_both_stages_and_a_failure_is_the_result(monkeypatch, capsys):
+@pytest.fixture
+def stages(monkeypatch) -> list[tuple[str, Path, list[str]]]:
+    """The stages of tests that were run: title, Python and arguments. The first one fails, and none runs."""
     calls = []
 
-    def run_pytest(title, _python, _host, arguments):
-        calls.append((title, arguments))
+    def run_pytest(title, python, _host, arguments):
+        calls.append((title, python, arguments))
         return 1 if len(calls) == 1 else 0
 
-    monkeypatch.setattr(command, "find_or_build", lambda _version: HOST)
+    monkeypatch.setattr(command, "find_existing", lambda: None)
+    monkeypatch.setattr(
+        command, "ensure_built", lambda pin: Host(Path("C"), Path(f"python-{pin.comfyui}"), pin.comfyui)
+    )
+    monkeypatch.setattr(command, "find_or_build", lambda version: Host(Path("C"), Path("mine"), version or "0.31.0"))
     monkeypatch.setattr(command, "missing_modules", lambda _python, _names: [])
     monkeypatch.setattr(command, "run_style", lambda _host: 0)
     monkeypatch.setattr(command, "run_pytest", run_pytest)
+    return calls
+
+
+def test_further_arguments_reach_every_stage_and_a_failure_is_the_result(stages, capsys):
     assert command.main(["-k", "release"]) == 1
-    assert [arguments[-2:] for _, arguments in calls] == [["-k", "release"]] * 2
+    assert [arguments[-2:] for _, _, arguments in stages] == [["-k", "release"]] * 3
     assert "FAILED" in capsys.readouterr().out
+
+
+def test_the_unit_tests_run_once_and_the_others_in_every_pinned_host_from_the_newest_on(stages):
+    command.main([])
+    assert [title for title, _, _ in stages] == [
+        "unit tests, without a host",
+        "tests in ComfyUI 0.30.0",
+        "tests in ComfyUI 0.27.0",
+    ]
+    assert [python.name for _, python, _ in stages] == ["python-0.30.0", "python-0.30.0", "python-0.27.0"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "existing", "expected"),
+    [(["--host", "0.27.0"], None, "0.27.0"), ([], HOST, "0.31.0"), (["--host", "0.30.0"], HOST, "0.30.0")],
+)
+def test_one_host_can_be_chosen_and_the_one_at_hand_is_the_only_one(stages, monkeypatch, arguments, existing, expected):
+    monkeypatch.setattr(command, "find_existing", lambda: existing)
+    command.main(arguments)
+    assert [title for title, _, _ in stages[1:]] == [f"tests in ComfyUI {expected}"]
+
+
+def test_a_host_without_the_packages_is_refused_before_any_stage(stages, monkeypatch, capsys):
+    monkeypatch.setattr(command, "missing_modules", lambda python, _names: ["av"] * (python.name == "python-0.27.0"))
+    assert command.main([]) == 1
+    assert stages == []
+    assert "python-0.27.0 lacks av" in capsys.readouterr().err
 
 
 def test_pyright_that_cannot_run_is_skipped_with_a_line(monkeypatch, capsys):
