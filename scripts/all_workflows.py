@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from workflow_cogvideox import cogvideox_workflows
 from workflow_graph import Graph
 from workflow_toy import toy_workflows
 from workflow_wan import wan_workflows
+from workflow_wan22 import wan22_workflows
 
 
 def all_graphs() -> list[Graph]:
     """Their descriptions."""
-    return [*toy_workflows(), *wan_workflows()]
+    return [*toy_workflows(), *wan_workflows(), *wan22_workflows(), *cogvideox_workflows()]

@@ -31,6 +31,7 @@ class Sampling:
     cfg: float
     seed: int = 0
     negative: str = ""
+    sampler: str = "euler"
 
 
 def add_prompt(graph: Graph, base: Base, task: str, target: Wire | str, settings: Wire | None) -> Wire:
@@ -72,18 +73,19 @@ def add_sampler(graph: Graph, context: Node, positive: Wire, negative: Wire, sam
         seed=sampling.seed,
         steps=sampling.steps,
         cfg=sampling.cfg,
-        sampler_name="euler",
+        sampler_name=sampling.sampler,
         scheduler="simple",
         denoise=1.0,
     )
     return node["LATENT"]
 
 
-def add_result(graph: Graph, base: Base, latent: Wire, sampling: Sampling, prefix: str) -> None:
-    """Decode, crop to the target frames, and save as a video."""
+def add_result(graph: Graph, base: Base, latent: Wire, sampling: Sampling, prefix: str) -> Wire:
+    """Decode, crop to the target frames, and save as a video; returns these frames."""
     decoded = graph.add("VAEDecode", samples=latent, vae=base.vae)
     cropped = graph.add("TICFTCrop", images=decoded["IMAGE"], latent=latent, keep="target")
     add_video(graph, cropped["images"], sampling.fps, prefix)
+    return cropped["images"]
 
 
 def add_video(graph: Graph, images: Wire, fps: float, prefix: str, title: str | None = None) -> None:

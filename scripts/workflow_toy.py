@@ -183,10 +183,18 @@ def train_toy() -> Graph:
         latent = add_sampler(graph, context, positive, negative, sampling)
         graph.note(SAMPLE_NOTE)
         graph.column()
-        add_result(graph, base, latent, sampling, f"video/{graph.name}")
+        made = add_result(graph, base, latent, sampling, f"video/{graph.name}")
         graph.column()
         add_video(graph, item["target"], FPS, f"video/{graph.name}_truth", title="The true clip, to compare")
+        add_scores(graph, made, item)
     return graph
+
+
+def add_scores(graph: Graph, made: Wire, item: Node) -> None:
+    """How close a video comes to its condition and to the true clip."""
+    compared = {"reference": item["target"], "condition": item["condition"]}
+    scores = graph.add("FewShotVideoScore", video=made, metric="condition_fidelity", size=WIDE, **compared)
+    graph.add("PreviewAny", source=scores["scores"], title="Scores of the video", size=WIDE)
 
 
 def _encode(graph: Graph, base: Base, dataset: Wire, title: str) -> Wire:
@@ -203,7 +211,7 @@ Press **Run**. The graph
 2. draws {CLIPS} pairs of a still and a video, and {HELD_OUT_CLIPS} pairs the model is not trained on,
 3. trains a LoRA on the pairs, draws its loss and saves it,
 4. puts the LoRA on the model and a held-out still in front of the video to make,
-5. samples that video and saves it, beside the true one.
+5. samples that video, saves it beside the true one, and scores it.
 
 Nothing has to be downloaded.
 

@@ -24,10 +24,24 @@ NAMES = [path.stem for path in PATHS]
 ABSOLUTE = re.compile(r"^(/|~|\\\\|[A-Za-z]:[\\/])|/(home|root|tmp|Users|work)/")
 MODEL_FILES = {
     "wan2.1_t2v_1.3B_fp16.safetensors": "diffusion_models",
+    "wan2.2_ti2v_5B_fp16.safetensors": "diffusion_models",
+    "wan2.2_t2v_high_noise_14B_fp8_scaled.safetensors": "diffusion_models",
+    "wan2.2_t2v_low_noise_14B_fp8_scaled.safetensors": "diffusion_models",
+    "cogvideox_5b_bf16.safetensors": "diffusion_models",
     "umt5_xxl_fp8_e4m3fn_scaled.safetensors": "text_encoders",
+    "t5xxl_fp16.safetensors": "text_encoders",
     "wan_2.1_vae.safetensors": "vae",
+    "wan2.2_vae.safetensors": "vae",
+    "cogvideox_vae.safetensors": "vae",
     "tic_ft_image_to_video_wan21_1_3b_00001_.safetensors": "loras",
+    "tic_ft_video_to_video_wan21_1_3b_00001_.safetensors": "loras",
+    "tic_ft_image_to_video_wan22_5b_00001_.safetensors": "loras",
+    "tic_ft_image_to_video_wan22_14b_high_noise_00001_.safetensors": "loras",
+    "tic_ft_image_to_video_wan22_14b_low_noise_00001_.safetensors": "loras",
+    "tic_ft_image_to_video_cogvideox_5b_00001_.safetensors": "loras",
 }
+INPUT_FILES = ("example.png", "my_clip.mp4")
+CLIP_FOLDER = "my_clips"  # below the input folder
 
 Workflow = dict[str, Any]
 
@@ -132,3 +146,18 @@ def _node_problems(node: Mapping[str, Any], schemas: Mapping[str, Any]) -> Itera
         yield f"{label}: its outputs are not the schema's {schema['output']}"
     if len(node["widgets_values"]) != widget_count(node, schema):
         yield f"{label} has {len(node['widgets_values'])} widget values, not {widget_count(node, schema)}"
+
+
+def upstream(workflow: Mapping[str, Any], node: Mapping[str, Any], socket: str) -> list[dict[str, Any]]:
+    """The nodes behind an input up to its file; an output goes on at the input of its name, else the first one."""
+    nodes = {entry["id"]: entry for entry in workflow["nodes"]}
+    links = {link[0]: link for link in workflow["links"]}
+    found: list[dict[str, Any]] = []
+    entry: dict[str, Any] | None = next(entry for entry in node["inputs"] if entry["name"] == socket)
+    while entry is not None:
+        source, output = nodes[links[entry["link"]][1]], links[entry["link"]][2]
+        found.append(source)
+        name = source["outputs"][output]["name"]
+        wired = [entry for entry in source["inputs"] if entry["link"] is not None]
+        entry = next((entry for entry in wired if entry["name"] == name), wired[0] if wired else None)
+    return found

@@ -17,10 +17,12 @@ PACK_NODES = {
 every_file = pytest.mark.parametrize("name", workflows.NAMES)
 
 
-def test_there_is_a_workflow_for_every_task_and_for_wan():
+def test_there_is_a_workflow_for_every_task_and_for_every_family():
     tasks = ("image_to_video", "video_to_video", "keyframes", "multiple_images", "action_transfer")
     wanted = {f"tic_ft_{task}_toy" for task in (*tasks, "train", "zero_shot")}
-    assert wanted | {"tic_ft_train_wan21_1_3b", "tic_ft_image_to_video_wan21_1_3b"} <= set(workflows.NAMES)
+    models = ("wan21_1_3b", "wan22_5b", "wan22_14b", "cogvideox_5b")
+    wanted |= {f"tic_ft_image_to_video_{model}" for model in models} | {"tic_ft_video_to_video_wan21_1_3b"}
+    assert wanted | {f"tic_ft_train_{model}" for model in ("wan21_1_3b", "cogvideox_5b")} <= set(workflows.NAMES)
 
 
 def test_every_node_of_the_pack_is_in_some_workflow():
@@ -114,6 +116,35 @@ def test_a_note_says_what_to_load_to_change_and_what_comes_out(name):
 @every_file
 def test_queueing_again_neither_trains_nor_samples_again(name):
     for node in workflows.load(name)["nodes"]:
-        if node["type"] in ("TICFTTrain", "KSampler"):
+        if node["type"] in ("TICFTTrain", "KSampler", "KSamplerAdvanced"):
             assert "fixed" in node["widgets_values"]
             assert not {"randomize", "increment", "decrement"} & {str(v) for v in node["widgets_values"]}
+
+
+@every_file
+def test_a_lora_is_one_that_a_workflow_saves_or_a_note_says_how_to_name(name):
+    saving = (
+        node for other in workflows.NAMES for node in workflows.nodes_of(workflows.load(other), "FewShotSaveLoRA")
+    )
+    saved = {node["widgets_values"][0] for node in saving}
+    workflow = workflows.load(name)
+    notes = " ".join(node["widgets_values"][0] for node in workflows.nodes_of(workflow, "MarkdownNote"))
+    for node in workflows.nodes_of(workflow, "TICFTLoadLoRA"):
+        stem = node["widgets_values"][0].removesuffix("_00001_.safetensors")
+        assert stem in saved or f"`{stem}` " in notes
+
+
+@pytest.mark.parametrize(
+    ("title", "expert", "steps"),
+    [("High-noise steps", "high_noise", (0, 10)), ("Low-noise steps", "low_noise", (10, 20))],
+)
+def test_each_expert_of_wan_22_14b_has_its_lora_and_its_part_of_one_schedule(title, expert, steps):
+    workflow = workflows.load("tic_ft_image_to_video_wan22_14b")
+    (sampler,) = (node for node in workflows.nodes_of(workflow, "KSamplerAdvanced") if node.get("title") == title)
+    chain = {node["type"]: node["widgets_values"] for node in workflows.upstream(workflow, sampler, "model")}
+    assert list(chain) == ["TICFTContext", "ModelSamplingSD3", "TICFTLoadLoRA", "UNETLoader"]
+    assert expert in chain["TICFTLoadLoRA"][0]
+    assert expert in chain["UNETLoader"][0]
+    noise, _, _, total, cfg, _, _, start, end, leftover = sampler["widgets_values"]
+    assert (noise, leftover) == (("enable", "enable") if expert == "high_noise" else ("disable", "disable"))
+    assert (total, cfg, (start, end)) == (20, 3.5, steps)

@@ -1,0 +1,150 @@
+"""The workflows of real models run in ComfyUI on small random nets of the true classes, under the real file names."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+
+import pytest
+import workflow_checks as workflows
+
+av = pytest.importorskip("av")
+torch = pytest.importorskip("torch")
+pytest.importorskip("PIL")
+
+import tiny_files  # noqa: E402
+from host import find_or_build  # noqa: E402
+from host_server import Server  # noqa: E402
+
+from pack.training.lora_file import read_metadata  # noqa: E402
+from pack.training.lora_metadata import from_metadata  # noqa: E402
+
+REAL = {name: workflow for name in workflows.NAMES if not workflows.is_toy(workflow := workflows.load(name))}
+TRAINING = [name for name, workflow in REAL.items() if workflows.nodes_of(workflow, "TICFTTrain")]
+FORMS = {  # frames and frames a second of the video, layers of the LoRA
+    "tic_ft_image_to_video_wan21_1_3b": (36, 16, 16),
+    "tic_ft_video_to_video_wan21_1_3b": (24, 16, 16),
+    "tic_ft_image_to_video_wan22_5b": (36, 24, 16),
+    "tic_ft_image_to_video_wan22_14b": (36, 16, 16),
+    "tic_ft_image_to_video_cogvideox_5b": (36, 10, 8),
+}
+EXPERTS, RESTYLE, COGVIDEOX = (list(FORMS)[i] for i in (3, 1, 4))
+SMALL = {"width": tiny_files.SIZE, "height": tiny_files.SIZE, "rank": 2, "warmup_steps": 0}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """One ComfyUI for all of them, with small files under the documented names."""
+    base = tmp_path_factory.mktemp("comfyui")
+    tiny_files.write_files(base)
+    with Server(find_or_build(), base=base, cpu=not torch.cuda.is_available()) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def schemas(server):
+    return server.object_info()
+
+
+def small(name: str, schemas) -> workflows.Prompt:
+    """The prompt of a workflow at a small size with few steps, its text encoder replaced by the toy model's."""
+    prompt = workflows.shortened(workflows.to_prompt(REAL[name], schemas), train_steps=2, sample_steps=3)
+    texts = {key for key, node in prompt.items() if node["class_type"] == "CLIPLoader"}
+    assert texts
+    for key, node in prompt.items():
+        inputs = node["inputs"]
+        inputs |= {name: value for name, value in SMALL.items() if name in inputs}
+        inputs |= {
+            name: [value[0], 1] for name, value in inputs.items() if isinstance(value, list) and value[0] in texts
+        }
+        if node["class_type"] == "KSamplerAdvanced":  # the same split of a shorter schedule
+            inputs |= {name: inputs[name] // 5 for name in ("steps", "start_at_step", "end_at_step")}
+        if key in texts:
+            node |= {"class_type": "FewShotToyVideoModel", "inputs": {}}
+    return prompt
+
+
+def nodes(prompt: workflows.Prompt, kind: str) -> list[dict]:
+    """Inputs of its nodes of a type."""
+    return [node["inputs"] for node in prompt.values() if node["class_type"] == kind]
+
+
+def run(server, prompt: workflows.Prompt) -> tuple[dict, str]:
+    """Outputs by node, and what the host logged meanwhile."""
+    log = server.base / "host.log"
+    start = log.stat().st_size
+    outputs = server.wait(server.queue(prompt), timeout=300)["outputs"]
+    return outputs, log.read_bytes()[start:].decode(errors="replace")
+
+
+def video_of(server, prompt: workflows.Prompt, outputs: dict) -> tuple[torch.Tensor, float]:
+    """Frames ``[T, H, W, 3]`` of the one saved video, and its frames a second."""
+    (key,) = (key for key, node in prompt.items() if node["class_type"] == "SaveVideo")
+    file = outputs[key]["images"][0]
+    with av.open(io.BytesIO(server.view(file["filename"], file["subfolder"], file["type"]))) as container:
+        frames = [torch.from_numpy(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
+        return torch.stack(frames), float(container.streams.video[0].average_rate)
+
+
+def test_every_workflow_of_a_real_model_is_run_here():
+    assert sorted([*FORMS, *TRAINING]) == sorted(REAL)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_it_samples_with_its_loras_and_makes_exactly_its_frames(name, server, schemas):
+    prompt = small(name, schemas)
+    outputs, log = run(server, prompt)
+    count, fps, layers = FORMS[name]
+    frames, rate = video_of(server, prompt, outputs)
+    assert frames.shape == (count, tiny_files.SIZE, tiny_files.SIZE, 3)
+    assert rate == pytest.approx(fps)
+    loras = [loader["lora_name"] for loader in nodes(prompt, "TICFTLoadLoRA")]
+    assert loras
+    for lora in loras:
+        assert f"{lora}: {layers} of {layers} layers applied at strength 0.75" in log
+
+
+def test_a_clip_of_another_rate_is_taken_at_that_of_the_lora(server, schemas):
+    prompt = small(RESTYLE, schemas)
+    nodes(prompt, "TICFTContext")[0]["resize"] = "pad"  # so that it runs again and is not taken from the host's cache
+    _, log = run(server, prompt)
+    assert "a condition of 32 fps is taken at the LoRA's 16 fps: 25 of 50 frames" in log
+
+
+@pytest.mark.parametrize("part", ["high_noise", "low_noise"])
+def test_both_experts_of_wan_22_14b_make_the_video(part, server, schemas):
+    prompt = small(EXPERTS, schemas)
+    whole = video_of(server, prompt, run(server, prompt)[0])[0]
+    (loader,) = (inputs for inputs in nodes(prompt, "UNETLoader") if part in inputs["unet_name"])
+    loader["unet_name"] = "wan2.1_t2v_1.3B_fp16.safetensors"
+    other = video_of(server, prompt, run(server, prompt)[0])[0]
+    assert (other.float() - whole.float()).abs().mean() > 1
+
+
+@pytest.mark.parametrize("name", TRAINING)
+def test_it_trains_a_lora_that_samples(name, server, schemas):
+    outputs, log = run(server, small(name, schemas))
+    assert outputs
+    stem = nodes(small(name, schemas), "FewShotSaveLoRA")[0]["filename"]
+    record = from_metadata(read_metadata(server.output / "loras" / f"{stem}_00001_.safetensors"))
+    (folder,) = nodes(small(name, schemas), "FewShotDatasetFolder")
+    assert json.loads(record["task"]) == "image to video"
+    assert json.loads(record["target_latents"]) == 9
+    assert json.loads(record["fps"]) == folder["fps"]
+    assert (record["steps"], record["finished"]) == ("2", "true")
+
+    trained = re.search(r"saved (\d+) adapters after 2 steps to (.*)", log)
+    assert trained
+    prompt = small(stem, schemas)
+    lora = str((server.output / "loras").joinpath(trained[2].strip()).relative_to(server.output / "loras"))
+    nodes(prompt, "TICFTLoadLoRA")[0]["lora_name"] = lora
+    outputs, log = run(server, prompt)
+    assert f"{lora}: {trained[1]} of {trained[1]} layers applied" in log
+    assert len(video_of(server, prompt, outputs)[0]) == FORMS[stem][0]
+
+
+def test_cogvideox_says_that_its_inputs_are_scaled(server, schemas):
+    prompt = small(COGVIDEOX, schemas)
+    nodes(prompt, "TICFTLoadLoRA")[0]["strength"] = 0.5  # so that it runs again
+    assert "the host does not scale what CogVideoX 5B sees; this model does it right" in run(server, prompt)[1]
