@@ -70,3 +70,18 @@ def register_lora_output() -> None:
     import folder_paths
 
     folder_paths.add_model_folder_path("loras", str(lora_output_folder()))
+
+
+def aicl_output_folder() -> Path:
+    """Where trained AICL adapters are saved: ``aicl`` below the host's output folder."""
+    import folder_paths
+
+    return Path(folder_paths.get_output_directory()) / "aicl"
+
+
+def register_aicl_folders() -> None:
+    """Make ``aicl`` a folder of the host's models, and offer what was trained in it; again changes nothing."""
+    import folder_paths
+
+    folder_paths.add_model_folder_path("aicl", str(Path(folder_paths.models_dir) / "aicl"))
+    folder_paths.add_model_folder_path("aicl", str(aicl_output_folder()))

@@ -1,0 +1,145 @@
+"""Where AICL adds: between attention and feed-forward, with the host's block as it is around it."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+import tiny_aicl
+import torch
+from torch import nn
+
+from pack.nodes.host.aicl_sites import BeforeFeedForward, base_of
+
+
+class Block(nn.Module):
+    """A transformer block as they all are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.attend, self.norm, self.ff = nn.Linear(8, 8), nn.LayerNorm(8), nn.Linear(8, 8)
+
+    def forward(self, x, transformer_options=None):  # noqa: ARG002 - as the host calls it
+        x = x + self.attend(x)
+        return x + self.ff(self.norm(x))
+
+
+def insert(block, norm, addition):
+    """Replace both forwards as the host's object patches do."""
+    insertion = BeforeFeedForward(addition)
+    block.forward = partial(insertion.block, partial(type(block).forward, block))
+    norm.forward = partial(insertion.norm, partial(type(norm).forward, norm))
+
+
+def test_the_addition_goes_through_the_feed_forward_and_stays_in_the_result():
+    block, x = Block(), torch.randn(2, 3, 8)
+    inside = x + block.attend(x)
+    wanted = (inside + 2.0 * inside) + block.ff(block.norm(3.0 * inside))
+    plain = block(x)
+    seen = []
+    insert(block, block.norm, lambda tokens, options: (seen.append(options), 2.0 * tokens)[1])
+    torch.testing.assert_close(block(x, transformer_options={"a": 1}), wanted)
+    assert seen == [{"a": 1}]
+    insert(block, block.norm, lambda _tokens, _options: None)
+    assert torch.equal(block(x), plain)
+
+
+def test_gradients_pass_also_where_the_block_runs_again():
+    from torch.utils.checkpoint import checkpoint
+
+    block, x = Block(), torch.randn(2, 3, 8)
+    scale = torch.ones(8, requires_grad=True)
+    insert(block, block.norm, lambda tokens, _options: tokens * scale)
+    block(x).sum().backward()
+    direct, scale.grad = scale.grad, None
+    checkpoint(block, x, use_reentrant=False).sum().backward()
+    torch.testing.assert_close(scale.grad, direct)
+
+
+def test_the_host_s_temporal_block_is_added_to_in_front_of_its_feed_forward():
+    model = tiny_aicl.model_of("SVD")
+    name = next(iter(base_of(model).blocks))
+    block = model.model.diffusion_model.get_submodule(name)
+    seen = []
+
+    def addition(tokens, _options):
+        seen.append(tokens)
+        return torch.ones_like(tokens)
+
+    insertion = BeforeFeedForward(addition)
+    original, norm = partial(type(block).forward, block), partial(type(block.norm3).forward, block.norm3)
+    with torch.inference_mode():
+        block.norm3.forward = partial(insertion.norm, norm)
+        try:
+            x = torch.randn(4, 3, base_of(model).blocks[name])
+            out = insertion.block(original, x, context=torch.randn(4, 1, 32), transformer_options={})
+        finally:
+            del block.norm3.forward
+        moved = seen[0] + 1.0
+        torch.testing.assert_close(out, moved + block.ff(norm(moved)))
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("Wan 2.1", 2), ("Wan 2.2 5B", 2), ("CogVideoX 5B", 2), ("CogVideoX 2B", 1), ("SVD", 7)]
+)
+def test_every_block_of_a_base_is_found_with_its_channels(name, count):
+    base = base_of(tiny_aicl.model_of(name))
+    assert (base.family, len(base.blocks)) == (name, count)
+    modules = dict(tiny_aicl.model_of(name).model.diffusion_model.named_modules())
+    assert base.blocks.keys() <= modules.keys()
+    assert f"{name} with {count} blocks of" in str(base)
+
+
+def additions_of(name, samples):
+    """What a base with one trained action adds in its blocks, and the keys of its first block."""
+    from pack.methods.action_tokens import stacked
+    from pack.nodes.host.aicl import put_on
+    from pack.nodes.host.aicl_encode import Action
+    from pack.nodes.host.aicl_evaluation import Applied
+
+    adapter = tiny_aicl.host_adapter(name)
+    actions = [tiny_aicl.action_of(name, (seed,)) for seed in range(samples)]
+    tokens = stacked([one.tokens for one in actions], 12) if samples > 1 else actions[0].tokens
+    block = next(iter(adapter.sizes.blocks))
+    keys = [adapter.integrations.model[block].keys_values(one.tokens) for one in actions]
+    return put_on(tiny_aicl.model_of(name).clone(), [Applied(Action(adapter, tokens))]), block, keys
+
+
+@pytest.mark.parametrize("samples", [1, 2])
+def test_rows_of_svd_are_places_over_time_of_the_right_sample(samples):
+    from pack.nodes.host.aicl_evaluation import Evaluation
+
+    with torch.inference_mode():
+        additions, name, keys = additions_of("SVD", samples)
+        layer = additions.applied[0].action.adapter.integrations.model[name]
+        parts, places, frames = 2, 3, 4
+        x = torch.randn(parts * samples * places, frames, layer.attention.to_q.in_features)
+        times = torch.tensor([0.1, 0.2, 0.5, 0.9])
+        out = additions.added(name, x, Evaluation([0], times), {"cond_or_uncond": [1, 0]})
+        for row in range(len(x)):
+            own = keys[row // places % samples]
+            alone = layer(x[row][None, :, None], own, times=times)[0, :, 0]
+            torch.testing.assert_close(out[row], alone, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["Wan 2.1", "CogVideoX 5B"])
+def test_tokens_of_transformers_lie_frame_after_frame(name):
+    from pack.nodes.host.aicl_evaluation import Evaluation
+
+    with torch.inference_mode():
+        additions, block, keys = additions_of(name, 1)
+        layer = additions.applied[0].action.adapter.integrations.model[block]
+        x, times = torch.randn(1, 3 * 4, layer.attention.to_q.in_features), torch.tensor([0.1, 0.5, 0.9])
+        out = additions.added(block, x, Evaluation([0], times), {"grid_sizes": (3, 2, 2)})
+        for token in range(12):
+            frame = token // 4
+            alone = layer(x[:, None, token : token + 1], keys[0], times=times[frame : frame + 1])[:, 0, 0]
+            torch.testing.assert_close(out[:, token], alone, atol=1e-4, rtol=1e-4)
+
+
+def test_tokens_that_are_not_the_video_s_are_reported():
+    from pack.nodes.host.aicl_evaluation import Evaluation
+
+    with pytest.raises(RuntimeError, match="16 tokens in 3 x 2 x 2 places"):
+        Evaluation([0], torch.zeros(3)).frames_of("WAN", torch.zeros(1, 16, 8), {"grid_sizes": (3, 2, 2)})
