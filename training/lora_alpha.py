@@ -5,12 +5,21 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
+from fractions import Fraction
 from typing import Any
+
+import torch
+from torch import Tensor
+
+from .lora_fused import LoraLayer, number_like, same_bits
+from .lora_metadata import PREFIX
 
 # Source: diffusers loaders/lora_base.py, and finetrainers/trainer/sft_trainer/trainer.py of kinam0252/TIC-FT.
 CONFIG_KEYS = ("lora_adapter_metadata", "lora_config")
 NETWORK_PREFIX = "transformer."  # diffusers puts a pipeline's parts into one set of settings
+ALPHA_FORMS = f"{PREFIX}alpha_tensors"  # layers by type and shape of their alpha, unless all have a plain one
 
 
 def adapter_settings(metadata: Mapping[str, str]) -> dict[str, Any]:
@@ -67,3 +76,94 @@ def _value(settings: Mapping[str, Any], patterns: str, name: str, layer: str) ->
     except (AttributeError, TypeError, ValueError, re.error) as error:
         raise ValueError(f"the LoRA's adapter settings are damaged ({name}: {error}); export it again") from error
     return value
+
+
+def settings_alpha(metadata: Mapping[str, str]) -> Callable[[str, LoraLayer], Tensor | None]:
+    """A function from diffusers' name of a layer without an alpha and the layer to the alpha of the file's settings.
+
+    Raises:
+        ValueError: the settings are damaged; at the call also as ``trained_alpha``.
+    """
+    settings = adapter_settings(metadata)
+    forms = _forms_by_layer(metadata)
+
+    def find(name: str, layer: LoraLayer) -> Tensor | None:
+        alpha = trained_alpha(settings, name, layer.rank)
+        if alpha is None or (forms is not None and name not in forms):
+            return None
+        return number_like(Fraction(alpha), torch.zeros(()) if forms is None else forms[name])
+
+    return find
+
+
+def alpha_forms(layers: Mapping[str, LoraLayer]) -> dict[str, str]:
+    """Metadata with type and shape of the layers' alphas; empty where all have a plain one, or none has any."""
+    alphas = {name: layer.alpha for name, layer in layers.items() if layer.alpha is not None}
+    plain = (same_bits(alpha, number_like(Fraction(alpha.item()), torch.zeros(()))) for alpha in alphas.values())
+    if not alphas or (len(alphas) == len(layers) and all(plain)):
+        return {}
+    forms: dict[str, list[str]] = {}
+    for name, alpha in alphas.items():
+        forms.setdefault(f"{str(alpha.dtype).removeprefix('torch.')} {list(alpha.shape)}", []).append(name)
+    return {ALPHA_FORMS: json.dumps(forms, sort_keys=True)}
+
+
+def matching_settings(layers: Mapping[str, LoraLayer], metadata: Mapping[str, str]) -> dict[str, str]:
+    """Metadata with PEFT's settings for layers in diffusers' names, under the key that diffusers reads.
+
+    Those of the file that give each layer its alpha stay. A layer without an alpha gets its rank, which is scale 1
+    too; where none has one, there are no settings.
+    """
+    alphas = {name: layer.alpha for name, layer in layers.items() if layer.alpha is not None}
+    if not alphas:
+        return {}
+    kept = {key: metadata[key] for key in CONFIG_KEYS if key in metadata and _gives_alphas(layers, key, metadata[key])}
+    return kept if CONFIG_KEYS[0] in kept else kept | {CONFIG_KEYS[0]: _settings(layers, alphas)}
+
+
+def _settings(layers: Mapping[str, LoraLayer], alphas: Mapping[str, Tensor]) -> str:
+    ranks = {name: layer.rank for name, layer in layers.items()}
+    scaled = {name: _plain(alphas[name].item() if name in alphas else rank) for name, rank in ranks.items()}
+    rank, alpha = (Counter(values.values()).most_common(1)[0][0] for values in (ranks, scaled))
+    settings = {
+        "r": rank,
+        "lora_alpha": alpha,
+        "rank_pattern": {f"^{re.escape(name)}": value for name, value in ranks.items() if value != rank},
+        "alpha_pattern": {f"^{re.escape(name)}": value for name, value in scaled.items() if value != alpha},
+        "target_modules": sorted(layers),
+    }
+    named = {f"{NETWORK_PREFIX}{key}": value for key, value in settings.items()}
+    return json.dumps(named, indent=2, sort_keys=True)
+
+
+def _gives_alphas(layers: Mapping[str, LoraLayer], key: str, text: str) -> bool:
+    """Whether settings say of each layer what its alpha says."""
+    try:
+        find = settings_alpha({key: text})
+        found = {name: find(name, layer) for name, layer in layers.items()}
+    except ValueError:  # of another rank, for one
+        return False
+    return all(same_bits(_number(found[name]), _number(layer.alpha)) for name, layer in layers.items())
+
+
+def _forms_by_layer(metadata: Mapping[str, str]) -> dict[str, Tensor] | None:
+    """An empty alpha of the right type and shape for each layer that had one; None where nothing is said."""
+    if ALPHA_FORMS not in metadata:
+        return None
+    try:
+        forms = json.loads(metadata[ALPHA_FORMS])
+        return {
+            layer: torch.zeros(json.loads(form.partition(" ")[2]), dtype=getattr(torch, form.partition(" ")[0]))
+            for form, layers in forms.items()
+            for layer in layers
+        }
+    except (AttributeError, TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"the LoRA's {ALPHA_FORMS} is damaged ({error}); convert the first file again") from error
+
+
+def _number(alpha: Tensor | None) -> Tensor | None:
+    return None if alpha is None else alpha.double().reshape(())
+
+
+def _plain(value: float) -> float:
+    return int(value) if float(value).is_integer() else float(value)

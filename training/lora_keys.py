@@ -1,110 +1,25 @@
-"""Names of LoRA tensors: diffusers' and PEFT's on one side, the host's on the other, one table a family."""
+"""Names of LoRA tensors: the host's, diffusers' and PEFT's, and kohya's."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterable, Sequence
 
 from .lora import KEY_PREFIX
+from .lora_table import KOHYA_PREFIX, KeyTable, template
+from .lora_tables import COGVIDEOX, HUNYUAN, LTXV, TABLES, WAN
+
+__all__ = ["COGVIDEOX", "HUNYUAN", "KOHYA_PREFIX", "LTXV", "TABLES", "WAN", "KeyTable"]
 
 DIFFUSERS_PREFIX = "transformer."
 DOWN, UP, ALPHA = "lora_down", "lora_up", "alpha"  # what a tensor is for its layer, in the host's words
 MOSTLY = 0.9  # part of a file's layers that a family must know for the file to be called its own
+NAMED = 3  # things that a sentence names before it counts the others
 
 _HOST_ENDS = {DOWN: "lora_down.weight", UP: "lora_up.weight", ALPHA: "alpha"}
 _DIFFUSERS_ENDS = {DOWN: "lora_A.weight", UP: "lora_B.weight", ALPHA: "alpha"}
 _ROLES = {"A": DOWN, "down": DOWN, "B": UP, "up": UP}
-_PREFIXES = re.compile(r"^(?:(?:transformer|base_model\.model|diffusion_model)\.)+")
-_BLOCK = re.compile(r"(?<=blocks\.)\d+(?=\.)")
 _MATRIX = re.compile(r"\.lora_(A|B|down|up)(?:\.(?!weight$|bias$)[^.]+)?(?:\.weight)?$")  # PEFT may name the adapter
-
-
-@dataclass(frozen=True)
-class KeyTable:
-    """The layers of one family that a LoRA can hold: (the host's name, diffusers' name), ``{}`` for the block.
-
-    Both columns name the same weight of the same shape; no layer is split, joined or permuted.
-    """
-
-    family: str
-    layers: tuple[tuple[str, str], ...]
-
-    def to_host(self, layer: str) -> str | None:
-        """The host's name of a layer in either form, with or without a prefix; None if it is not in the table."""
-        return _look_up(layer, self._host_names)
-
-    def to_diffusers(self, layer: str) -> str | None:
-        """Diffusers' name of a layer in either form; None if it is not in the table."""
-        return _look_up(layer, self._diffusers_names)
-
-    @cached_property
-    def _host_names(self) -> dict[str, str]:
-        return {name: host for host, diffusers in self.layers for name in (diffusers, host)}
-
-    @cached_property
-    def _diffusers_names(self) -> dict[str, str]:
-        return {name: diffusers for host, diffusers in self.layers for name in (host, diffusers)}
-
-
-def _of_blocks(host: str, diffusers: str, layers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    return tuple((f"{host}.{{}}.{ours}", f"{diffusers}.{{}}.{theirs}") for ours, theirs in layers)
-
-
-_WAN_ATTENTION = (("q", "to_q"), ("k", "to_k"), ("v", "to_v"), ("o", "to_out.0"))
-_WAN_BLOCK = (
-    *((f"self_attn.{ours}", f"attn1.{theirs}") for ours, theirs in _WAN_ATTENTION),
-    *((f"cross_attn.{ours}", f"attn2.{theirs}") for ours, theirs in _WAN_ATTENTION),
-    ("cross_attn.k_img", "attn2.add_k_proj"),
-    ("cross_attn.v_img", "attn2.add_v_proj"),
-    ("ffn.0", "ffn.net.0.proj"),
-    ("ffn.2", "ffn.net.2"),
-)
-# Source: diffusers models/transformers/transformer_wan.py, the host's comfy/ldm/wan/model.py.
-WAN = KeyTable(
-    "Wan",
-    (
-        *_of_blocks("blocks", "blocks", _WAN_BLOCK),
-        ("patch_embedding", "patch_embedding"),
-        ("text_embedding.0", "condition_embedder.text_embedder.linear_1"),
-        ("text_embedding.2", "condition_embedder.text_embedder.linear_2"),
-        ("time_embedding.0", "condition_embedder.time_embedder.linear_1"),
-        ("time_embedding.2", "condition_embedder.time_embedder.linear_2"),
-        ("time_projection.1", "condition_embedder.time_proj"),
-        ("img_emb.proj.1", "condition_embedder.image_embedder.ff.net.0.proj"),
-        ("img_emb.proj.3", "condition_embedder.image_embedder.ff.net.2"),
-        ("head.head", "proj_out"),
-    ),
-)
-
-_COGVIDEOX_BLOCK = (
-    ("q", "attn1.to_q"),
-    ("k", "attn1.to_k"),
-    ("v", "attn1.to_v"),
-    ("attn_out", "attn1.to_out.0"),
-    ("ff_proj", "ff.net.0.proj"),
-    ("ff_out", "ff.net.2"),
-    ("norm1.linear", "norm1.linear"),
-    ("norm2.linear", "norm2.linear"),
-)
-# Source: diffusers models/transformers/cogvideox_transformer_3d.py, the host's comfy/ldm/cogvideo/model.py.
-COGVIDEOX = KeyTable(
-    "CogVideoX",
-    (
-        *_of_blocks("blocks", "transformer_blocks", _COGVIDEOX_BLOCK),
-        ("patch_embed.proj", "patch_embed.proj"),
-        ("patch_embed.text_proj", "patch_embed.text_proj"),
-        ("time_embedding_linear_1", "time_embedding.linear_1"),
-        ("time_embedding_linear_2", "time_embedding.linear_2"),
-        ("ofs_embedding_linear_1", "ofs_embedding.linear_1"),
-        ("ofs_embedding_linear_2", "ofs_embedding.linear_2"),
-        ("norm_out.linear", "norm_out.linear"),
-        ("proj_out", "proj_out"),
-    ),
-)
-
-TABLES = (WAN, COGVIDEOX)
 
 
 def split_key(key: str) -> tuple[str, str]:
@@ -120,12 +35,16 @@ def split_key(key: str) -> tuple[str, str]:
 
 
 def host_keys(keys: Iterable[str], table: KeyTable) -> dict[str, str]:
-    """The host's key for every key of a file; what the table does not know keeps its name.
+    """The host's key for every key of a file; what the table does not know, and parts of a layer, keep their names.
 
     Raises:
         ValueError: two keys of the file mean the same tensor.
     """
-    return _renamed(keys, table.to_host, KEY_PREFIX, _HOST_ENDS)
+
+    def whole(layer: str) -> str | None:
+        return None if table.part_of(layer) is not None else table.to_host(layer)
+
+    return _renamed(keys, whole, KEY_PREFIX, _HOST_ENDS)
 
 
 def diffusers_keys(keys: Iterable[str], table: KeyTable) -> dict[str, str]:
@@ -137,30 +56,60 @@ def diffusers_keys(keys: Iterable[str], table: KeyTable) -> dict[str, str]:
     return _renamed(keys, table.to_diffusers, DIFFUSERS_PREFIX, _DIFFUSERS_ENDS)
 
 
+def host_key(layer: str, role: str) -> str:
+    """The host's key of a tensor; the layer has the host's name."""
+    return f"{KEY_PREFIX}{layer}.{_HOST_ENDS[role]}"
+
+
+def diffusers_key(layer: str, role: str) -> str:
+    """Diffusers' key of a tensor; the layer has diffusers' name."""
+    return f"{DIFFUSERS_PREFIX}{layer}.{_DIFFUSERS_ENDS[role]}"
+
+
+def kohya_key(layer: str, role: str) -> str:
+    """Kohya's key of a tensor; the layer has the host's name."""
+    return f"{KOHYA_PREFIX}{layer.replace('.', '_')}.{_HOST_ENDS[role]}"
+
+
 def table_of_network(names: Iterable[str]) -> KeyTable | None:
     """The table whose layers a network of the host has, by the names of its layers without a prefix; or None."""
-    templates = {_BLOCK.sub("{}", name, count=1) for name in names}
-    # Optional parts are missing in most networks, but attention is never.
-    return next((table for table in TABLES if {host for host, _ in table.layers[:4]} <= templates), None)
+    found = {template(name) for name in names}
+    return next((table for table in TABLES if found.issuperset(table.marks)), None)
+
+
+def tables_of_file(layers: Sequence[str]) -> list[KeyTable]:
+    """The tables that know most of a file's layers, more than one where the names are those of several families."""
+    counts = {table.family: sum(table.to_host(layer) is not None for layer in layers) for table in TABLES}
+    most = max(counts.values())
+    found = [table for table in TABLES if most and counts[table.family] == most]
+    # CogVideoX has LTXV's names in diffusers alone, and the host's prefix is not used for those.
+    ours = [table for table in found if all(_is_hosts(layer, table) for layer in layers)]
+    return ours if len(found) > 1 and ours else found
 
 
 def describe_layers(layers: Iterable[str]) -> str:
     """What a file with these layers is, for sentences: its family and whose names it uses."""
-    bare = {_PREFIXES.sub("", layer) for layer in layers}
+    names = {template(layer) for layer in layers}
     for table in TABLES:
-        for owner, index in (("ComfyUI", 0), ("diffusers", 1)):
-            names = {pair[index] for pair in table.layers}
-            known = sum(_BLOCK.sub("{}", layer, count=1) in names for layer in bare)
-            if known and known >= MOSTLY * len(bare):
+        for owner, known in (("ComfyUI", table.names(0)), ("diffusers", table.names(1)), ("kohya", _kohya(table))):
+            count = len(names & known)
+            if count and count >= MOSTLY * len(names):
                 return f"a {table.family} LoRA in the names of {owner}"
     return "a LoRA of an unknown family"
 
 
-def _look_up(layer: str, names: dict[str, str]) -> str | None:
-    bare = _PREFIXES.sub("", layer)
-    block = _BLOCK.search(bare)
-    found = names.get(_BLOCK.sub("{}", bare, count=1))
-    return found.format(block[0]) if found and block else found
+def some(names: Sequence[str]) -> str:
+    """The first few names and how many more there are."""
+    rest = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _is_hosts(layer: str, table: KeyTable) -> bool:
+    return layer.startswith(KEY_PREFIX) and table.to_host(layer) == layer.removeprefix(KEY_PREFIX)
+
+
+def _kohya(table: KeyTable) -> set[str]:
+    return {f"{KOHYA_PREFIX}{name.replace('.', '_')}" for name in table.names(0)}
 
 
 def _renamed(

@@ -12,11 +12,21 @@ from torch import Tensor
 
 from ...training.lora import KEY_PREFIX
 from ...training.lora_alpha import adapter_settings, trained_alpha
+from ...training.lora_convert import with_joined_layers
 from ...training.lora_file import LoraModel
-from ...training.lora_keys import ALPHA, DIFFUSERS_PREFIX, DOWN, UP, KeyTable, host_keys, split_key, table_of_network
+from ...training.lora_keys import (
+    ALPHA,
+    DIFFUSERS_PREFIX,
+    DOWN,
+    UP,
+    KeyTable,
+    host_keys,
+    some,
+    split_key,
+    table_of_network,
+)
 
 log = logging.getLogger(__name__)
-NAMED = 3  # things that a sentence names before it counts the others
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,7 @@ class ReadTensors(dict[str, Tensor]):
 
 
 def find_patches(model: Any, lora: LoraModel) -> Patches:
-    """The host's patches for a LoRA in the host's, diffusers' or PEFT's keys; nothing is applied.
+    """The host's patches for a LoRA in the host's, diffusers', PEFT's or kohya's keys; nothing is applied.
 
     Raises:
         ValueError: the file is damaged, or a layer of the model holds tensors that cannot be read.
@@ -55,6 +65,7 @@ def find_patches(model: Any, lora: LoraModel) -> Patches:
 
     placed = comfy.lora.model_lora_keys_unet(model.model, {})
     table = table_of_network(key.removeprefix(KEY_PREFIX) for key in placed if key.startswith(KEY_PREFIX))
+    lora = with_joined_layers(lora, table) if table else lora
     names = host_keys(lora, table) if table else {key: key for key in lora}
     tensors = ReadTensors({names[key]: value for key, value in lora.items()})
     _check_pairs(tensors, placed)
@@ -111,9 +122,3 @@ def _check_unread(keys: list[str]) -> None:
         )
     if keys:
         log.warning("tensors of the LoRA's layers that cannot be read are left out: %s", some(keys))
-
-
-def some(names: list[str]) -> str:
-    """The first few names and how many more there are."""
-    rest = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {rest} more" if rest > 0 else "")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -9,13 +11,16 @@ from typing import Any
 
 from torch import Tensor
 
+from ...training.lora_convert import convert_lora
 from ...training.lora_file import SUFFIX, LoraModel, load_lora, save_lora, unique_path
-from ...training.lora_keys import describe_layers
+from ...training.lora_keys import describe_layers, some
 from ...training.lora_metadata import from_metadata
+from ...training.run_record import run_record
 from ...training.tic_ft_layout import settings_from_record, unlabelled_settings
+from .experts import mark_expert
 from .families import find_family
 from .folders import lora_output_folder, register_lora_output
-from .lora_patches import find_patches, some
+from .lora_patches import find_patches
 from .lora_runs import describe_base
 from .noise import repaired
 
@@ -45,14 +50,17 @@ def read_lora(name: str) -> LoraModel:
 
 
 def lora_stamp(name: str) -> str:
-    """Text that changes when the file does, so that the host runs a loader again."""
+    """Text that changes when the file does, so that the host runs a loader again.
+
+    A digest, because the host writes it into the metadata of what the graph saves, and a path is private.
+    """
     import folder_paths
 
     path = folder_paths.get_full_path("loras", name)
     if path is None:
         return ""
     stat = Path(path).stat()
-    return f"{path} {stat.st_mtime_ns} {stat.st_size}"
+    return hashlib.sha256(f"{path} {stat.st_mtime_ns} {stat.st_size}".encode()).hexdigest()
 
 
 def ticft_settings_of(lora: LoraModel, name: str) -> dict[str, Any]:
@@ -86,6 +94,7 @@ def apply_lora(model: Any, lora: LoraModel, strength: float, name: str) -> Any:
         )
     _check_shapes(model, found.by_weight, record, name)
     clone = repaired(model).clone()
+    mark_expert(clone, record.get("expert", ""), name)
     clone.add_patches(found.by_weight, strength)
     log.info("%s: %d of %d layers applied at strength %g", name, count - len(missing), count, strength)
     if missing:
@@ -94,8 +103,10 @@ def apply_lora(model: Any, lora: LoraModel, strength: float, name: str) -> Any:
     return clone
 
 
-def save_lora_as(lora: Mapping[str, Tensor], filename: str) -> Path:
+def save_lora_as(lora: Mapping[str, Tensor], filename: str, workflow: Mapping[str, str] | None = None) -> Path:
     """Write a LORA_MODEL, ours or the host's, below the host's ``output/loras`` under a free name.
+
+    ``workflow`` is metadata from ``workflow_metadata``; that of a trained LoRA, which says how it was made, stays.
 
     Raises:
         ValueError: the name is empty or leads out of the folder.
@@ -109,7 +120,30 @@ def save_lora_as(lora: Mapping[str, Tensor], filename: str) -> Path:
         )
     path = unique_path(target.parent, target.name)
     register_lora_output()
-    return save_lora(LoraModel(lora, getattr(lora, "metadata", None)), path)
+    return save_lora(LoraModel(lora, {**(workflow or {}), **(getattr(lora, "metadata", None) or {})}), path)
+
+
+def convert_lora_file(name: str, target: str, family: str = "") -> Path:
+    """Write a LoRA of the host's ``loras`` folders in the names of another tool, below ``output/loras``.
+
+    Raises:
+        ValueError: as ``convert_lora``, or there is no such file.
+    """
+    plain = PurePosixPath(name.replace("\\", "/"))
+    converted = convert_lora(read_lora(name), target, plain.name, family)
+    path = save_lora_as(converted, f"{plain.with_suffix('')}_{target.lower()}")
+    log.info("%s is written in the names of %s as %s", name, target, path.name)
+    return path
+
+
+def run_record_of(name: str) -> tuple[str, str]:
+    """The run record of a LoRA as JSON, and its line to cite.
+
+    Raises:
+        ValueError: there is no such file, or it does not say how it was made.
+    """
+    record = run_record(read_lora(name), name)
+    return json.dumps(record, indent=2, ensure_ascii=False), record["citation"]
 
 
 def _check_family(model: Any, record: dict[str, str], name: str) -> None:

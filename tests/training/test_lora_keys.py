@@ -8,6 +8,8 @@ from pack.training.lora_keys import (
     ALPHA,
     COGVIDEOX,
     DOWN,
+    HUNYUAN,
+    LTXV,
     TABLES,
     UP,
     WAN,
@@ -15,8 +17,11 @@ from pack.training.lora_keys import (
     describe_layers,
     diffusers_keys,
     host_keys,
+    kohya_key,
+    some,
     split_key,
     table_of_network,
+    tables_of_file,
 )
 
 PREFIXES = ("", "transformer.", "base_model.model.", "diffusion_model.", "base_model.model.transformer.")
@@ -25,6 +30,11 @@ PREFIXES = ("", "transformer.", "base_model.model.", "diffusion_model.", "base_m
 def layers(table: KeyTable, column: int, block: int = 12) -> list[str]:
     """Names of all layers in the host's (0) or diffusers' (1) words."""
     return [pair[column].format(block) for pair in table.layers]
+
+
+def fused(table: KeyTable, block: int = 12) -> dict[str, list[str]]:
+    """Parts, in diffusers' words, of every layer that is one in the host."""
+    return {host.format(block): [name.format(block) for name, _ in parts] for host, parts in table.fused}
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.family)
@@ -88,6 +98,32 @@ def test_a_key_is_a_layer_and_what_the_tensor_is(key, parts):
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.family)
+def test_parts_of_a_layer_know_it_and_their_place(table):
+    for host, parts in fused(table).items():
+        assert [name for name, _ in table.parts(host)] == parts
+        assert [table.part_of(name) for name in (f"transformer.{part}" for part in parts)] == list(range(len(parts)))
+        assert {table.to_host(name) for name in parts} == {host}
+        assert table.to_diffusers(host) is None
+    assert len(fused(table)) == (4 if table is HUNYUAN else 0)
+    assert all(table.part_of(name) is None and table.parts(name) == () for name in layers(table, 0))
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.family)
+def test_kohyas_names_mean_one_layer_each(table):
+    hosts = [name.format(7) for name in sorted(table.names(0))]
+    keys = [kohya_key(name, UP) for name in hosts]
+    assert [table.to_host(split_key(key)[0]) for key in keys] == hosts
+    assert len(set(keys)) == len(hosts)
+    assert all(key.startswith("lora_unet_") and key.count(".") == 2 for key in keys)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), HUNYUAN.others)
+def test_the_authors_names_of_hunyuan_are_known_with_dots_and_without(ours, theirs):
+    flat = f"lora_unet_{theirs.replace('.', '_')}"
+    assert [HUNYUAN.to_host(name.format(3)) for name in (f"transformer.{theirs}", flat)] == [ours.format(3)] * 2
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.family)
 def test_the_keys_of_a_file_survive_the_way_there_and_back(table):
     theirs = [f"transformer.{layer}.{end}" for layer in layers(table, 1)
               for end in ("lora_A.weight", "lora_B.weight", "alpha")]  # fmt: skip
@@ -99,9 +135,16 @@ def test_the_keys_of_a_file_survive_the_way_there_and_back(table):
 
 def test_what_the_table_does_not_know_keeps_its_name():
     keys = ["transformer.blocks.0.attn3.to_q.lora_A.weight", "text_encoder.x.lora_A.weight",
-            "transformer.blocks.0.attn1.to_q.lora_magnitude_vector", "lora_unet_blocks_0_ffn_0.alpha"]  # fmt: skip
+            "transformer.blocks.0.attn1.to_q.lora_magnitude_vector", "lora_unet_blocks_0_extra_0.alpha"]  # fmt: skip
     assert host_keys(keys, WAN) == {key: key for key in keys}
     assert diffusers_keys(keys, WAN) == {key: key for key in keys}
+    part = "transformer.transformer_blocks.0.attn.to_q.lora_A.weight"  # its tensor is only a part of the host's
+    assert host_keys([part], HUNYUAN) == diffusers_keys([part], HUNYUAN) == {part: part}
+
+
+def test_kohyas_keys_become_the_hosts():
+    key = "lora_unet_blocks_0_ffn_0.alpha"
+    assert host_keys([key], WAN) == {key: "diffusion_model.blocks.0.ffn.0.alpha"}
 
 
 def test_two_adapters_in_one_file_are_refused():
@@ -111,10 +154,12 @@ def test_two_adapters_in_one_file_are_refused():
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.family)
-def test_a_network_is_known_by_its_attention(table):
-    assert table_of_network(layers(table, 0)) is table
-    assert table_of_network(layers(table, 0)[:4]) is table
+def test_a_network_is_known_by_its_layers(table):
+    hosts = [name.format(0) for name in table.names(0)]
+    assert table_of_network(hosts) is table
+    assert table_of_network(mark.format(3) for mark in table.marks) is table
     assert table_of_network(layers(table, 1)) is None
+    assert all(table_of_network(name for name in hosts if name != mark.format(0)) is None for mark in table.marks)
     assert table_of_network(["double_blocks.0.img_attn.qkv", "transformer_blocks.0.attn1.to_q"]) is None
 
 
@@ -124,5 +169,22 @@ def test_a_file_is_described_by_family_and_owner_of_the_names():
     assert describe_layers(layers(WAN, 1)) == "a Wan LoRA in the names of diffusers"
     assert describe_layers(f"diffusion_model.{name}" for name in layers(WAN, 0)) == "a Wan LoRA in the names of ComfyUI"
     ltxv = [f"transformer_blocks.0.{name}" for name in ("attn1.to_q", "attn1.to_k", "attn2.to_q", "attn2.to_k")]
-    assert describe_layers(ltxv) == "a LoRA of an unknown family"
-    assert describe_layers([]) == "a LoRA of an unknown family"
+    assert describe_layers(ltxv) == "a LTXV LoRA in the names of ComfyUI"
+    parts = [part for names in fused(HUNYUAN).values() for part in names]
+    assert describe_layers(parts) == "a HunyuanVideo LoRA in the names of diffusers"
+    flat = [split_key(kohya_key(name.format(0), UP))[0] for name in WAN.names(0)]
+    assert describe_layers(flat) == "a Wan LoRA in the names of kohya"
+    assert describe_layers(["blocks.0.mixer"]) == describe_layers([]) == "a LoRA of an unknown family"
+
+
+def test_a_file_may_be_of_several_families():
+    attention = [f"transformer_blocks.0.attn1.{name}" for name in ("to_q", "to_k", "to_v", "to_out.0")]
+    assert tables_of_file([f"transformer.{name}" for name in attention]) == [COGVIDEOX, LTXV]
+    assert tables_of_file([f"diffusion_model.{name}" for name in attention]) == [LTXV]
+    assert tables_of_file([f"transformer.{name}" for name in layers(COGVIDEOX, 1)]) == [COGVIDEOX]
+    assert tables_of_file(["text.model"]) == tables_of_file([]) == []
+
+
+def test_a_sentence_names_three_and_counts_the_others():
+    assert some(list("abc")) == "a, b, c"
+    assert some(list("abcde")) == "a, b, c and 2 more"

@@ -1,0 +1,22 @@
+"""The workflow a file was made with, as the host's own savers put it into metadata."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+def workflow_metadata(hidden: Any) -> dict[str, str]:
+    """The prompt and what the front end sent with it, as JSON; empty with ``--disable-metadata``.
+
+    Args:
+        hidden: ``cls.hidden`` of a node with the hidden inputs ``prompt`` and ``extra_pnginfo``, or None.
+
+    Source: ``SaveLatent`` and ``save_checkpoint`` of the host.
+    """
+    from comfy.cli_args import args
+
+    prompt, extra = getattr(hidden, "prompt", None), getattr(hidden, "extra_pnginfo", None)
+    if args.disable_metadata or prompt is None:
+        return {}
+    return {"prompt": json.dumps(prompt), **{key: json.dumps(value) for key, value in (extra or {}).items()}}

@@ -1,0 +1,168 @@
+"""The host's network of each family beside diffusers' with the same weights, and what both answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import lora_files
+import tiny_families
+import torch
+from torch import Tensor, nn
+
+TEXT = tiny_families.TEXT_DIM
+TIME = torch.tensor([700.0])
+RANK = 3
+# Weights that no LoRA holds: the host's names -> diffusers' names.
+NORMS = {
+    **lora_files.NORMS,
+    "LTXV": ((r"\.q_norm", ".norm_q"), (r"\.k_norm", ".norm_k")),
+    "HunyuanVideo": (
+        (r"^txt_in\.individual_token_refiner\.blocks", "context_embedder.token_refiner.refiner_blocks"),
+        (r"img_attn\.norm\.query_norm", "attn.norm_q"), (r"img_attn\.norm\.key_norm", "attn.norm_k"),
+        (r"txt_attn\.norm\.query_norm", "attn.norm_added_q"), (r"txt_attn\.norm\.key_norm", "attn.norm_added_k"),
+        (r"^single_blocks\.(\d+)\.norm\.query_norm", r"single_transformer_blocks.\1.attn.norm_q"),
+        (r"^single_blocks\.(\d+)\.norm\.key_norm", r"single_transformer_blocks.\1.attn.norm_k"),
+        (r"^double_blocks", "transformer_blocks"),
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Twin:
+    """One family: the name of the host's tiny network, its table, diffusers' network, and how each is called."""
+
+    model: str  # of tiny_families
+    family: str
+    diffusers: Callable[[], nn.Module]
+    shape: tuple[int, ...]  # [B, C, T, H, W] of the latents
+    ask_host: Callable[[nn.Module, Tensor, Tensor], Tensor]
+    ask_diffusers: Callable[[nn.Module, Tensor, Tensor, nn.Module], Tensor]
+
+    def table(self) -> Any:
+        from pack.training.lora_keys import TABLES
+
+        return next(table for table in TABLES if table.family == self.family)
+
+    def inputs(self) -> tuple[Tensor, Tensor]:
+        generator = torch.Generator().manual_seed(7)
+        return torch.randn(self.shape, generator=generator), torch.randn(1, 5, TEXT, generator=generator)
+
+    def host_answer(self, model: Any) -> Tensor:
+        """Of the host's network, with everything patched in."""
+        import comfy.model_management
+
+        with torch.inference_mode():
+            comfy.model_management.load_models_gpu([model])
+            return self.ask_host(model.model.diffusion_model, *self.inputs())
+
+    def diffusers_answer(self, network: nn.Module) -> Tensor:
+        with torch.no_grad():
+            return self.ask_diffusers(network.eval(), *self.inputs(), tiny_families.model_of(self.model).model)
+
+    def diffusers_network(self) -> nn.Module:
+        """Diffusers' network with the host's weights."""
+        network = self.diffusers()
+        network.load_state_dict(self._weights())
+        return network
+
+    def _weights(self) -> dict[str, Tensor]:
+        table, moved = self.table(), {}
+        for key, value in lora_files.weights_of(tiny_families.model_of(self.model)).items():
+            layer, _, end = key.rpartition(".")
+            parts = table.parts(layer)
+            if parts:
+                width = value.shape[0] // sum(width for _, width in parts)
+                rows = value.split([count * width for _, count in parts])
+                moved |= {f"{name}.{end}": row for (name, _), row in zip(parts, rows, strict=True)}
+            elif table.is_swapped(layer):
+                moved[f"{table.to_diffusers(layer)}.{end}"] = torch.cat(value.chunk(2)[::-1])
+            elif table.to_diffusers(layer):
+                moved[f"{table.to_diffusers(layer)}.{end}"] = value
+            else:
+                for pattern, replacement in NORMS[self.family]:
+                    key = re.sub(pattern, replacement, key)
+                moved[key] = value
+        return moved
+
+    def lora(self, alpha: float | None = 6.0) -> dict[str, Tensor]:
+        """A LoRA on every layer in the host's names and endings."""
+        layers = lora_files.layers_of(tiny_families.model_of(self.model).model.diffusion_model)
+        found: dict[str, Tensor] = {}
+        for name, (a, b) in lora_files.matrices(layers, RANK).items():
+            key = f"diffusion_model.{name}"
+            found |= {f"{key}.lora_up.weight": b, f"{key}.lora_down.weight": a}
+            found |= {} if alpha is None else {f"{key}.alpha": torch.tensor(alpha)}
+        return found
+
+
+def _ltxv() -> nn.Module:
+    from diffusers import LTXVideoTransformer3DModel
+
+    return LTXVideoTransformer3DModel(
+        num_attention_heads=2, attention_head_dim=12, cross_attention_dim=24, caption_channels=TEXT, num_layers=2
+    )
+
+
+def _hunyuan() -> nn.Module:
+    from diffusers import HunyuanVideoTransformer3DModel
+
+    return HunyuanVideoTransformer3DModel(
+        in_channels=16, out_channels=16, num_attention_heads=1, attention_head_dim=128, num_layers=1,
+        num_single_layers=1, num_refiner_layers=2, mlp_ratio=4.0, text_embed_dim=TEXT, pooled_projection_dim=768,
+        rope_axes_dim=(16, 56, 56),
+    )  # fmt: skip
+
+
+def _pooled() -> Tensor:
+    return torch.randn(1, 768, generator=torch.Generator().manual_seed(8))
+
+
+def _ask_host(net: nn.Module, x: Tensor, text: Tensor) -> Tensor:
+    return net(x, TIME, context=text, transformer_options={})
+
+
+def _ask_wan(net: nn.Module, x: Tensor, text: Tensor, _host: nn.Module) -> Tensor:
+    return net(x, TIME, text, return_dict=False)[0]
+
+
+def _ask_cogvideox(net: nn.Module, x: Tensor, text: Tensor, host: Any) -> Tensor:
+    # The positions are the host's own: they are not what is compared here.
+    places = host.diffusion_model._get_rotary_emb(x.shape[3] // 2, x.shape[4] // 2, x.shape[2], device="cpu")
+    return net(x.transpose(1, 2), text, TIME, image_rotary_emb=places, return_dict=False)[0].transpose(1, 2)
+
+
+def _ask_host_ltxv(net: nn.Module, x: Tensor, text: Tensor) -> Tensor:
+    return net(x, TIME / 1000, text, torch.ones(1, 5, dtype=torch.long), transformer_options={})
+
+
+def _ask_ltxv(net: nn.Module, x: Tensor, text: Tensor, _host: nn.Module) -> Tensor:
+    tokens = x.flatten(2).transpose(1, 2)
+    mask = torch.ones(1, 5)
+    answer = net(tokens, text, TIME, mask, *x.shape[2:], return_dict=False)[0]
+    return answer.transpose(1, 2).reshape(x.shape)
+
+
+def _ask_host_hunyuan(net: nn.Module, x: Tensor, text: Tensor) -> Tensor:
+    return net(x, TIME, text, y=_pooled(), guidance=torch.tensor([6.0]), transformer_options={})
+
+
+def _ask_hunyuan(net: nn.Module, x: Tensor, text: Tensor, _host: nn.Module) -> Tensor:
+    return net(
+        x, TIME.long(), text, torch.ones(1, 5), _pooled(), guidance=torch.tensor([6000.0]), return_dict=False
+    )[0]  # fmt: skip
+
+
+# LTXV and HunyuanVideo are shown one token of video: its place is where both turn nothing.
+TWINS = {
+    twin.family: twin
+    for twin in (
+        Twin("Wan 2.1", "Wan", lora_files.PAIRS["Wan 2.1"].diffusers, (1, 16, 3, 4, 4), _ask_host, _ask_wan),
+        Twin("CogVideoX 5B", "CogVideoX", lora_files.PAIRS["CogVideoX 1.0"].diffusers, (1, 16, 3, 4, 4), _ask_host,
+             _ask_cogvideox),
+        Twin("LTXV", "LTXV", _ltxv, (1, 128, 1, 1, 1), _ask_host_ltxv, _ask_ltxv),
+        Twin("HunyuanVideo", "HunyuanVideo", _hunyuan, (1, 16, 1, 2, 2), _ask_host_hunyuan, _ask_hunyuan),
+    )
+}  # fmt: skip
