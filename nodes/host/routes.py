@@ -1,0 +1,83 @@
+"""Routes of the pack on the host's server: what a run has measured, and orders to it.
+
+An id is looked up among the runs that are known and never becomes a path. What changes something is a POST. Requests
+of other web sites are refused by the host before they get here, as for its own routes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from .events import prompt_server
+from .live_runs import live_run, run_list, run_table
+
+PREFIX = "/fewshot_video/runs"
+ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
+ORDERS = {
+    "stop": "the run stops after the step under way and keeps its LoRA",
+    "save": "the run saves its state after the step under way",
+    "sample": "the run makes a preview after the step under way",
+}
+
+
+def register_routes() -> bool:
+    """Add the routes to the host's server, once; False where there is no server, as in tests."""
+    server = prompt_server()
+    if server is None:
+        return False
+    if any(getattr(route, "path", None) == PREFIX for route in server.routes):
+        return True
+    server.routes.get(PREFIX)(_listing)
+    server.routes.get(PREFIX + "/{run}")(_table)
+    for name in ORDERS:
+        server.routes.post(f"{PREFIX}/{{run}}/{name}")(_order(name))
+    return True
+
+
+async def _listing(_request: Any) -> Any:
+    """Runs and where they stand, the newest first."""
+    return _answer({"runs": await asyncio.to_thread(run_list)})
+
+
+async def _table(request: Any) -> Any:
+    """Everything to draw one run."""
+    run = request.match_info["run"]
+    table = await asyncio.to_thread(run_table, run) if ID.fullmatch(run) else None
+    return _unknown() if table is None else _answer(table)
+
+
+def _order(name: str) -> Callable[[Any], Any]:
+    """The handler of one order."""
+
+    async def handle(request: Any) -> Any:
+        run_id = request.match_info["run"]
+        run = live_run(run_id) if ID.fullmatch(run_id) else None
+        if run is None:
+            # A run of an earlier session is known but hears no orders.
+            known = ID.fullmatch(run_id) and await asyncio.to_thread(run_table, run_id) is not None
+            return _over() if known else _unknown()
+        if not run.running:
+            return _over()
+        if name not in run.orders:
+            return _answer({"error": f"this run cannot {name}"}, 409)
+        taken = await asyncio.to_thread(run.orders[name], run_id)
+        return _answer({"ok": True, "text": ORDERS[name]}) if taken else _over()
+
+    return handle
+
+
+def _unknown() -> Any:
+    return _answer({"error": "there is no such run; reload the page"}, 404)
+
+
+def _over() -> Any:
+    return _answer({"error": "the run has ended; queue it again to go on"}, 409)
+
+
+def _answer(data: dict[str, Any], status: int = 200) -> Any:
+    # The host's own name for its web library: the pack itself imports nothing that could reach a network.
+    return sys.modules["server"].web.json_response(data, status=status, headers={"Cache-Control": "no-store"})
