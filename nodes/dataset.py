@@ -1,4 +1,4 @@
-"""Data: clips with captions, conditions and references, from a folder or from the graph."""
+"""Data: clips of the graph, a clip out of a dataset, and the handle that trainers encode by."""
 
 from __future__ import annotations
 
@@ -8,114 +8,14 @@ import torch
 from comfy_api.latest import io
 
 from ..training.dataset import Footage, add_footage
-from ..training.dataset_folder import read_folder
-from .host import encoders, folders
+from .host import encoders
 from .sockets import Dataset, Encoded
 
 if TYPE_CHECKING:
     from ..training import clips
-    from ..training import dataset as datasets
 
 CATEGORY = "FewShot Video/data"
 CONDITIONS = ("condition", "condition_2", "condition_3", "condition_4")
-
-
-class FewShotDatasetFolder(io.ComfyNode):
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="FewShotDatasetFolder",
-            display_name="Dataset from Folder",
-            category=CATEGORY,
-            description=(
-                "Reads NAME.mp4 (mov, webm, mkv, gif) or a folder NAME of pictures, with the caption in "
-                "NAME.txt. "
-                "Beside it: NAME.condition, NAME.condition_2 … and NAME.reference with NAME.reference.txt. "
-                "The report says what was changed or left out."
-            ),
-            search_aliases=["load clips", "load videos", "training data"],
-            inputs=[
-                io.Combo.Input(
-                    "folder",
-                    options=folders.input_folders(),
-                    tooltip="Folder below ComfyUI's input folder. Its files are looked at again at every queue; "
-                    "of a linked folder edits are not noticed.",
-                ),
-                io.Int.Input(
-                    "width",
-                    default=480,
-                    min=16,
-                    max=8192,
-                    step=16,
-                    tooltip="Width of all clips in pixels; cropped around the centre.",
-                ),
-                io.Int.Input(
-                    "height",
-                    default=480,
-                    min=16,
-                    max=8192,
-                    step=16,
-                    tooltip="Height of all clips in pixels; cropped around the centre.",
-                ),
-                io.Int.Input(
-                    "frames",
-                    default=36,
-                    min=1,
-                    max=4096,
-                    tooltip=(
-                        "Frames of each target, from its start. Shorter clips are left out. TIC-FT wants 4 "
-                        "for each target latent: 36 for image to video, else 24."
-                    ),
-                ),
-                io.Float.Input(
-                    "fps",
-                    default=16.0,
-                    min=0.1,
-                    max=240.0,
-                    step=0.01,
-                    tooltip=(
-                        "Frames a second; clips of another rate are resampled by their timestamps. "
-                        "Pictures are taken as they are."
-                    ),
-                ),
-                io.Int.Input(
-                    "condition_frames",
-                    default=49,
-                    min=1,
-                    max=4096,
-                    optional=True,
-                    tooltip=(
-                        "Longest condition or reference in frames; longer ones lose their end. The five "
-                        "tasks read at most 25."
-                    ),
-                ),
-            ],
-            outputs=[
-                Dataset.Output(display_name="dataset", tooltip="Holds paths; a clip is decoded when it is needed."),
-                io.String.Output(display_name="report", tooltip="What was found, resampled, trimmed and left out."),
-            ],
-        )
-
-    @classmethod
-    def validate_inputs(cls, folder: str | None = None) -> bool | str:
-        if folder is None:  # linked: known only when it runs, and checked again then
-            return True
-        try:
-            folders.input_folder(folder)
-        except ValueError as error:
-            return str(error)
-        return True
-
-    @classmethod
-    def fingerprint_inputs(cls, folder: str | None = None, **_settings: Any) -> str:
-        if folder is None:  # linked: known only when it runs
-            return ""
-        return folders.folder_fingerprint(folders.input_folder(folder))
-
-    @classmethod
-    def execute(cls, folder, width, height, frames, fps, condition_frames=49) -> io.NodeOutput:
-        found = read_folder(folders.input_folder(folder), width, height, frames, fps, condition_frames)
-        return io.NodeOutput(found, found.report)
 
 
 class FewShotDatasetClip(io.ComfyNode):
@@ -237,8 +137,9 @@ class FewShotDatasetItem(io.ComfyNode):
     def execute(cls, dataset, index) -> io.NodeOutput:
         sample = dataset[index]
         padded = (*sample.conditions, None, None, None, None)[: len(CONDITIONS)]
-        first, *others = (frames_or_black(clip, dataset) for clip in padded)
-        reference = frames_or_black(sample.reference, dataset)
+        size = sample.size or (dataset.width, dataset.height)
+        first, *others = (frames_or_black(clip, *size) for clip in padded)
+        reference = frames_or_black(sample.reference, *size)
         return io.NodeOutput(sample.target.frames(), first, reference, sample.caption, len(dataset), *others)
 
 
@@ -287,9 +188,9 @@ def footage(value: Any) -> Footage:
     return Footage(components.images, float(components.frame_rate))
 
 
-def frames_or_black(clip: clips.Clip | None, dataset: datasets.Dataset) -> torch.Tensor:
+def frames_or_black(clip: clips.Clip | None, width: int, height: int) -> torch.Tensor:
     """Frames ``[T, H, W, 3]``; an IMAGE output cannot be empty, so nothing is one black frame."""
-    return torch.zeros(1, dataset.height, dataset.width, 3) if clip is None else clip.frames()
+    return torch.zeros(1, height, width, 3) if clip is None else clip.frames()
 
 
-NODES = [FewShotDatasetFolder, FewShotDatasetClip, FewShotDatasetItem, FewShotEncodeDataset]
+NODES = [FewShotDatasetClip, FewShotDatasetItem, FewShotEncodeDataset]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -55,6 +56,11 @@ class TensorClip:
                 pixels = (pixels.float().clamp(0, 1) * 255).round().to(torch.uint8)
             self._pixels = pixels.contiguous()
         self._key = ""
+
+    @property
+    def count(self) -> int:
+        """Number of frames."""
+        return len(self._pixels)
 
     def frames(self) -> Tensor:
         return self._pixels.float() / 255
@@ -122,13 +128,42 @@ class FileClip:
         return out
 
     def key(self) -> str:
-        files = folder_images(self.path) if self.path.is_dir() else [self.path]
-        try:
-            stats = [(file.name, (stat := file.stat()).st_mtime_ns, stat.st_size) for file in files]
-        except OSError as error:
-            raise ValueError(f"{self.path.name} is gone; load the folder again") from error
         wanted = f"{self.width}x{self.height} {self.count} frames {self.fps:g} fps"
-        return f"file {self.path.resolve().as_posix()} {stats} {wanted}"
+        return f"file {self.path.resolve().as_posix()} {file_stamps(self.path)} {wanted}"
+
+    def check(self) -> None:
+        """Decode all that ``frames`` will need and keep nothing; an unchanged file is decoded once a session.
+
+        Raises:
+            ValueError: A frame cannot be decoded, or there are fewer than the file promises.
+        """
+        _check_decoding(self.path, self.info, self.fps, self.count, tuple(file_stamps(self.path)))
+
+
+def file_stamps(path: Path) -> list[tuple[str, int, int]]:
+    """Name, time of change and size of a file, or of each picture of a folder.
+
+    Raises:
+        ValueError: A file is gone.
+    """
+    files = folder_images(path) if path.is_dir() else [path]
+    try:
+        return [(file.name, (stat := file.stat()).st_mtime_ns, stat.st_size) for file in files]
+    except OSError as error:
+        raise ValueError(f"{path.name} is gone; load the folder again") from error
+
+
+@lru_cache(maxsize=4096)
+def _check_decoding(path: Path, info: ClipInfo, fps: float, count: int, _stamps: tuple) -> None:
+    decoded = sum(1 for _ in read_frames(path, info, fps, count))
+    if decoded < count:
+        raise ValueError(f"{path.name} decodes only to {decoded} of {count} frames; re-encode or remove it")
+
+
+def clip_length(clip: Clip) -> int:
+    """Frames of a clip; most clips know without decoding."""
+    count = getattr(clip, "count", None)
+    return count if isinstance(count, int) else len(clip.frames())
 
 
 def fit(frames: Tensor, width: int, height: int) -> Tensor:

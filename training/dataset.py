@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor
 
-from .clips import Clip, TensorClip, check_frames, fit, resample
+from .buckets import Bucket
+from .clips import Clip, TensorClip, check_frames, clip_length, fit, resample
+from .doctor import WRONG_TAGS, ClipCheck, caption_tags
 
 SMALLEST = 16  # pixels; no video model works below one latent patch
 
@@ -25,6 +28,7 @@ class Sample:
     reference_caption: str = ""  # what the reference shows
     name: str = ""  # for reports
     fps: float = 16.0  # frames a second of every clip
+    size: tuple[int, int] | None = None  # width and height of every clip in pixels; None: the dataset's
 
     def key(self) -> str:
         """Identity of the pixels: every clip's key, without the captions."""
@@ -37,14 +41,15 @@ class Sample:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Samples of one size and rate. Nothing is decoded until a clip's ``frames()`` is called."""
+    """Samples of one rate, all of one size or in buckets. Nothing is decoded until ``frames()`` of a clip is called."""
 
     samples: tuple[Sample, ...]
-    width: int  # pixels
+    width: int  # pixels; of every clip without a size of its own, else the size that the buckets are near
     height: int  # pixels
     fps: float  # frames a second
     report: str  # what was found, changed and left out, one line each
     extra: dict[str, Any] = field(default_factory=dict)  # what a source wants to tell a later node
+    checks: tuple[ClipCheck, ...] = ()  # the report as data, one for each clip that was found
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -61,9 +66,19 @@ class Dataset:
             )
         return self.samples[index]
 
+    def bucket(self, sample: Sample) -> Bucket:
+        """Size and length of a sample's target."""
+        return Bucket(*(sample.size or (self.width, self.height)), clip_length(sample.target))
+
+    def buckets(self) -> dict[Bucket, int]:
+        """All buckets and their numbers of clips, the fullest first; of equals the one that comes first."""
+        return dict(Counter(self.bucket(sample) for sample in self.samples).most_common())
+
     def with_sample(self, sample: Sample) -> Dataset:
         """A new dataset with one more sample; this one is left as it is."""
-        report = f"{self.report}\n{sample.name}: added".strip()
+        wrong = caption_tags(sample.caption) == WRONG_TAGS
+        note = "; its caption's tags are incomplete, write [CONDITION] and then [VIDEO], or neither" if wrong else ""
+        report = f"{self.report}\n{sample.name}: added{note}".strip()
         return replace(self, samples=(*self.samples, sample), report=report)
 
     def key(self) -> str:

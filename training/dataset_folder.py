@@ -1,25 +1,43 @@
-"""Reading a folder of clips, captions, conditions and references into a Dataset.
-
-``NAME.mp4`` (mov, webm, mkv, gif) or a folder of pictures ``NAME/`` is a target, ``NAME.txt`` its caption.
-Beside it: ``NAME.condition.EXT``, ``NAME.condition_2.EXT`` and so on, ``NAME.reference.EXT`` and
-``NAME.reference.txt``. Conditions and references may be videos, pictures or folders of pictures.
-"""
+"""Reading a folder of clips, captions, conditions and references into a Dataset; ``folder_files`` has the names."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from .buckets import (
+    BY_ASPECT_AND_LENGTH,
+    ONE_SIZE,
+    bucket_sizes,
+    check_buckets,
+    nearest_length,
+    nearest_size,
+    shortest_length,
+)
 from .clips import FileClip
 from .dataset import Dataset, Sample, check_size
-from .decode import IMAGE_SUFFIXES, VIDEO_SUFFIXES, folder_images, probe
+from .decode import VIDEO_SUFFIXES, ClipInfo, other_files, probe
+from .doctor import ClipCheck, FileCheck, caption_tags
+from .doctor_report import Asked, report_text, warnings_on
+from .duplicates import earlier_copies
+from .folder_files import REFERENCE, TARGET, Entry, FolderFiles, list_folder
 
-PART = re.compile(r"^(?P<name>.+)\.(?P<part>condition(?:_(?:[2-9]|[1-9]\d+))?|reference)$")
+Progress = Callable[[int, int], None]  # done, total; may raise to cancel
 
 
-def read_folder(folder: Path, width: int, height: int, frames: int, fps: float, condition_frames: int = 49) -> Dataset:
-    """The dataset a folder holds. Files are looked at, not decoded.
+def read_folder(
+    folder: Path,
+    width: int,
+    height: int,
+    frames: int,
+    fps: float,
+    condition_frames: int = 49,
+    buckets: str = ONE_SIZE,
+    multiple: int = 16,
+    progress: Progress | None = None,
+) -> Dataset:
+    """The dataset a folder holds. Every clip is decoded once, to be sure that it can be; no frame is kept.
 
     Args:
         folder: Folder of clips.
@@ -28,146 +46,141 @@ def read_folder(folder: Path, width: int, height: int, frames: int, fps: float, 
         frames: Frames of each target, from its start; shorter clips are left out and reported.
         fps: Wanted frames a second; clips are resampled by their real timestamps.
         condition_frames: Longest condition or reference in frames; shorter ones stay as they are.
+        buckets: One of ``BUCKETS``. "by aspect": clips of other shapes get other sizes of no more pixels;
+            "by aspect and length": shorter clips also keep as many frames as they can, down to a third.
+        multiple: Sides of the buckets' sizes are multiples of this, in pixels.
+        progress: Called with (done, total) after each clip; may raise to cancel.
 
     Raises:
         ValueError: A number is out of range, or nothing in the folder can be used; the reasons are named.
     """
     check_size(width, height, fps)
+    check_buckets(buckets, multiple)
     if frames < 1 or condition_frames < 1:
         raise ValueError(f"{frames} frames a target and {condition_frames} a condition were asked for; use at least 1")
-    return FolderReader(Path(folder), width, height, frames, fps, condition_frames).read()
+    asked = Asked(width, height, frames, fps, buckets)
+    return FolderReader(Path(folder), asked, condition_frames, multiple).read(progress)
 
 
-@dataclass
-class Entry:
-    """The files that share one NAME."""
-
-    targets: list[Path] = field(default_factory=list)
-    parts: dict[str, list[Path]] = field(default_factory=dict)  # "condition", "condition_2", …, "reference"
+class TooShortError(ValueError):
+    """A target has fewer frames than are needed."""
 
 
 @dataclass
 class FolderReader:
-    """Reads one folder; every decision ends as a line of the report."""
+    """Reads one folder; every decision ends in a ``ClipCheck``."""
 
     folder: Path
-    width: int  # pixels
-    height: int  # pixels
-    frames: int  # of each target
-    fps: float  # wanted frames a second
+    asked: Asked
     condition_frames: int  # longest condition or reference
-    notes: list[str] = field(default_factory=list)  # what was changed
-    dropped: list[str] = field(default_factory=list)  # what was left out, and why
+    multiple: int  # of the sides of buckets, pixels
+    checks: list[ClipCheck] = field(default_factory=list)
 
-    def read(self) -> Dataset:
+    def read(self, progress: Progress | None = None) -> Dataset:
         if not self.folder.is_dir():
             raise ValueError(f"the folder {self.folder.name!r} does not exist; choose another")
+        files = list_folder(self.folder)
         samples = []
-        for name, entry in self._entries().items():
-            try:
-                samples.append(self._sample(name, entry))
-            except ValueError as error:
-                self.dropped.append(f"{name}: {error}")
+        for done, (name, entry) in enumerate(files.entries.items(), 1):
+            if (sample := self._sample(name, entry)) is not None:
+                samples.append(sample)
+            if progress is not None:
+                progress(done, len(files.entries))
+        self.checks += [ClipCheck(name, reason) for name, reason in files.refused.items()]
         if not samples:
-            reasons = "; ".join(self.dropped) or f"it holds no {', '.join(VIDEO_SUFFIXES)} and no folder of pictures"
-            raise ValueError(f"nothing in the folder {self.folder.name!r} can be used: {reasons}")
-        return Dataset(tuple(samples), self.width, self.height, self.fps, self._report(len(samples)))
+            raise ValueError(self._nothing_usable(files))
+        self._mark_copies(samples)
+        asked, report = self.asked, report_text(self.checks, files.ignored, self.asked)
+        return Dataset(tuple(samples), asked.width, asked.height, asked.fps, report, checks=tuple(self.checks))
 
-    def _entries(self) -> dict[str, Entry]:
-        entries: dict[str, Entry] = {}
-        for path in sorted(self.folder.iterdir()):
-            if path.name.startswith((".", "__")) or path.suffix.lower() == ".txt":
-                continue
-            name = path.name if path.is_dir() else path.stem
-            match = PART.match(name)
-            if reason := _not_a_clip(path, match is not None):
-                self.dropped.append(f"{path.name}: {reason}")
-            elif match:
-                entries.setdefault(match["name"], Entry()).parts.setdefault(match["part"], []).append(path)
-            else:
-                entries.setdefault(name, Entry()).targets.append(path)
-        return entries
+    def _sample(self, name: str, entry: Entry) -> Sample | None:
+        """The sample, and its check; only the check where a reason speaks against it."""
+        check = ClipCheck(name, caption=TARGET in entry.captions, reference=REFERENCE in entry.clips)
+        check = replace(check, conditions=len(entry.clips.keys() - {TARGET, REFERENCE}))
+        try:
+            clips = self._clips(entry)
+            reference_caption = entry.caption(REFERENCE, f"{name}.reference.txt") if check.reference else ""
+            caption = entry.caption(TARGET, f"{name}.txt")
+            for clip in clips.values():
+                clip.check()
+        except ValueError as error:
+            self.checks.append(replace(check, reason=str(error), too_short=isinstance(error, TooShortError)))
+            return None
+        target, *others = (_file_check(clip) for clip in clips.values())
+        tags = caption_tags(caption)
+        warnings = (*warnings_on(target, others, tags), *_same_as_target(clips))
+        self.checks.append(replace(check, target=target, others=tuple(others), tags=tags, warnings=warnings))
+        return _sample_of(name, clips, caption, reference_caption, self.asked.fps)
 
-    def _sample(self, name: str, entry: Entry) -> Sample:
-        notes: list[str] = []
-        target = _only(entry.targets, "target")
-        caption = _read_caption(self.folder / f"{name}.txt")
-        clip = self._clip(target, self.frames, notes)
-        conditions = []
-        for part in _condition_names(entry):
-            conditions.append(self._clip(_only(entry.parts[part], part), None, notes))
-        reference, reference_caption = None, ""
-        if "reference" in entry.parts:
-            reference = self._clip(_only(entry.parts["reference"], "reference"), None, notes)
-            reference_caption = _read_caption(self.folder / f"{name}.reference.txt")
-        self.notes += notes  # only now: a dropped sample has nothing to tell about resampling
-        return Sample(clip, caption, tuple(conditions), reference, reference_caption, name, self.fps)
-
-    def _clip(self, path: Path, frames: int | None, notes: list[str]) -> FileClip:
+    def _clips(self, entry: Entry) -> dict[str, FileClip]:
+        """Target, conditions and reference, in this order, all in the target's size."""
+        path = entry.clip(TARGET)
         info = probe(path)
-        available = info.frames_at(self.fps)
-        count = min(available, self.condition_frames) if frames is None else frames
-        clip = FileClip(path, self.width, self.height, count, self.fps, info)
-        changes = []
-        if info.fps and abs(info.fps - self.fps) > 0.01 * self.fps:
-            changes.append(f"{_number(info.fps)} → {_number(self.fps)} fps, {info.frames} → {available} frames")
-        elif info.frames != available:
-            changes.append(f"{info.frames} → {available} frames on real timestamps")
-        if count < available:
-            changes.append(f"first {count} of {available} frames kept")
-        if not info.fps and available > 1:
-            changes.append(f"{available} pictures taken as {_number(self.fps)} fps")
-        if changes:
-            notes.append(f"{path.name}: {', '.join(changes)}")
-        return clip
+        asked, size = self.asked, self._size(info)
+        clips = {TARGET: FileClip(path, *size, self._length(path, info), asked.fps, info)}
+        for part in (*entry.condition_names(), *([REFERENCE] if REFERENCE in entry.clips else [])):
+            path = entry.clip(part)
+            info = probe(path)
+            count = min(info.frames_at(asked.fps), self.condition_frames)
+            clips[part] = FileClip(path, *size, count, asked.fps, info)
+        return clips
 
-    def _report(self, count: int) -> str:
-        size = f"{self.width}x{self.height}, {self.frames} frames at {_number(self.fps)} fps"
-        lines = [f"{count} clip{'s' * (count != 1)}, {size}", *self.notes]
-        if self.dropped:
-            lines += [f"{len(self.dropped)} left out:", *self.dropped]
-        return "\n".join(lines)
+    def _size(self, info: ClipInfo) -> tuple[int, int]:
+        asked = self.asked
+        if asked.buckets == ONE_SIZE:
+            return asked.width, asked.height
+        return nearest_size(info.width, info.height, bucket_sizes(asked.width, asked.height, self.multiple))
 
+    def _length(self, path: Path, info: ClipInfo) -> int:
+        asked, available = self.asked, info.frames_at(self.asked.fps)
+        by_length = asked.buckets == BY_ASPECT_AND_LENGTH
+        if (count := nearest_length(available, asked.frames) if by_length else asked.frames) and count <= available:
+            return count
+        needed = f"at least {shortest_length(asked.frames)}" if by_length else str(asked.frames)
+        raise TooShortError(
+            f"{path.name} is too short: it has {available} frames at {asked.fps:g} fps, {needed} are needed; "
+            "use a longer clip, fewer frames or a higher fps"
+        )
 
-def _not_a_clip(path: Path, is_part: bool) -> str:
-    """Why a file or folder cannot be used, or nothing."""
-    if path.is_dir():
-        return "" if folder_images(path) else "a folder without pictures"
-    suffix = path.suffix.lower()
-    if suffix in IMAGE_SUFFIXES and not is_part:
-        return "one picture is no target; name it NAME.condition, or use a clip or a folder of pictures"
-    if suffix not in VIDEO_SUFFIXES + IMAGE_SUFFIXES:
-        return f"not a clip; use {', '.join(VIDEO_SUFFIXES)}"
-    return ""
+    def _mark_copies(self, samples: list[Sample]) -> None:
+        names = {sample.target.path: sample.name for sample in samples if isinstance(sample.target, FileClip)}
+        copies = {names[copy]: names[original] for copy, original in earlier_copies(names).items()}
+        for i, check in enumerate(self.checks):
+            if check.used and (original := copies.get(check.name)):
+                warning = f"its target is the same file as that of {original}, so it counts twice"
+                self.checks[i] = replace(check, duplicate_of=original, warnings=(*check.warnings, warning))
 
-
-def _only(paths: list[Path], part: str) -> Path:
-    if not paths:
-        raise ValueError(f"no {part} beside its other files; add one, or remove them")
-    if len(paths) > 1:
-        raise ValueError(f"more than one {part} ({', '.join(p.name for p in paths)}); keep one")
-    return paths[0]
-
-
-def _condition_names(entry: Entry) -> list[str]:
-    found = [part for part in entry.parts if part != "reference"]
-    wanted = ["condition", *(f"condition_{i}" for i in range(2, len(found) + 1))][: len(found)]
-    if missing := [part for part in wanted if part not in found]:
-        raise ValueError(f"{', '.join(found)} without {missing[0]}; number the conditions without gaps")
-    return wanted
+    def _nothing_usable(self, files: FolderFiles) -> str:
+        reasons = [f"{check.name}: {check.reason}" for check in self.checks]
+        reasons += [f"{name}: {reason}" for name, reason in files.ignored.items() if reason != "hidden"]
+        found = "; ".join(reasons) or f"it holds no {', '.join(VIDEO_SUFFIXES)} and no folder of pictures"
+        return (
+            f"nothing in the folder {self.folder.name!r} can be used: {found}; "
+            "at least one clip NAME.mp4 with its caption NAME.txt is needed"
+        )
 
 
-def _read_caption(path: Path) -> str:
-    try:
-        caption = path.read_text(encoding="utf-8-sig").strip()
-    except FileNotFoundError as error:
-        raise ValueError(f"no caption; write one into {path.name}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"the caption {path.name} cannot be read; save it as UTF-8 text") from error
-    if not caption:
-        raise ValueError(f"the caption {path.name} is empty; say what the clip shows")
-    return caption
+def _sample_of(name: str, clips: dict[str, FileClip], caption: str, reference_caption: str, fps: float) -> Sample:
+    target = clips[TARGET]
+    return Sample(
+        target=target,
+        caption=caption,
+        conditions=tuple(clip for part, clip in clips.items() if part not in (TARGET, REFERENCE)),
+        reference=clips.get(REFERENCE),
+        reference_caption=reference_caption,
+        name=name,
+        fps=fps,
+        size=(target.width, target.height),
+    )
 
 
-def _number(value: float) -> str:
-    return f"{value:.2f}".rstrip("0").rstrip(".")
+def _file_check(clip: FileClip) -> FileCheck:
+    unused = tuple(other_files(clip.path))
+    return FileCheck(clip.path.name, clip.info, clip.fps, clip.count, clip.width, clip.height, unused)
+
+
+def _same_as_target(clips: dict[str, FileClip]) -> list[str]:
+    """Conditions and references that are the target once more."""
+    copies = earlier_copies(clip.path for clip in clips.values())
+    target = clips[TARGET].path
+    return [f"{path.name} has the same content as its target" for path, first in copies.items() if first == target]

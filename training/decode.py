@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
@@ -25,6 +26,8 @@ OPEN_OPTIONS = {
     "protocol_whitelist": "file",
 }
 TIE = 1e-6  # seconds; of two frames equally near the earlier one is taken, whatever the rounding
+UNEVEN = 1.5  # ratio of two gaps between frames; a gap that lacks one frame has 2
+ROUNDING = 0.002  # seconds; Matroska keeps timestamps in whole milliseconds
 LAST_FRAME = 0.1  # frames; containers round timestamps (WebM to 1 ms), so a last sliver is not a frame
 
 Picture = TypeVar("Picture")
@@ -41,6 +44,13 @@ class ClipInfo:
     height: int  # pixels, as shown
     start: float = 0.0  # timestamp of the first frame, seconds
     last: float = 0.0  # timestamp of the last frame, seconds after the first
+    shortest: float = 0.0  # seconds between two neighbouring frames, the least
+    longest: float = 0.0  # and the most
+
+    @property
+    def variable(self) -> bool:
+        """Whether frames are unevenly spaced, beyond what containers round."""
+        return self.longest > UNEVEN * self.shortest + ROUNDING
 
     def frames_at(self, fps: float) -> int:
         """Frames this clip has once resampled to ``fps``; pictures count as one frame each."""
@@ -75,6 +85,14 @@ def folder_images(folder: Path) -> list[Path]:
     """Pictures of a folder in natural order: ``frame2`` before ``frame10``."""
     files = [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")]
     return sorted(files, key=lambda p: [int(s) if s.isdigit() else s for s in re.split(r"(\d+)", p.name.lower())])
+
+
+def other_files(path: Path) -> list[str]:
+    """Names of what a folder of pictures holds besides them, hidden files too; of a file nothing."""
+    if not path.is_dir():
+        return []
+    pictures = folder_images(path)
+    return sorted(file.name for file in path.iterdir() if file not in pictures)
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -146,7 +164,9 @@ def _info(timestamps: list[tuple[int, int]], unit: float, width: int, height: in
     if not hold:  # some containers leave out the last frame's own duration: take the mean
         hold = (last - start) / (count - 1)
     duration = (last - start + hold) * unit
-    return ClipInfo(count, count / duration, duration, width, height, start * unit, (last - start) * unit)
+    gaps = [(after[0] - before[0]) * unit for before, after in pairwise(timestamps)]
+    times = (start * unit, (last - start) * unit, min(gaps), max(gaps))
+    return ClipInfo(count, count / duration, duration, width, height, *times)
 
 
 def _decode_video(path: Path, info: ClipInfo) -> Iterator[tuple[float, np.ndarray]]:
@@ -182,6 +202,8 @@ def _open_video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     from av.error import FFmpegError
 
     try:
+        if not path.stat().st_size:
+            raise ValueError(f"{path.name} cannot be read (the file is empty); copy or export it again, or remove it")
         with path.open("rb") as file, av.open(_Nameless(file), "r", options=OPEN_OPTIONS) as container:
             if not container.streams.video:
                 raise ValueError(f"{path.name} has no video stream; remove it or choose another file")

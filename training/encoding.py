@@ -24,7 +24,10 @@ class Recipe(Protocol):
 
     @property
     def key(self) -> str:
-        """Text that changes whenever ``clips`` or ``assemble`` would give something else."""
+        """Text that changes whenever ``clips`` or ``assemble`` would give something else.
+
+        A recipe may also have ``key_of(sample)``, which is then asked instead: one key for each bucket.
+        """
         ...
 
     def clips(self, sample: Sample) -> Tensors:
@@ -129,7 +132,9 @@ class EncodedDataset:
         return EncodedSet(samples, encoded[""])
 
     def _latents_key(self, sample: Sample, recipe: Recipe) -> str:
-        return json.dumps(["latents", recipe.key, self.encoder_key, sample.key()])
+        # A recipe that treats buckets unlike has a key for each sample, so that a new bucket leaves the others alone.
+        key_of = getattr(recipe, "key_of", None)
+        return json.dumps(["latents", recipe.key if key_of is None else key_of(sample), self.encoder_key, sample.key()])
 
     def _text_key(self, text: str) -> str:
         return json.dumps(["text", self.text_key, text])

@@ -1,80 +1,27 @@
-"""TIC-FT training: what is encoded, what is noised, what is learned."""
+"""TIC-FT training: what is noised and what is learned. What is encoded is in ``tic_ft_recipe``."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from ..methods import tic_ft, tic_ft_tasks
+from ..methods import tic_ft
 from ..methods.flow import FLOW, NoiseProcess
-from ..methods.tic_ft import Layout
-from .batches import Conditioning, FlowBatch, StepGenerators, dropped, sample_sigmas, seeded_generator
+from .batches import Conditioning, FlowBatch, StepGenerators, dropped, seeded_generator
 from .config import TrainConfig
+from .densities import draw_sigmas
 from .objective import Predict, StepLoss
-from .tic_ft_layout import COMPRESSION, METHOD, check_channels, check_latents, target_frames, ticft_settings
+from .tic_ft_buckets import check_latents
+from .tic_ft_layout import METHOD
+from .tic_ft_recipe import TicftRecipe
 
 if TYPE_CHECKING:
-    from .dataset import Dataset, Sample
-
-
-@dataclass(frozen=True)
-class TicftRecipe:
-    """What a clip pair becomes: its condition arranged as the task says, its target encoded behind it.
-
-    Target latents see the condition's pixels in the encoder's past, as they do at inference where the whole
-    sequence is decoded, so K latents are 4K frames. With ``joint`` the condition comes from the same pass.
-    """
-
-    task: str
-    layout: Layout
-    joint: bool = False
-    compression: int = COMPRESSION
-    channels: int | None = None  # latent channels of the model; None: any
-
-    @property
-    def key(self) -> str:
-        """Everything that changes the latents; buffer levels, captions and channels do not."""
-        counts = f"{self.layout.condition}+{self.layout.buffer}+{self.layout.target}"
-        return f"{METHOD} 2 {self.task} {counts} x{self.compression} joint={self.joint}"
-
-    def clips(self, sample: Sample) -> dict[str, Tensor]:
-        """``sequence``: condition, then the first target frames; ``condition_i``: each source alone.
-
-        Raises:
-            ValueError: the conditions do not suit the task.
-        """
-        images = [clip.frames() for clip in sample.conditions] if self.layout.prefix else []
-        counts = (self.layout.condition, self.layout.buffer, self.compression)
-        segments = tic_ft_tasks.arrange(self.task, images, *counts, places=tic_ft_tasks.FILES)
-        target = sample.target.frames()[: target_frames(self.layout, self.compression)]
-        if not segments:
-            return {"sequence": target}
-        sequence = torch.cat([tic_ft_tasks.join(segments, self.compression), target])
-        alone = {} if self.joint else {f"condition_{i}": clip for i, clip in enumerate(segments)}
-        return {**alone, "sequence": sequence}
-
-    def assemble(self, latents: dict[str, Tensor]) -> dict[str, Tensor]:
-        """``x0 [C, F, h, w]``: the condition's latents, then the last K of the sequence.
-
-        Raises:
-            ValueError: the latents are of another model's VAE; said at the first clip.
-        """
-        sequence = latents["sequence"]
-        if self.channels is not None:
-            check_channels(sequence, self.channels)
-        if self.joint or not self.layout.prefix:
-            return {"x0": sequence}
-        alone = [latents[f"condition_{i}"] for i in range(len(latents) - 1)]
-        return {"x0": torch.cat([*alone, sequence[:, -self.layout.target :]], dim=1)}
-
-    def captions(self, sample: Sample) -> dict[str, str]:
-        """The caption of the whole sequence."""
-        return {"caption": tic_ft_tasks.caption(self.task, "", sample.caption)}
+    from .dataset import Dataset
 
 
 class TicftObjective:
@@ -104,22 +51,29 @@ class TicftObjective:
         LoRA's metadata.
 
         Raises:
-            ValueError: there are no clips, or their latents differ in shape or do not fit the layout.
+            ValueError: there are no clips, or their latents differ in channels or fit none of the layouts.
         """
-        check_latents(x0, recipe.layout)
+        check_latents(x0, recipe.layouts)
         self.x0, self.conditioning, self.unconditional = list(x0), list(conditioning), unconditional
         self.recipe, self.layout, self.config = recipe, recipe.layout, config
         self.size, self.dataset, self.process = len(self.x0), dataset, process
+        self.groups = _by_shape(self.x0)
 
     def batch(self, indices: Sequence[int], generators: StepGenerators) -> FlowBatch:
-        """Clips of a step with their noise, levels and dropped captions."""
+        """Clips of a step with their noise, levels and dropped captions.
+
+        Raises:
+            ValueError: the clips are of several buckets.
+        """
+        if len({self.x0[i].shape for i in indices}) > 1:
+            raise ValueError(f"clips {list(indices)} are of several buckets; choose a step's clips by the groups")
         x0 = torch.stack([self.x0[i] for i in indices])
         config = self.config
         drop = dropped(len(indices), config.caption_dropout, generators.dropout)
         return FlowBatch(
             x0=x0,
             noise=torch.randn(x0.shape, generator=generators.noise),
-            sigma=sample_sigmas(len(indices), config.density, config.shift, generators.sigma),
+            sigma=draw_sigmas(len(indices), config, generators.sigma),
             conditioning=[
                 self.unconditional if lost else self.conditioning[i] for i, lost in zip(indices, drop, strict=True)
             ],
@@ -133,15 +87,23 @@ class TicftObjective:
 
     def loss(self, predict: Predict, batch: FlowBatch) -> StepLoss:
         """Loss of each clip ``[B]``; condition and buffer outputs get no gradient."""
-        levels = tic_ft.frame_sigmas(self.layout, batch.sigma)
+        layout = replace(self.layout, target=batch.x0.shape[2] - self.layout.prefix)
+        levels = tic_ft.frame_sigmas(layout, batch.sigma)
         sigmas, sigma = self.process.sigma_at(levels), self.process.sigma_at(batch.sigma)
         xt = self.process.network_input(batch.x0, batch.noise, sigmas)
         prediction = predict(xt, sigmas if self.config.per_frame_timesteps else sigma, batch.conditioning)
         target = self.process.target(batch.x0, batch.noise, sigma)
-        return StepLoss(tic_ft.target_loss(prediction, target, self.layout), batch.sigma)
+        return StepLoss(tic_ft.target_loss(prediction, target, layout), batch.sigma)
 
     def metadata(self) -> dict[str, str]:
         """``settings`` as text, for the LoRA file."""
-        recipe, per_frame = self.recipe, self.config.per_frame_timesteps
-        settings = ticft_settings(recipe.task, recipe.layout, per_frame, recipe.joint, self.dataset)
+        settings = self.recipe.settings(self.config.per_frame_timesteps, self.dataset)
         return {key: json.dumps(value) for key, value in settings.items()}
+
+
+def _by_shape(x0: Sequence[Tensor]) -> tuple[tuple[int, ...], ...]:
+    """The clips of each bucket, which are those whose latents can be stacked."""
+    groups: dict[torch.Size, list[int]] = {}
+    for i, latents in enumerate(x0):
+        groups.setdefault(latents.shape, []).append(i)
+    return tuple(map(tuple, groups.values()))

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from ..methods import tic_ft, tic_ft_tasks
 from ..methods.tic_ft import Layout
+from .clips import clip_length
+from .tic_ft_buckets import COMPRESSION, data_form, layout_for, target_frames
 
 if TYPE_CHECKING:
     from .dataset import Dataset
@@ -18,9 +20,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 METHOD = "tic_ft"
-COMPRESSION = 4  # pixel frames a latent after the first stands for
 UNLABELLED_TASK = "image to video"  # counts of settings without a task are this one's
-OPTIONAL = ("width", "height", "fps")  # LoRAs of earlier versions are without them
+OPTIONAL = ("width", "height", "fps", "buckets")  # LoRAs of earlier versions, or of one bucket, are without them
 
 
 def ticft_settings(
@@ -29,12 +30,17 @@ def ticft_settings(
     per_frame_timesteps: bool = False,
     joint: bool = False,
     dataset: Dataset | None = None,
+    layouts: Sequence[Layout] = (),
+    compression: int = COMPRESSION,
 ) -> dict[str, Any]:
     """TICFT_SETTINGS: what sampling must do as training did. Counts are latent frames.
 
-    With a data set also its width and height in pixels and its fps in frames a second.
+    With a data set also the width and height in pixels of its fullest bucket and its fps in frames a second; with
+    several buckets a list of all of them, each with the target latents of its one of the ``layouts``.
     """
-    form = {} if dataset is None else {name: getattr(dataset, name) for name in OPTIONAL}
+    form: dict[str, Any] = {}
+    if dataset is not None:
+        form = data_form(dataset, tuple(layouts) or (layout,), compression)
     return {
         "method": METHOD,
         "task": task,
@@ -79,11 +85,34 @@ def plan_layout(
     compression: int = COMPRESSION,
     time_patch: int = 1,
 ) -> Layout:
-    """The layout a data set is trained in: the task's counts (or the user's), targets as long as the clips.
+    """``plan_layouts`` of a data set whose targets all have the same number of frames.
+
+    Raises:
+        ValueError: as ``plan_layouts``, or the targets differ in length.
+    """
+    lengths = sorted({clip_length(sample.target) for sample in dataset.samples})
+    if len(lengths) > 1:
+        found = ", ".join(map(str, lengths))
+        raise ValueError(f"targets must have one length, got {found} frames; set `frames` of the data set")
+    return plan_layouts(task, dataset, condition, buffer, levels, compression, time_patch)[0]
+
+
+def plan_layouts(
+    task: str,
+    dataset: Dataset,
+    condition: int = -1,
+    buffer: int = -1,
+    levels: str = "",
+    compression: int = COMPRESSION,
+    time_patch: int = 1,
+) -> tuple[Layout, ...]:
+    """The layouts a data set is trained in, that of the fullest bucket first.
+
+    They have one condition and one buffer, the task's counts or the user's; each length of target has its own K.
 
     Args:
         task: A name in ``TASKS``.
-        dataset: Its targets must all have the same number of frames.
+        dataset: The clips.
         condition: Condition latents, -1 for the task's.
         buffer: Buffer latents, -1 for the task's.
         levels: Level of each buffer, rising, separated by commas; empty for evenly rising ones.
@@ -91,32 +120,26 @@ def plan_layout(
         time_patch: Latent frames of a patch of the network; the task's counts are rounded up to it.
 
     Raises:
-        ValueError: no clips, targets of different or too small length, or conditions missing.
+        ValueError: no clips, a target that is too short, or conditions missing.
     """
+    if not dataset.samples:
+        raise ValueError("the data set has no clips; training needs at least one, add clips to it")
     buffer = tic_ft.rounded_up(tic_ft_tasks.TASKS[task].buffer, time_patch) if buffer < 0 else buffer
     if condition < 0:
-        lengths = [_length(clip) for sample in dataset.samples[:1] for clip in sample.conditions]
+        lengths = [clip_length(clip) for sample in dataset.samples[:1] for clip in sample.conditions]
         usual = tic_ft_tasks.usual_condition(task, lengths, buffer, compression)
         condition = tic_ft.rounded_up(usual, time_patch)
     if condition + buffer:
         _need_conditions(task, dataset)
-    frames = _target_length(dataset)
-    target = frames // compression if condition + buffer else tic_ft.latent_frames(frames, compression)
-    target -= target % time_patch
-    if target < 1:
-        least = compression * time_patch if condition + buffer else tic_ft.pixel_frames(time_patch, compression)
-        raise ValueError(f"the targets have {frames} frames; TIC-FT needs at least {least}, load longer clips")
-    layout = Layout(condition, buffer, target, tic_ft.parse_levels(levels, buffer))
-    tic_ft.check_patches(layout, time_patch)
-    trimmed = frames - target_frames(layout, compression)
-    if trimmed:
-        log.info("the last %d of %d target frames are left out: %d latents hold the rest", trimmed, frames, target)
-    return layout
-
-
-def target_frames(layout: Layout, compression: int = COMPRESSION) -> int:
-    """Pixel frames of the target: 4K behind a condition, ``1 + 4(K - 1)`` without one."""
-    return compression * layout.target if layout.prefix else tic_ft.pixel_frames(layout.target, compression)
+    parsed = tic_ft.parse_levels(levels, buffer)
+    targets = (
+        _target_latents(bucket.frames, bool(condition + buffer), compression, time_patch)
+        for bucket in dataset.buckets()
+    )
+    layouts = tuple(Layout(condition, buffer, target, parsed) for target in dict.fromkeys(targets))
+    tic_ft.check_patches(layouts[0], time_patch)
+    _tell_trimmed(dataset, layouts, compression)
+    return layouts
 
 
 def check_channels(latents: Tensor, channels: int) -> None:
@@ -131,22 +154,22 @@ def check_channels(latents: Tensor, channels: int) -> None:
         )
 
 
-def check_latents(x0: Sequence[Tensor], layout: Layout) -> None:
-    """Refuse an empty set, mixed shapes and a wrong number of frames.
+def _target_latents(frames: int, behind: bool, compression: int, time_patch: int) -> int:
+    """K of a target of so many pixel frames, ``behind`` a condition or at the start of the sequence."""
+    target = frames // compression if behind else tic_ft.latent_frames(frames, compression)
+    target -= target % time_patch
+    if target < 1:
+        least = compression * time_patch if behind else tic_ft.pixel_frames(time_patch, compression)
+        raise ValueError(f"the targets have {frames} frames; TIC-FT needs at least {least}, load longer clips")
+    return target
 
-    Raises:
-        ValueError: as said.
-    """
-    shapes = {tuple(latents.shape) for latents in x0}
-    if len(shapes) != 1:
-        found = ", ".join(map(str, sorted(shapes))) or "none"
-        raise ValueError(f"clips must share one latent shape [C, T, H, W], got {found}; use clips of one size")
-    frames = next(iter(shapes))[1]
-    if frames != layout.frames:
-        raise ValueError(
-            f"the encoded clips have {frames} latent frames, the layout needs {layout.frames} "
-            f"({layout.condition}+{layout.buffer}+{layout.target}); use the VAE of the model"
-        )
+
+def _tell_trimmed(dataset: Dataset, layouts: Sequence[Layout], compression: int) -> None:
+    for bucket in dataset.buckets():
+        layout = layout_for(bucket.frames, layouts, compression)
+        if trimmed := bucket.frames - target_frames(layout, compression):
+            message = "the last %d of %d target frames are left out: %d latents hold the rest"
+            log.info(message, trimmed, bucket.frames, layout.target)
 
 
 def _need_conditions(task: str, dataset: Dataset) -> None:
@@ -156,18 +179,3 @@ def _need_conditions(task: str, dataset: Dataset) -> None:
                 f"'{task}' needs a condition for every clip, clip {i + 1} ({sample.name}) has none; "
                 "add NAME.condition.<ext> beside it, or set condition_latents and buffer_latents to 0"
             )
-
-
-def _target_length(dataset: Dataset) -> int:
-    """Frames that all targets have."""
-    lengths = {_length(sample.target) for sample in dataset.samples}
-    if len(lengths) != 1:
-        found = ", ".join(map(str, sorted(lengths))) or "no clips"
-        raise ValueError(f"targets must have one length, got {found} frames; set `frames` of the data set")
-    return lengths.pop()
-
-
-def _length(clip: Any) -> int:
-    """Frames of a clip; a file clip knows without decoding."""
-    count = getattr(clip, "count", None)
-    return count if isinstance(count, int) else len(clip.frames())

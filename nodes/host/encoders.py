@@ -29,10 +29,12 @@ def encode_dataset(dataset: Dataset, vae: Any, clip: Any, cache: bool) -> tuple[
         cache_dir=cache_folder() if cache else None,
         release=releaser(vae.patcher, clip.patcher),
     )
-    count = len(dataset)
+    count, buckets = len(dataset), dataset.buckets()
+    size = next(iter(buckets)) if len(buckets) == 1 else dataset
+    near = f"{len(buckets)} buckets near " if len(buckets) > 1 else ""
     folder = f"output/{output_folder().name}/{cache_folder().name}"
     lines = [
-        f"{count} clip{'s' * (count != 1)}, {dataset.width}x{dataset.height} at {dataset.fps:g} fps",
+        f"{count} clip{'s' * (count != 1)}, {near}{size.width}x{size.height} at {dataset.fps:g} fps",
         f"Encoded when a trainer starts, then kept in {folder if cache else 'memory'}",
         dataset.report,
     ]

@@ -1,15 +1,13 @@
-"""Data nodes in the host: folders, clips of the graph, and encoding with the host's own VAE and CLIP."""
+"""Data nodes in the host: clips of the graph, and encoding with the host's own VAE and CLIP."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import comfy.model_management as management
 import comfy.sd
 import folder_paths
-import numpy as np
 import pytest
 import torch
 from comfy.ldm.wan.vae import WanVAE
@@ -17,14 +15,14 @@ from comfy_api.latest import InputImpl, Types
 
 from pack.nodes.dataset import (
     FewShotDatasetClip,
-    FewShotDatasetFolder,
     FewShotDatasetItem,
     FewShotEncodeDataset,
 )
 from pack.nodes.host import folders
 from pack.nodes.host.encoders import clip_key, text_encoder, vae_key, video_encoder
 from pack.toy import text
-from pack.training.dataset import Dataset
+from pack.training.clips import TensorClip
+from pack.training.dataset import Dataset, Sample
 
 
 class PlainRecipe:
@@ -80,23 +78,6 @@ def output(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def clips_folder(tmp_path, monkeypatch) -> Path:
-    """``input/pairs`` with one captioned clip of ten frames."""
-    monkeypatch.setattr(folder_paths, "input_directory", str(tmp_path / "input"))
-    folder = tmp_path / "input" / "pairs"
-    folder.mkdir(parents=True)
-    with av.open(str(folder / "cat.mp4"), "w") as container:
-        stream = container.add_stream("libx264", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for i in range(10):
-            picture = np.full((48, 64, 3), 20 * i, np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode())
-    (folder / "cat.txt").write_text("a cat")
-    return folder
-
-
 def images(frames: int = 5, width: int = 32, height: int = 32, seed: int = 0) -> torch.Tensor:
     return torch.rand(frames, height, width, 3, generator=torch.Generator().manual_seed(seed))
 
@@ -115,12 +96,6 @@ def encode(dataset, vae, clip, cache=True):
 @pytest.mark.parametrize(
     ("node", "required", "optional", "outputs"),
     [
-        (
-            FewShotDatasetFolder,
-            "folder width height frames fps",
-            "condition_frames",
-            "FEWSHOT_DATASET STRING",
-        ),
         (
             FewShotDatasetClip,
             "target caption",
@@ -141,41 +116,20 @@ def test_the_sockets_are_those_of_the_public_interface(node, required, optional,
     assert all(socket.tooltip for socket in [*schema.inputs, *schema.outputs])
 
 
-def test_a_folder_below_input_is_offered_and_read(clips_folder):
-    schema = FewShotDatasetFolder.define_schema()
-    assert schema.inputs[0].options == [clips_folder.name]
-    assert FewShotDatasetFolder.validate_inputs("pairs") is True
-    dataset, report = FewShotDatasetFolder.execute("pairs", 32, 32, 5, 10.0).result
-    assert dataset[0].target.frames().shape == (5, 32, 32, 3)
-    assert dataset[0].caption == "a cat"
-    assert report.startswith("1 clip, 32x32, 5 frames at 10 fps")
+def bucketed(*sizes: tuple[int, int]) -> Dataset:
+    """A clip of each size, in a dataset near 64x64 pixels."""
+    samples = tuple(Sample(TensorClip(images(5, *size)), "a cat", size=size) for size in sizes)
+    return Dataset(samples, 64, 64, 10, "")
 
 
-@pytest.mark.parametrize("name", ["..", "../input", "pairs/../..", "/", "", "none", "pairs/cat.mp4", "a\0b"])
-def test_a_name_that_leads_out_of_input_is_refused_before_running(clips_folder, name):
-    assert clips_folder.is_dir()
-    assert "below ComfyUI's input folder" in FewShotDatasetFolder.validate_inputs(name)
-    with pytest.raises(ValueError, match="below ComfyUI's input folder"):
-        FewShotDatasetFolder.execute(name, 32, 32, 5, 10.0)
+def test_an_item_without_a_condition_is_black_in_its_buckets_size():
+    target, condition, reference, *_ = FewShotDatasetItem.execute(bucketed((64, 64), (64, 48)), 1).result
+    assert condition.shape[1:] == reference.shape[1:] == target.shape[1:] == (48, 64, 3)
 
 
-def test_a_link_that_leads_out_of_input_is_refused(clips_folder, tmp_path):
-    (tmp_path / "secret").mkdir()
-    (clips_folder.parent / "link").symlink_to(tmp_path / "secret", target_is_directory=True)
-    assert FewShotDatasetFolder.validate_inputs("link") is not True
-
-
-def test_an_edited_folder_runs_again(clips_folder):
-    before = FewShotDatasetFolder.fingerprint_inputs("pairs", width=32)
-    assert FewShotDatasetFolder.fingerprint_inputs("pairs", width=64) == before
-    (clips_folder / "cat.txt").write_text("a dog")
-    assert FewShotDatasetFolder.fingerprint_inputs("pairs", width=32) != before
-
-
-def test_a_linked_folder_has_no_fingerprint_before_it_runs():
-    assert FewShotDatasetFolder.fingerprint_inputs(folder=None, width=32) == ""
-    assert FewShotDatasetFolder.fingerprint_inputs(width=32) == ""
-    assert "linked folder" in FewShotDatasetFolder.define_schema().inputs[0].tooltip
+def test_the_encoders_report_counts_the_buckets(vae, clip):
+    assert encode(bucketed((64, 48)), vae, clip)[1].startswith("1 clip, 64x48 at 10 fps")
+    assert encode(bucketed((64, 48), (64, 64)), vae, clip)[1].startswith("2 clips, 2 buckets near 64x64 at 10 fps")
 
 
 def test_clips_of_the_graph_are_collected():

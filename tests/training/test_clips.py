@@ -55,6 +55,37 @@ def test_the_key_of_a_folder_follows_every_picture(tmp_path, write_picture):
     assert clip.key() != key
 
 
+def test_a_check_decodes_an_unchanged_file_once(tmp_path, write_video, monkeypatch):
+    from pack.training import clips
+
+    path, decoded = write_video(tmp_path / "a.mp4"), []
+    monkeypatch.setattr(clips, "read_frames", lambda path, _info, _fps, count: decoded.append(path) or range(count))
+    for size in (32, 48):
+        FileClip(path, size, size, 9, 10).check()
+    assert decoded == [path]
+    os.utime(path, ns=(1, 1))
+    FileClip(path, 32, 32, 9, 10).check()
+    assert decoded == [path, path]
+    monkeypatch.setattr(clips, "read_frames", lambda *_: range(3))
+    with pytest.raises(ValueError, match=r"a\.mp4 decodes only to 3 of 8 frames; re-encode"):
+        FileClip(path, 32, 32, 8, 10).check()
+
+
+def test_a_clip_knows_its_length_or_is_decoded_for_it(tmp_path, write_video):
+    from pack.training.clips import clip_length
+
+    class Bare:
+        def frames(self):
+            return torch.zeros(4, 8, 8, 3)
+
+        def key(self):
+            return "bare"
+
+    assert clip_length(FileClip(write_video(tmp_path / "a.mp4"), 16, 16, 9, 10)) == 9
+    assert clip_length(TensorClip(torch.zeros(3, 8, 8, 3))) == 3
+    assert clip_length(Bare()) == 4
+
+
 def test_a_tensor_clip_keeps_eight_bits_and_is_told_by_its_pixels():
     pixels = torch.randint(0, 256, (3, 8, 8, 3), generator=torch.Generator().manual_seed(0))
     clip = TensorClip(pixels.float() / 255)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from pack.training.buckets import Bucket
 from pack.training.clips import TensorClip
 from pack.training.dataset import Dataset, Footage, Sample, add_footage
 
@@ -75,3 +76,18 @@ def test_appending_leaves_the_old_dataset_alone_and_says_so_in_the_report():
     assert (len(dataset), len(larger)) == (0, 1)
     assert larger.report == "start\none: added"
     assert larger.extra == {"task": "keyframes"}
+
+
+def test_buckets_are_counted_and_the_fullest_comes_first():
+    def sample(frames, size=None):
+        return Sample(TensorClip(torch.zeros(frames, 16, 16, 3)), "a ball", size=size)
+
+    dataset = Dataset((sample(5), sample(9, (32, 16)), sample(9), sample(9, (32, 16))), 16, 16, 16, "")
+    assert list(dataset.buckets().items()) == [(Bucket(32, 16, 9), 2), (Bucket(16, 16, 5), 1), (Bucket(16, 16, 9), 1)]
+
+
+def test_an_added_clip_with_half_of_the_tags_is_reported():
+    frames = Footage(torch.zeros(3, 16, 16, 3))
+    dataset = add_footage(None, frames, "a ball [VIDEO] rolls")
+    assert "clip 1: added; its caption's tags are incomplete, write [CONDITION]" in dataset.report
+    assert add_footage(None, frames, "a ball").report == "clip 1: added"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import av
 import numpy as np
 import pytest
 
+from pack.training.buckets import BUCKETS, Bucket
 from pack.training.dataset_folder import read_folder
 
 GREY = np.full((16, 16, 3), 90, np.uint8)
@@ -87,7 +89,10 @@ def test_a_folder_with_nothing_usable_is_refused_with_the_reasons(tmp_path, writ
         read_folder(tmp_path, 16, 16, 9, 10)
     write_video(tmp_path / "a.mp4", frames=5)
     (tmp_path / "a.txt").write_text("a")
-    with pytest.raises(ValueError, match=r"a\.mp4 is too short"):
+    with pytest.raises(ValueError, match=r"a\.mp4 is too short.*; at least one clip NAME\.mp4 with its caption"):
+        read_folder(tmp_path, 16, 16, 9, 10)
+    (tmp_path / "a.mp4").unlink()
+    with pytest.raises(ValueError, match=r"can be used: a\.txt: a caption without a clip; at least"):
         read_folder(tmp_path, 16, 16, 9, 10)
     with pytest.raises(ValueError, match="does not exist"):
         read_folder(tmp_path / "none", 16, 16, 9, 10)
@@ -106,3 +111,110 @@ def test_a_caption_saved_by_an_editor_with_a_byte_order_mark_reads_clean(tmp_pat
     (tmp_path / "a.txt").write_bytes(b"gr\xfcn")
     with pytest.raises(ValueError, match="save it as UTF-8"):
         read_folder(tmp_path, 16, 16, 9, 10)
+
+
+@pytest.fixture
+def shapes(tmp_path, write_video, write_picture):
+    """Square, lying and upright clips of 20 frames, and a square one of 7, each with a condition."""
+    for name, size, frames in (
+        ("lying", (96, 54), 20), ("short", (64, 64), 7), ("square", (64, 64), 20), ("wide", (128, 72), 20),
+        ("upright", (54, 96), 20), ("tiny", (64, 64), 2),
+    ):  # fmt: skip
+        write_video(tmp_path / f"{name}.mp4", frames=frames, size=size)
+        (tmp_path / f"{name}.txt").write_text(name)
+        write_picture(tmp_path / f"{name}.condition.png", GREY)
+    return tmp_path
+
+
+def forms(dataset) -> dict[str, tuple[int, ...]]:
+    """Name of each clip and its frames, height and width once decoded; conditions have the same size."""
+    for sample in dataset.samples:
+        assert sample.conditions[0].frames().shape[1:] == sample.target.frames().shape[1:]
+    return {sample.name: tuple(sample.target.frames().shape[:3]) for sample in dataset.samples}
+
+
+def test_one_size_is_the_default_and_leaves_short_clips_out(shapes):
+    dataset = read_folder(shapes, 64, 64, 12, 10)
+    assert forms(dataset) == dict.fromkeys(("lying", "square", "upright", "wide"), (12, 64, 64))
+    assert dataset.buckets() == {Bucket(64, 64, 12): 4}
+    assert dataset.key() == read_folder(shapes, 64, 64, 12, 10, buckets="one size").key()
+
+
+def test_by_aspect_gives_each_shape_its_size(shapes):
+    dataset = read_folder(shapes, 64, 64, 12, 10, buckets="by aspect")
+    assert forms(dataset) == {
+        "lying": (12, 48, 80), "wide": (12, 48, 80), "square": (12, 64, 64), "upright": (12, 80, 48),
+    }  # fmt: skip
+    assert next(iter(dataset.buckets().items())) == (Bucket(80, 48, 12), 2)
+    lines = dataset.report.splitlines()
+    assert lines[:2] == ["4 clips in 3 buckets near 64x64, up to 12 frames at 10 fps", "80x48, 12 frames: 2 clips"]
+    assert "bucket 48x80, 12 frames" in next(line for line in lines if line.startswith("upright.mp4"))
+    assert "short: short.mp4 is too short: it has 7 frames at 10 fps, 12 are needed" in dataset.report
+
+
+def test_by_aspect_and_length_also_keeps_what_short_clips_have(shapes):
+    dataset = read_folder(shapes, 64, 64, 12, 10, buckets="by aspect and length")
+    assert forms(dataset)["short"] == (4, 64, 64)
+    assert dataset.buckets()[Bucket(64, 64, 4)] == 1
+    assert "short.mp4: first 4 of 7 frames kept" in dataset.report
+    assert "tiny: tiny.mp4 is too short: it has 2 frames at 10 fps, at least 4 are needed" in dataset.report
+
+
+def test_the_multiple_holds_for_every_bucket(shapes):
+    dataset = read_folder(shapes, 64, 64, 12, 10, buckets="by aspect", multiple=32)
+    assert {(b.width, b.height) for b in dataset.buckets()} == {(64, 64), (64, 32), (32, 64)}
+
+
+def test_the_choice_of_buckets_changes_the_identity_of_the_set(shapes):
+    keys = {read_folder(shapes, 64, 64, 12, 10, buckets=choice).key() for choice in BUCKETS}
+    assert len(keys) == len(BUCKETS)
+
+
+def test_an_unknown_choice_of_buckets_is_refused(shapes):
+    with pytest.raises(ValueError, match="buckets is 'all'"):
+        read_folder(shapes, 64, 64, 12, 10, buckets="all")
+
+
+def test_damage_inside_a_clip_or_a_condition_is_found_before_training(tmp_path, write_video):
+    for name in ("good", "dirty", "pair"):
+        write_video(tmp_path / f"{name}.mov", frames=20, size=(256, 256))
+        (tmp_path / f"{name}.txt").write_text(name)
+    data = bytearray((tmp_path / "dirty.mov").read_bytes())
+    start, length = data.index(b"mdat") + len(data) // 4, len(data) // 4
+    data[start : start + length] = bytes(length)
+    (tmp_path / "dirty.mov").write_bytes(bytes(data))
+    (tmp_path / "pair.condition.mov").write_bytes(bytes(data))
+    dataset = read_folder(tmp_path, 32, 32, 20, 10)
+    assert [sample.name for sample in dataset.samples] == ["good"]
+    assert "dirty: dirty.mov" in dataset.report
+    assert "pair: pair.condition.mov" in dataset.report
+
+
+def test_empty_files_and_videos_of_no_length_are_left_out_by_name(tmp_path, write_video):
+    for name in ("empty", "good", "nothing", "still"):
+        (tmp_path / f"{name}.txt").write_text(name)
+    write_video(tmp_path / "good.mp4")
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    with av.open(str(tmp_path / "nothing.mkv"), "w") as container:  # a header and no frames
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+        container.start_encoding()
+    write_video(tmp_path / "still.mp4", frames=1)
+    report = read_folder(tmp_path, 16, 16, 9, 10).report
+    assert "empty: empty.mp4 cannot be read (the file is empty)" in report
+    assert "nothing: nothing.mkv cannot be read" in report
+    assert "still: still.mp4 is too short: it has 1 frames" in report
+
+
+def test_endings_in_capitals_are_read(tmp_path, write_video):
+    write_video(tmp_path / "a.mp4").rename(tmp_path / "A.MP4")
+    (tmp_path / "A.TXT").write_text("a ball")
+    dataset = read_folder(tmp_path, 16, 16, 9, 10)
+    assert dataset[0].caption == "a ball"
+    assert "A.MP4: first 9 of 20 frames kept" in dataset.report
+
+
+def test_progress_counts_the_clips(shapes):
+    seen = []
+    read_folder(shapes, 64, 64, 12, 10, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(i, 6) for i in range(1, 7)]

@@ -54,6 +54,7 @@ def test_a_variable_rate_is_resampled_on_real_timestamps(tmp_path, write_video):
     path = write_video(tmp_path / "a.mp4", times=times, fps=30)
     expected = [min(range(10), key=lambda i: abs(times[i] - 100 * k)) for k in range(13)]
     assert numbers(path, fps=10)[:13] == expected
+    assert probe(path).variable
     assert expected[:6] == [
         0,
         1,

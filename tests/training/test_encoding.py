@@ -208,3 +208,17 @@ def test_the_key_follows_data_recipe_and_encoders():
     assert len(set(keys)) == len(keys)
     assert handle(encoders).key(TailRecipe()) == keys[0]
     assert (encoders.videos, encoders.texts) == ([], [])
+
+
+def test_a_recipe_with_a_key_for_each_sample_is_asked_for_it(tmp_path):
+    class ByLength(TailRecipe):
+        def key_of(self, sample):
+            return f"{self.key.split()[0]} {len(sample.target.frames())}"
+
+    data, encoders = dataset(), Encoders()
+    handle(encoders, data, tmp_path).encode(ByLength("tail of one bucket"))
+    again = Encoders()
+    both = handle(again, data, tmp_path)
+    both.encode(ByLength("tail of two buckets"))  # another key, the same for each sample
+    assert again.videos == []
+    assert both.key(ByLength("tail of two buckets")) != both.key(ByLength("head of two buckets"))

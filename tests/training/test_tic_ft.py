@@ -218,9 +218,11 @@ def test_settings_come_back_from_a_files_metadata():
         settings_from_record({**record, "buffer_levels": "["})
 
 
-def test_clips_of_mixed_shape_or_wrong_length_are_refused():
+def test_latents_of_mixed_channels_or_wrong_length_are_refused():
     config, recipe = TrainConfig(), TicftRecipe("custom", LAYOUT)
-    with pytest.raises(ValueError, match="share one latent shape"):
-        TicftObjective([torch.zeros(2, 6, 2, 2), torch.zeros(2, 6, 2, 3)], [{}, {}], {}, recipe, config)
+    with pytest.raises(ValueError, match="share one number of latent channels, got 2, 3; encode all with one VAE"):
+        TicftObjective([torch.zeros(2, 6, 2, 2), torch.zeros(3, 6, 2, 2)], [{}, {}], {}, recipe, config)
     with pytest.raises(ValueError, match="5 latent frames, the layout needs 6"):
         TicftObjective([torch.zeros(2, 5, 2, 2)], [{}], {}, recipe, config)
+    with pytest.raises(ValueError, match="got no clips"):
+        TicftObjective([], [], {}, recipe, config)

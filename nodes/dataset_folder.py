@@ -1,0 +1,143 @@
+"""Data from a folder: clips with captions, conditions and references, and what became of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io, ui
+
+from ..training.buckets import BUCKETS, ONE_SIZE
+from ..training.dataset_folder import read_folder
+from .host import folders
+from .host.node_text import show_text
+from .host.progress import encoding_progress
+from .sockets import Dataset
+
+CATEGORY = "FewShot Video/data"
+
+
+class FewShotDatasetFolder(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="FewShotDatasetFolder",
+            display_name="Dataset from Folder",
+            category=CATEGORY,
+            description=(
+                "Reads NAME.mp4 (mov, webm, mkv, gif) or a folder NAME of pictures, with the caption in "
+                "NAME.txt. "
+                "Beside it: NAME.condition, NAME.condition_2 … and NAME.reference with NAME.reference.txt. "
+                "The report, shown on the node, says what was changed or left out; queue this node alone to read "
+                "it before anything is encoded."
+            ),
+            search_aliases=["load clips", "load videos", "training data", "dataset doctor", "buckets"],
+            is_output_node=True,
+            inputs=[
+                io.Combo.Input(
+                    "folder",
+                    options=folders.input_folders(),
+                    tooltip="Folder below ComfyUI's input folder. Its files are looked at again at every queue; "
+                    "of a linked folder edits are not noticed.",
+                ),
+                io.Int.Input(
+                    "width",
+                    default=480,
+                    min=16,
+                    max=8192,
+                    step=16,
+                    tooltip="Width of the clips in pixels; cropped around the centre.",
+                ),
+                io.Int.Input(
+                    "height",
+                    default=480,
+                    min=16,
+                    max=8192,
+                    step=16,
+                    tooltip="Height of the clips in pixels; cropped around the centre.",
+                ),
+                io.Int.Input(
+                    "frames",
+                    default=36,
+                    min=1,
+                    max=4096,
+                    tooltip=(
+                        "Frames of each target, from its start. Shorter clips are left out. TIC-FT wants 4 "
+                        "for each target latent: 36 for image to video, else 24."
+                    ),
+                ),
+                io.Float.Input(
+                    "fps",
+                    default=16.0,
+                    min=0.1,
+                    max=240.0,
+                    step=0.01,
+                    tooltip=(
+                        "Frames a second; clips of another rate are resampled by their timestamps. "
+                        "Pictures are taken as they are."
+                    ),
+                ),
+                io.Int.Input(
+                    "condition_frames",
+                    default=49,
+                    min=1,
+                    max=4096,
+                    optional=True,
+                    tooltip=(
+                        "Longest condition or reference in frames; longer ones lose their end. The five "
+                        "tasks read at most 25."
+                    ),
+                ),
+                io.Combo.Input(
+                    "buckets",
+                    options=list(BUCKETS),
+                    default=ONE_SIZE,
+                    optional=True,
+                    tooltip=(
+                        "one size: width x height and so many frames for all. by aspect: clips of other shapes get "
+                        "other sizes of no more pixels. and length: shorter clips, down to a third of the frames, "
+                        "are used too, 4 frames apart."
+                    ),
+                ),
+                io.Int.Input(
+                    "multiple",
+                    default=16,
+                    min=16,
+                    max=128,
+                    step=16,
+                    optional=True,
+                    tooltip="Sides of the buckets' sizes are multiples of this, in pixels: 16, for Wan 2.2 5B 32.",
+                ),
+            ],
+            outputs=[
+                Dataset.Output(display_name="dataset", tooltip="Holds paths; a clip is decoded when it is needed."),
+                io.String.Output(display_name="report", tooltip="What was found, resampled, trimmed and left out."),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, folder: str | None = None) -> bool | str:
+        if folder is None:  # linked: known only when it runs, and checked again then
+            return True
+        try:
+            folders.input_folder(folder)
+        except ValueError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def fingerprint_inputs(cls, folder: str | None = None, **_settings: Any) -> str:
+        if folder is None:  # linked: known only when it runs
+            return ""
+        return folders.folder_fingerprint(folders.input_folder(folder))
+
+    @classmethod
+    def execute(
+        cls, folder, width, height, frames, fps, condition_frames=49, buckets=ONE_SIZE, multiple=16
+    ) -> io.NodeOutput:
+        asked = (width, height, frames, fps, condition_frames, buckets, multiple)
+        found = read_folder(folders.input_folder(folder), *asked, progress=encoding_progress())
+        show_text(found.report)
+        return io.NodeOutput(found, found.report, ui=ui.PreviewText(found.report))
+
+
+NODES = [FewShotDatasetFolder]

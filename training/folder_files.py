@@ -1,0 +1,145 @@
+"""The files of a dataset folder, sorted by the clip they belong to; nothing is opened but captions.
+
+``NAME.mp4`` (mov, webm, mkv, gif) or a folder of pictures ``NAME/`` is a target, ``NAME.txt`` its caption.
+Beside it: ``NAME.condition.EXT``, ``NAME.condition_2.EXT`` and so on, ``NAME.reference.EXT`` and
+``NAME.reference.txt``. Conditions and references may be videos, pictures or folders of pictures. Capitals in the
+ending and in ``condition`` and ``reference`` do not matter.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .decode import IMAGE_SUFFIXES, VIDEO_SUFFIXES, folder_images
+
+PART = re.compile(r"^(?P<name>.+)\.(?P<part>condition(?:_(?:[2-9]|[1-9]\d+))?|reference)$", re.IGNORECASE)
+TARGET, REFERENCE = "target", "reference"
+
+
+@dataclass
+class Entry:
+    """The files that share one NAME, by the part they play: target, condition, condition_2, …, reference."""
+
+    clips: dict[str, list[Path]] = field(default_factory=dict)
+    captions: dict[str, list[Path]] = field(default_factory=dict)
+
+    def clip(self, part: str) -> Path:
+        """The one clip of a part.
+
+        Raises:
+            ValueError: There is none, or more than one.
+        """
+        paths = self.clips.get(part, [])
+        if not paths:
+            raise ValueError(f"no {part} beside its other files; add one, or remove them")
+        if len(paths) > 1:
+            raise ValueError(f"more than one {part} ({', '.join(p.name for p in paths)}); keep one")
+        return paths[0]
+
+    def condition_names(self) -> list[str]:
+        """``condition``, ``condition_2`` and so on, as many as there are.
+
+        Raises:
+            ValueError: A number is missing in between.
+        """
+        found = [part for part in self.clips if part not in (TARGET, REFERENCE)]
+        wanted = ["condition", *(f"condition_{i}" for i in range(2, len(found) + 1))][: len(found)]
+        if missing := [part for part in wanted if part not in found]:
+            raise ValueError(f"{', '.join(found)} without {missing[0]}; number the conditions without gaps")
+        return wanted
+
+    def caption(self, part: str, name: str) -> str:
+        """The caption of the target or the reference; ``name`` is the file it should be in.
+
+        Raises:
+            ValueError: There is none, more than one, or it cannot be read.
+        """
+        paths = self.captions.get(part, [])
+        if len(paths) > 1:
+            raise ValueError(f"more than one caption ({', '.join(p.name for p in paths)}); keep one")
+        if not paths:
+            raise ValueError(f"no caption; write one into {name}")
+        return read_caption(paths[0])
+
+
+@dataclass
+class FolderFiles:
+    """Everything that lies in a folder."""
+
+    entries: dict[str, Entry] = field(default_factory=dict)  # by NAME
+    refused: dict[str, str] = field(default_factory=dict)  # file name and why it is no clip
+    ignored: dict[str, str] = field(default_factory=dict)  # file name and why it plays no part
+
+
+def list_folder(folder: Path) -> FolderFiles:
+    """Sort the files of a folder; every one of them ends in exactly one place of the result."""
+    found = FolderFiles()
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith((".", "__")):
+            found.ignored[path.name] = "hidden"
+        else:
+            _sort_in(found, path)
+    _join_captions(found)
+    return found
+
+
+def read_caption(path: Path) -> str:
+    """The text of a caption file, UTF-8 with or without a byte order mark.
+
+    Raises:
+        ValueError: It is missing, empty or in another encoding.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"the caption {path.name} cannot be read ({error.strerror}); replace it") from error
+    try:
+        caption = data.decode("utf-8-sig").strip()
+    except UnicodeDecodeError as error:
+        marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        kind = "UTF-16" if data.startswith(marks) else "in another encoding than UTF-8"
+        raise ValueError(f"the caption {path.name} is {kind}; save it as UTF-8 text") from error
+    if not caption:
+        raise ValueError(f"the caption {path.name} is empty; say what the clip shows")
+    return caption
+
+
+def _sort_in(found: FolderFiles, path: Path) -> None:
+    caption = path.suffix.lower() == ".txt" and not path.is_dir()
+    stem = path.name if path.is_dir() else path.stem
+    match = PART.match(stem)
+    name, part = (match["name"], match["part"].lower()) if match else (stem, TARGET)
+    if caption and part not in (TARGET, REFERENCE):
+        found.ignored[path.name] = "a condition needs no caption"
+    elif reason := "" if caption else _not_a_clip(path, match is not None):
+        found.refused[path.name] = reason
+    else:
+        entry = found.entries.setdefault(name, Entry())
+        (entry.captions if caption else entry.clips).setdefault(part, []).append(path)
+
+
+def _join_captions(found: FolderFiles) -> None:
+    """Give captions without a clip to the clip whose name differs in capitals only; list the rest as ignored."""
+    for name in [name for name, entry in found.entries.items() if not entry.clips]:
+        entry = found.entries.pop(name)
+        same = [other for key, other in found.entries.items() if key.lower() == name.lower() and other.clips]
+        for part, paths in entry.captions.items():
+            if len(same) == 1 and part not in same[0].captions:
+                same[0].captions[part] = paths
+            else:
+                found.ignored.update({path.name: "a caption without a clip" for path in paths})
+
+
+def _not_a_clip(path: Path, is_part: bool) -> str:
+    """Why a file or folder cannot be used, or nothing."""
+    if path.is_dir():
+        return "" if folder_images(path) else "a folder without pictures"
+    suffix = path.suffix.lower()
+    if suffix in IMAGE_SUFFIXES and not is_part:
+        return "one picture is no target; name it NAME.condition, or use a clip or a folder of pictures"
+    if suffix not in VIDEO_SUFFIXES + IMAGE_SUFFIXES:
+        return f"not a clip; use {', '.join(VIDEO_SUFFIXES)}"
+    return ""
