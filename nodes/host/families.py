@@ -24,7 +24,9 @@ class Family:
     per_frame_timesteps: bool = False  # whether the network takes a timestep per frame
     takes_image: bool = False  # whether the class also takes an image, which a text-to-video run leaves out
     snr_shift: float = 1.0  # of the schedule of discrete timesteps
+    blocks: str = r"blocks\.\d+"  # pattern of the transformer blocks in the network, where the pack trains it
     places: int | None = None  # patches the network's table of places has room for; None: it needs no table
+    expert_boundary: float | None = None  # sigma from which on the high-noise expert of such a network works
     matches: Callable[[Any], bool] = _any_network  # among networks of the same class
 
 
@@ -42,7 +44,8 @@ COGVIDEOX_ATTENTION = r"blocks\.\d+\.(q|k|v|attn_out)"
 # Where several of a class match, the first one counts.
 FAMILIES: tuple[Family, ...] = (
     # Also Wan 2.2 14B, whose two experts are such networks.
-    Family("Wan 2.1", "WAN21", 4, 16, WAN_ATTENTION, per_frame_timesteps=True),
+    # Their boundary is that of wan/configs/wan_t2v_A14B.py in Wan-Video/Wan2.2.
+    Family("Wan 2.1", "WAN21", 4, 16, WAN_ATTENTION, per_frame_timesteps=True, expert_boundary=0.875),
     Family("Wan 2.2 5B", "WAN22", 4, 32, WAN_ATTENTION, per_frame_timesteps=True, takes_image=True),
     Family("CogVideoX 1.5", "CogVideoX", 4, 16, COGVIDEOX_ATTENTION, time_patch=2, matches=_patches_time),
     # Its schedule is shifted: arXiv 2408.06072, and snr_shift_scale of its scheduler in diffusers.

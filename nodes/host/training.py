@@ -16,11 +16,14 @@ from ...training.config import TrainConfig
 from ...training.lora import LoraAdapters
 from .adapters import attached, select_layers
 from .autograd import gradients, ordinary_weights
+from .checkpointing import checkpointed_blocks
 from .families import trainable_family_of
+from .frozen_layers import recast_in_backward
 from .noise import process_of
 
 log = logging.getLogger(__name__)
 
+WEIGHTS_SHARE = 0.9  # of a device's memory; the rest is for a step
 LOSS_SCALE = 2.0**14  # keeps an fp16 network's gradients above its smallest number and below its largest
 
 
@@ -55,7 +58,6 @@ class HostPredictor:
         options = dict(self.model.model_options.get("transformer_options", {}))
         options["optimized_attention_override"] = differentiable_attention
         context = conds.pop("c_crossattn", None)
-        # The seam for gradient checkpointing: it belongs around the blocks inside this call.
         output = self.base.diffusion_model(
             x, timestep, context=context, control=None, transformer_options=options, **conds
         )
@@ -110,11 +112,17 @@ def training_session(model: Any, config: TrainConfig) -> Iterator[Session]:
     clone = _static_clone(model)
     with gradients():
         predict = HostPredictor(clone)
-        layers = select_layers(clone.model.diffusion_model, config.target_modules, trainable_family_of(clone))
+        network, family = clone.model.diffusion_model, trainable_family_of(clone)
+        layers = select_layers(network, config.target_modules, family)
         loss_scale = _avoid_vanishing(clone)
         device = _load(clone)
         adapters = LoraAdapters(layers, config.rank, config.lora_alpha, config.seed).to(device)
-        with attached(clone, layers, adapters), ordinary_weights(clone.model):
+        with (
+            attached(clone, layers, adapters),
+            ordinary_weights(clone.model),
+            recast_in_backward(network, clone.model.get_dtype_inference(), device),
+            checkpointed_blocks(network, family.blocks, config.checkpointing),
+        ):
             yield Session(predict, adapters, device, loss_scale)
 
 
@@ -146,8 +154,16 @@ def _load(model: Any) -> torch.device:
     import comfy.model_management as management
 
     # The host's estimate lacks the backward pass, so room is made as its own trainer does.
-    management.load_models_gpu([model], memory_required=10**20, force_full_load=True)
+    management.load_models_gpu([model], memory_required=10**20, force_full_load=_fits(model))
     return model.load_device
+
+
+def _fits(model: Any) -> bool:
+    """Whether all weights find room on the device; else the host keeps them in its memory and lends them out."""
+    import comfy.model_management as management
+
+    memory: Any = management.get_total_memory(model.load_device)
+    return model.model_size() < WEIGHTS_SHARE * memory
 
 
 def _static_clone(model: Any) -> Any:

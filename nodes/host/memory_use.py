@@ -1,0 +1,94 @@
+"""How much memory a piece of work takes, and whether an error means that there was too little."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error, or what caused it, says that the device or the host ran out of memory."""
+    import comfy.model_management as management
+
+    oom: Any = management.OOM_EXCEPTION
+    kinds = (MemoryError, *(() if oom is Exception else (oom,)))
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, kinds) or (isinstance(seen, RuntimeError) and _says_so(str(seen))):
+            return True
+        seen = seen.__cause__
+    return False
+
+
+def _says_so(text: str) -> bool:
+    """Of torch's plain RuntimeErrors: those of the accelerator and of the allocator of the CPU."""
+    text = text.lower()
+    return "out of memory" in text or "defaultcpuallocator" in text
+
+
+class Peak:
+    """What ``peak_memory`` finds."""
+
+    bytes: int = 0
+
+
+@contextmanager
+def peak_memory(device: torch.device) -> Iterator[Peak]:
+    """The most bytes that tensors made in a with block take on a device at once, known at its end.
+
+    CUDA counts by itself. Elsewhere the storages that operations return are counted while they live: the
+    resident memory of a process would also have what the allocator keeps from before.
+    """
+    peak = Peak()
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        yield peak
+        peak.bytes = max(0, torch.cuda.max_memory_allocated(device) - before)
+        return
+    with _Living(device) as living:
+        yield peak
+    peak.bytes = living.peak
+
+
+class _Living(TorchDispatchMode):
+    """Counts storages from the operation that returns them until they are freed."""
+
+    def __init__(self, device: torch.device) -> None:
+        super().__init__()
+        self.device, self.now, self.peak = device, 0, 0
+        self._known: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        results = func(*args, **(kwargs or {}))
+        given = {_place(tensor) for tensor in tree_leaves((args, kwargs)) if isinstance(tensor, torch.Tensor)}
+        for tensor in tree_leaves(results):
+            if isinstance(tensor, torch.Tensor) and tensor.device.type == self.device.type:
+                self._add(tensor, given)
+        return results
+
+    def _add(self, tensor: torch.Tensor, given: set[int]) -> None:
+        place = _place(tensor)
+        if place in self._known or place in given:
+            return
+        storage = tensor.untyped_storage()
+        size = storage.nbytes()
+        self._known.add(place)
+        self.now += size
+        self.peak = max(self.peak, self.now)
+        weakref.finalize(storage, self._remove, place, size)
+
+    def _remove(self, place: int, size: int) -> None:
+        self._known.discard(place)
+        self.now -= size
+
+
+def _place(tensor: torch.Tensor) -> int:
+    """Identity of a tensor's storage."""
+    return tensor.untyped_storage()._cdata

@@ -1,0 +1,151 @@
+"""Small training steps on the real model: the memory and the time they take."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...training.batches import Conditioning
+from ...training.config import CHECKPOINTING, TrainConfig
+from ...training.optimizers import make_optimizer
+from ...training.plan import Asked, MicroStep, Network
+from .checkpointing import transformer_blocks
+from .families import Family
+from .memory_use import is_out_of_memory, peak_memory
+from .noise import process_of
+from .progress import StepProgress, throw_if_cancelled
+from .training import Session, training_session
+
+SHARE = 4  # the larger measured step has at least the asked tokens over this
+LEAST_TOKENS = 256  # smaller steps say little about large ones
+TIMED = 3  # steps of which the fastest counts
+
+
+@dataclass(frozen=True)
+class LargestClip:
+    """The largest clip of a data set as the trainer sees it."""
+
+    x0: Tensor  # [C, F, h, w]
+    conditioning: Conditioning
+    prefix: int  # given latents
+    patch: tuple[int, int, int]  # latents of a token in time, height and width
+
+
+def measure(
+    model: Any, config: TrainConfig, clip: LargestClip, family: Family
+) -> tuple[dict[str, list[MicroStep]], Network, float, list[str]]:
+    """Small steps of each way that is leaner than the asked one, the network, the free bytes, and what went wrong."""
+    import comfy.model_management as management
+
+    measured: dict[str, list[MicroStep]] = {}
+    notes: list[str] = []
+    network, free = None, 0.0
+    modes = CHECKPOINTING[CHECKPOINTING.index(config.checkpointing) :]
+    shapes, progress = small_shapes(clip), StepProgress(2 * len(modes))
+    for i, mode in enumerate(modes):
+        with training_session(model, replace(config, checkpointing=mode)) as session:
+            if network is None:
+                network, free = _network(model, session, family), _free(session)
+            if mode == CHECKPOINTING[-1] and session.device.type == "cpu" and measured:
+                continue  # the blocks' inputs lie there already
+            try:
+                for j, shape in enumerate(shapes):
+                    progress.show(2 * i + j)
+                    measured.setdefault(mode, []).append(micro_step(session, config, clip, shape))
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                measured.pop(mode, None)
+                management.soft_empty_cache()
+                notes.append(f"Checkpointing {mode}: even a step of {tuple(shapes[-1][1:])} latents is too large.")
+    assert network is not None
+    return measured, network, free, notes
+
+
+def small_shapes(clip: LargestClip) -> list[tuple[int, int, int, int]]:
+    """Shapes ``[C, F, h, w]`` of two measured steps: the asked sequence with fewer frames, or smaller ones."""
+    channels, frames, height, width = clip.x0.shape
+    deep, side, _ = clip.patch
+    most = max(LEAST_TOKENS, _tokens(clip, clip.x0.shape) // SHARE)
+    larger = (channels, frames, height, width)
+    while _tokens(clip, larger) > most and larger[1] > 2 * deep:
+        larger = (channels, larger[1] - deep, height, width)
+    while _tokens(clip, larger) > most and larger[2] > side:
+        larger = (channels, larger[1], larger[2] - side, width)
+    if larger[1] >= 2 * deep:
+        return [(channels, larger[1] // 2 // deep * deep, *larger[2:]), larger]
+    return [(channels, larger[1], max(side, larger[2] // 2 // side * side), width), larger]
+
+
+def micro_step(session: Session, config: TrainConfig, clip: LargestClip, shape: tuple[int, ...]) -> MicroStep:
+    """One step of a plain loss on a cut-out of the clip: bytes with the adapters, the optimiser and gradients."""
+    throw_if_cancelled()
+    parameters = list(session.adapters.parameters())
+    cut = clip.x0[:, : shape[1], : shape[2], : shape[3]]
+    x0 = torch.stack([cut] * config.batch_size).to(session.device)
+    level = torch.full((x0.shape[0], shape[1])[: 1 + config.per_frame_timesteps], 0.5, device=session.device)
+    sigma = process_of(session.predict.model).sigma_at(level)
+    conditioning = [clip.conditioning] * config.batch_size
+
+    def step() -> float:
+        begun = _clock(session.device)
+        optimizer.zero_grad(set_to_none=True)
+        prediction = session.predict(x0, sigma, conditioning)
+        ((prediction - x0).square().mean() * session.loss_scale).backward()
+        optimizer.step()
+        return _clock(session.device) - begun
+
+    with peak_memory(session.device) as peak:
+        optimizer, _ = make_optimizer(parameters, replace(config, warmup_steps=0))
+        for _ in range(2):  # the optimiser's state is made in the first
+            step()
+    seconds = min(step() for _ in range(TIMED))
+    optimizer.zero_grad(set_to_none=True)
+    return MicroStep(step_of(clip, shape, config.batch_size), peak.bytes + _bytes(parameters), seconds)
+
+
+def step_of(clip: LargestClip, shape: Any, clips: int) -> Asked:
+    """The step of so many clips cut to a shape ``[C, F, h, w]``."""
+    deep, high, wide = clip.patch
+    return Asked(clips, shape[1], min(clip.prefix, shape[1]), shape[2] // high * (shape[3] // wide), deep)
+
+
+def _tokens(clip: LargestClip, shape: Any) -> int:
+    return step_of(clip, shape, 1).tokens
+
+
+def _network(model: Any, session: Session, family: Family) -> Network:
+    """What the plan must know of the loaded network."""
+    network: nn.Module = model.model.diffusion_model
+    blocks = transformer_blocks(network, family.blocks)
+    linears = [layer for block in blocks for layer in block.modules() if isinstance(layer, nn.Linear)]
+    weights = list(model.model.parameters())
+    return Network(
+        weights=_bytes(weights),
+        narrow=max(weight.element_size() for weight in (layer.weight for layer in linears)) == 1,
+        used=sum(layer.weight.numel() for layer in linears),
+        depth=len(blocks),
+        width=next(iter(session.adapters.by_name.values())).lora_up.shape[0],
+    )
+
+
+def _free(session: Session) -> float:
+    """Bytes free beside the loaded weights; the adapters, which are loaded too, count as free."""
+    import comfy.model_management as management
+
+    free: Any = management.get_free_memory(session.device)
+    return float(free) + _bytes(session.adapters.parameters())
+
+
+def _bytes(tensors: Any) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def _clock(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()

@@ -1,0 +1,145 @@
+"""Gradient checkpointing: the same numbers with less kept, and nothing left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+from typing import Any
+
+import pytest
+import tiny_families as families
+import torch
+from tiny_families import COG_2B, COG_5B, COG_15, WAN, WAN_5B, Tiny
+from torch.multiprocessing.reductions import StorageWeakRef
+from training_steps import loss_and_gradients, objective_of
+
+from pack.nodes.host import checkpointing
+from pack.nodes.host.checkpointing import transformer_blocks
+from pack.nodes.host.families import FAMILIES
+from pack.nodes.host.noise import repaired
+from pack.nodes.host.training import training_session
+from pack.training.config import CHECKPOINTING, TrainConfig
+
+OFF, BLOCKS, OFFLOADED = CHECKPOINTING
+EVERY = pytest.mark.parametrize("family", [WAN, WAN_5B, COG_5B, COG_2B, COG_15], ids=lambda family: family.name)
+
+
+def config_of(mode: str) -> TrainConfig:
+    return TrainConfig(rank=4, batch_size=2, checkpointing=mode)
+
+
+def run(family: Tiny, mode: str, model: Any = None) -> tuple:
+    """Loss, gradients and the bytes kept between forward and backward pass, as the executor would have them."""
+    model = repaired(families.model_of(family.name)) if model is None else model
+    with torch.inference_mode(), training_session(model, config_of(mode)) as session:
+        objective, kept = objective_of(family, config_of(mode)), {}
+
+        def keep(tensor: torch.Tensor) -> torch.Tensor:
+            kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            return *loss_and_gradients(session, objective, config_of(mode)), sum(kept.values())
+
+
+@EVERY
+@pytest.mark.parametrize("mode", [BLOCKS, OFFLOADED])
+def test_loss_and_gradients_are_the_same_bytes_with_and_without_checkpointing(family, mode):
+    loss, gradients, kept = run(family, OFF)
+    again, others, less = run(family, mode)
+    assert torch.equal(loss, again)
+    assert len(gradients) == len(others) > 0
+    assert all(a.any() and torch.equal(a, b) for a, b in zip(gradients, others, strict=True))
+    assert less < 0.5 * kept
+
+
+@EVERY
+def test_the_blocks_are_what_they_were_afterwards(family):
+    network = families.model_of(family.name).model.diffusion_model
+    (row,) = (row for row in FAMILIES if row.name == family.name)
+    blocks = transformer_blocks(network, row.blocks)
+    assert blocks == list(network.blocks)
+    model = repaired(families.model_of(family.name))
+    with contextlib.suppress(KeyboardInterrupt), training_session(model, config_of(BLOCKS)):
+        assert all("forward" in vars(block) for block in blocks)
+        raise KeyboardInterrupt
+    assert not any("forward" in vars(module) for module in network.modules())
+
+
+def test_another_packs_own_forward_comes_back():
+    network = families.model_of("Wan 2.1").model.diffusion_model
+    block, before = network.blocks[0], families.model_of("Wan 2.1").model.diffusion_model.blocks[0].forward
+    block.forward = before
+    try:
+        with checkpointing.checkpointed_blocks(network, r"blocks\.\d+", BLOCKS):
+            assert block.forward is not before
+        assert vars(block)["forward"] is before
+    finally:
+        del block.forward
+
+
+def test_patches_of_the_host_see_the_same_options_in_both_passes():
+    model, seen = families.model_of("Wan 2.1").clone(), []
+
+    def patch(values: dict[str, Any]) -> torch.Tensor:
+        options = values["transformer_options"]
+        seen.append((options["block_index"], options["mark"], tuple(options["grid_sizes"])))
+        return values["x"]
+
+    model.set_model_attn1_patch(patch)
+    model.model_options["transformer_options"]["mark"] = "ours"
+    run(WAN, BLOCKS, model)
+    assert seen == [(index, "ours", (6, 2, 2)) for index in (0, 1, 1, 0)]
+
+
+def test_a_prediction_without_gradients_computes_each_block_once():
+    model, calls = families.model_of("Wan 2.1").clone(), []
+    model.set_model_attn1_patch(lambda values: calls.append(1) or values["x"])
+    with torch.inference_mode(), training_session(model, config_of(BLOCKS)) as session:
+        objective = objective_of(WAN, config_of(BLOCKS))
+        with torch.no_grad():
+            objective.loss(session.predict, objective.fixed_batch(0, 0.5))
+    assert len(calls) == 2
+
+
+def test_offloading_moves_what_blocks_hand_on_and_keeps_none_of_it_on_the_device(monkeypatch):
+    moved = []
+
+    @contextlib.contextmanager
+    def save_on_cpu(**_options: bool) -> Any:  # a device of its own, so that a copy is one on the CPU too
+        def pack(tensor: torch.Tensor) -> torch.Tensor:
+            if tensor.numel():  # torch adds an empty one of its own
+                moved.append((tuple(tensor.shape), StorageWeakRef(tensor.untyped_storage())))
+            return tensor.detach().clone()
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            yield
+
+    monkeypatch.setattr(checkpointing, "save_on_cpu", save_on_cpu)
+    gone = []
+
+    def look(_module: Any, _inputs: Any) -> None:
+        gc.collect()
+        gone.extend(storage.expired() for _, storage in moved)
+
+    network = families.model_of("Wan 2.1").model.diffusion_model
+    handle = network.head.register_forward_pre_hook(look)
+    try:
+        loss, gradients, _ = run(WAN, OFFLOADED)
+    finally:
+        handle.remove()
+    tokens, width = 6 * 2 * 2, 48
+    assert [shape for shape, _ in moved] == [(2, tokens, width)]  # of 2 blocks the second has a trained input
+    assert gone == [True]
+    expected = run(WAN, OFF)
+    assert torch.equal(loss, expected[0])
+    assert all(torch.equal(a, b) for a, b in zip(gradients, expected[1], strict=True))
+
+
+def test_a_network_without_such_blocks_is_refused():
+    network = families.model_of("Wan 2.1").model.diffusion_model
+    with (
+        pytest.raises(ValueError, match=r"WanModel has no blocks named 'layers.*switch checkpointing off"),
+        checkpointing.checkpointed_blocks(network, r"layers\.\d+", BLOCKS),
+    ):
+        pass

@@ -1,0 +1,117 @@
+"""Layers whose weights the host casts at each call: the same gradients, and no cast copy is kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.model_management
+import pytest
+import tiny_wan
+import torch
+from tiny_families import WAN
+from torch import nn
+from training_steps import loss_and_gradients, objective_of
+
+from pack.nodes.host import frozen_layers, training
+from pack.nodes.host.training import training_session
+from pack.training.config import TrainConfig
+
+CONFIG = TrainConfig(rank=4, batch_size=2)
+
+
+@pytest.fixture
+def fp8(tmp_path) -> Any:
+    """A model with plain fp8 weights, which the host casts to fp32 at each call."""
+    import comfy.sd
+
+    path = tiny_wan.save_tiny_wan(tmp_path / "wan.safetensors")
+    with torch.inference_mode():
+        model = comfy.sd.load_diffusion_model(str(path), model_options={"dtype": torch.float8_e4m3fn})
+    assert model.model.diffusion_model.blocks[0].ffn[0].weight.dtype == torch.float8_e4m3fn
+    return model
+
+
+def run(model: Any) -> tuple[torch.Tensor, list[torch.Tensor], set[int]]:
+    """Loss, gradients and the sizes of what is kept for the backward pass."""
+    with torch.inference_mode(), training_session(model, CONFIG) as session:
+        sizes: set[tuple[int, ...]] = set()
+
+        def keep(tensor: torch.Tensor) -> torch.Tensor:
+            sizes.add(tuple(tensor.shape))
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            return *loss_and_gradients(session, objective_of(WAN, CONFIG, size=6), CONFIG), sizes
+
+
+def without(monkeypatch, model: Any) -> tuple:
+    """The same with autograd left to itself."""
+    with monkeypatch.context() as patch:
+        patch.setattr(frozen_layers, "_is_plain_linear", lambda _module: False)
+        return run(model)
+
+
+def test_weights_in_fp8_are_not_kept_in_full_precision_and_the_gradients_are_the_same(fp8, monkeypatch):
+    loss, gradients, sizes = run(fp8)
+    expected, others, kept = without(monkeypatch, fp8)
+    weights = {tuple(layer.weight.shape) for layer in fp8.model.diffusion_model.blocks[0].modules() if is_linear(layer)}
+    assert weights == {(48, 48), (64, 48), (48, 64)}
+    either_way = weights | {shape[::-1] for shape in weights}
+    assert len(either_way & kept) == 3
+    assert not either_way & sizes
+    assert torch.equal(loss, expected)
+    assert all(torch.allclose(a, b, rtol=1e-5, atol=1e-7) for a, b in zip(gradients, others, strict=True))
+    assert all(gradient.any() for gradient in gradients)
+    assert not any("forward" in vars(module) for module in fp8.model.diffusion_model.modules())
+
+
+def is_linear(module: nn.Module) -> bool:
+    return isinstance(module, nn.Linear)
+
+
+def test_weights_that_need_no_cast_are_left_alone(tmp_path):
+    model = tiny_wan.load_tiny_wan(tiny_wan.save_tiny_wan(tmp_path / "wan.safetensors"))
+    with training_session(model, CONFIG):
+        assert not any("forward" in vars(module) for module in model.model.diffusion_model.modules())
+
+
+def test_weights_in_host_memory_are_cast_again_in_the_backward_pass_whatever_the_layer(tmp_path, monkeypatch):
+    """The device is told to be another one than where the weights lie; the cast then is a copy to the same place."""
+    model = tiny_wan.load_tiny_wan(tiny_wan.save_tiny_wan(tmp_path / "wan.safetensors"))
+    network = model.model.diffusion_model
+    expected = run(model)
+    for module in network.modules():
+        if hasattr(module, "comfy_cast_weights"):
+            monkeypatch.setattr(module, "comfy_cast_weights", True, raising=False)
+    recast = training.recast_in_backward
+    changed = []
+
+    def elsewhere(network: nn.Module, dtype: torch.dtype, _device: torch.device) -> Any:
+        changed.append(network)
+        return recast(network, dtype, torch.device("meta"))
+
+    monkeypatch.setattr(training, "recast_in_backward", elsewhere)
+    loss, gradients, sizes = run(model)
+    assert changed
+    assert torch.equal(loss, expected[0])
+    assert all(torch.allclose(a, b, rtol=1e-5, atol=1e-7) for a, b in zip(gradients, expected[1], strict=True))
+    assert (48, 48) not in sizes
+    assert (48,) in expected[2]  # weights of the norms
+    assert (48,) not in sizes
+
+
+def test_a_model_too_large_for_its_device_is_not_forced_onto_it(tmp_path, monkeypatch):
+    model = tiny_wan.load_tiny_wan(tiny_wan.save_tiny_wan(tmp_path / "wan.safetensors"))
+    load, forced = comfy.model_management.load_models_gpu, []
+
+    def note(models: Any, *args: Any, force_full_load: bool = False, **kwargs: Any) -> Any:
+        forced.append(force_full_load)
+        return load(models, *args, force_full_load=force_full_load, **kwargs)
+
+    monkeypatch.setattr(comfy.model_management, "load_models_gpu", note)
+    with training_session(model, CONFIG):
+        pass
+    monkeypatch.setattr(comfy.model_management, "get_total_memory", lambda _device: model.model_size())
+    with training_session(model, CONFIG):
+        pass
+    assert forced == [True, False]

@@ -1,0 +1,177 @@
+"""The training plan: predictions against the real step, and the node on real and fake machines."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import comfy.model_management as management
+import pytest
+import tiny_families as families
+import torch
+from clip_pairs import encoded_pairs
+from tiny_families import COG_5B, COG_15, TEXT_DIM, WAN, WAN_5B
+from training_steps import CHANNELS
+
+from pack.nodes.host import micro_steps
+from pack.nodes.host.families import trainable_family_of
+from pack.nodes.host.micro_steps import LargestClip, measure, micro_step, small_shapes, step_of
+from pack.nodes.host.noise import repaired
+from pack.nodes.host.training import training_session
+from pack.nodes.plan import FewShotTrainingPlan
+from pack.training.config import CHECKPOINTING, TrainConfig
+from pack.training.plan import MARGIN, predict
+
+OFF, BLOCKS, OFFLOADED = CHECKPOINTING
+
+
+def clip_of(family: Any, frames: int = 12, size: int = 16) -> LargestClip:
+    x0 = torch.randn(CHANNELS.get(family.name, 16), frames, size, size, generator=torch.Generator().manual_seed(0))
+    return LargestClip(x0, {"cross_attn": torch.randn(8, TEXT_DIM)}, 4, (family.time_patch, 2, 2))
+
+
+def plan(model: Any, **values: Any) -> tuple[str, TrainConfig]:
+    """The node as the executor runs it."""
+    arguments = {"encoded": encoded_pairs(), "rank": 4, "batch_size": 1, **values}
+    with torch.inference_mode():
+        return FewShotTrainingPlan.execute(model, **arguments).result
+
+
+def with_free(monkeypatch, gib: float) -> None:
+    monkeypatch.setattr(management, "get_free_memory", lambda *_args, **_options: gib * 2**30)
+
+
+@pytest.mark.parametrize("family", [WAN, WAN_5B, COG_5B, COG_15], ids=lambda family: family.name)
+def test_the_memory_of_a_large_step_is_predicted_from_small_ones(family, monkeypatch):
+    """Off by 1 % at most, so that the margin is for the device's allocator alone."""
+    monkeypatch.setattr(micro_steps, "TIMED", 1)
+    model, clip = repaired(families.model_of(family.name)), clip_of(family)
+    row, config = trainable_family_of(model), TrainConfig(rank=8, batch_size=1)
+    measured, network, _, notes = measure(model, config, clip, row)
+    assert not notes
+    assert list(measured) == [OFF, BLOCKS]  # on the CPU there is nowhere to offload to
+    asked = step_of(clip, clip.x0.shape, config.batch_size)
+    for mode, steps in measured.items():
+        assert max(step.asked.tokens for step in steps) < asked.tokens
+        predicted, seconds = predict(steps, network, asked, mode)
+        with training_session(model, replace(config, checkpointing=mode)) as session:
+            real = micro_step(session, config, clip, tuple(clip.x0.shape))
+        assert predicted / MARGIN == pytest.approx(real.memory, rel=0.01)
+        assert seconds > 0
+    assert predict(measured[BLOCKS], network, asked, BLOCKS)[0] < predict(measured[OFF], network, asked, OFF)[0]
+
+
+def test_a_larger_rank_takes_more_memory_and_adafactor_less_than_adamw():
+    model, clip = families.model_of("Wan 2.1"), clip_of(WAN)
+    shape = small_shapes(clip)[0]
+
+    def memory(**values: Any) -> int:
+        config = TrainConfig(**values)
+        with training_session(model, config) as session:
+            return micro_step(session, config, clip, shape).memory
+
+    adapters = 2 * 8 * (48 + 48)  # numbers of a rank, of 2 blocks with 8 layers
+    more = memory(rank=128) - memory(rank=64)
+    assert more >= 4 * 4 * 64 * adapters  # weights, gradients and two states in fp32
+    assert memory(rank=64, optimizer="adafactor") < memory(rank=64)
+
+
+def test_small_steps_keep_whole_patches_and_are_of_two_sizes():
+    for family in (WAN, COG_15):
+        for frames, size in ((12, 16), (2, 64), (48, 4), (2, 2), (4, 200)):
+            clip = clip_of(family, frames, size)
+            first, second = small_shapes(clip)
+            tokens = [step_of(clip, shape, 1).tokens for shape in (first, second)]
+            if frames > family.time_patch:
+                assert tokens[0] < tokens[1] <= step_of(clip, clip.x0.shape, 1).tokens
+            assert first[1] % family.time_patch == first[2] % 2 == second[2] % 2 == 0
+    assert [shape[1:] for shape in small_shapes(clip_of(WAN, 12, 16))] == [(2, 16, 16), (4, 16, 16)]
+
+
+def test_the_plan_gives_the_settings_as_they_are_where_they_fit(monkeypatch):
+    with_free(monkeypatch, 1.0)
+    settings = TrainConfig(caption_dropout=0.5)
+    text, planned = plan(families.model_of("Wan 2.1"), settings=settings)
+    assert planned == replace(settings, rank=4, batch_size=1, checkpointing=OFF)
+    assert "A step of 1 x 6 latents, 24 tokens each" in text
+    assert "free beside them are 1.00 GiB" in text
+    assert text.splitlines()[-1] == "The settings that come out have checkpointing off."
+
+
+def test_the_plan_takes_checkpointing_where_only_that_fits_and_says_what_else_helps_where_it_does_not(monkeypatch):
+    model, data = families.model_of("Wan 2.1"), encoded_pairs(width=64, height=64, frames=24)
+    with_free(monkeypatch, 0.0)
+    text, planned = plan(model, encoded=data, batch_size=4)
+    assert planned.checkpointing == BLOCKS
+    assert "None of these fits" in text
+    off, blocks = (line_memory(text, name) for name in ("checkpointing off", "checkpointing blocks"))
+    assert blocks < off
+    with_free(monkeypatch, (off + blocks) / 2)
+    text, planned = plan(model, encoded=data, batch_size=4)
+    assert planned.checkpointing == BLOCKS
+    assert text.splitlines()[-1] == "The settings that come out have checkpointing blocks."
+    with_free(monkeypatch, blocks * 0.9)
+    text, planned = plan(model, encoded=data, batch_size=4)
+    assert planned.checkpointing == BLOCKS
+    assert "The settings alone do not fit. Use checkpointing blocks and" in text
+
+
+def line_memory(text: str, name: str) -> float:
+    """GiB of a row."""
+    return next(float(line[42:51]) for line in text.splitlines() if line.startswith(name))
+
+
+def test_the_asked_checkpointing_is_where_the_plan_begins(monkeypatch):
+    with_free(monkeypatch, 1.0)
+    text, planned = plan(families.model_of("Wan 2.1"), settings=TrainConfig(checkpointing=BLOCKS))
+    assert planned.checkpointing == BLOCKS
+    assert "checkpointing off" not in text
+
+
+def test_the_task_and_the_counts_decide_the_size():
+    text, _ = plan(families.model_of("Wan 2.1"), task="custom", condition_latents=2, buffer_latents=1)
+    assert "A step of 1 x 5 latents, 20 tokens each" in text
+
+
+def test_a_way_that_runs_out_of_memory_already_in_a_small_step_is_left_out(monkeypatch):
+    step = micro_steps.micro_step
+
+    def failing(session: Any, config: TrainConfig, *args: Any) -> Any:
+        if not any("forward" in vars(module) for module in session.predict.base.diffusion_model.modules()):
+            raise management.OOM_EXCEPTION("out of memory")
+        return step(session, config, *args)
+
+    monkeypatch.setattr(micro_steps, "micro_step", failing)
+    text, planned = plan(families.model_of("Wan 2.1"))
+    assert planned.checkpointing == BLOCKS
+    assert "Checkpointing off: even a step of (6, 4, 4) latents is too large." in text
+    monkeypatch.setattr(micro_steps, "micro_step", lambda *_args: (_ for _ in ()).throw(MemoryError()))
+    text, planned = plan(families.model_of("Wan 2.1"))
+    assert text.endswith("Not even a small step fits; use a smaller model, or its weights in fp8.")
+
+
+def test_another_error_in_a_small_step_is_not_swallowed(monkeypatch):
+    def failing(*_args: Any) -> None:
+        raise RuntimeError("something else")
+
+    monkeypatch.setattr(micro_steps, "micro_step", failing)
+    with pytest.raises(RuntimeError, match="something else"):
+        plan(families.model_of("Wan 2.1"))
+
+
+def test_only_the_largest_clip_is_encoded_and_the_model_is_left_as_it_was():
+    model, data, seen = families.model_of("Wan 2.1"), encoded_pairs(clips=3), []
+    encode = data._encode_video
+    data._encode_video = lambda pixels: seen.append(len(pixels)) or encode(pixels)
+    before = {name: value.detach().clone() for name, value in model.model.diffusion_model.state_dict().items()}
+    plan(model, encoded=data)
+    assert len(seen) == 2  # its condition alone, and the sequence
+    assert len(data.dataset) == 3
+    after = model.model.diffusion_model.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    assert not any("forward" in vars(module) for module in model.model.diffusion_model.modules())
+
+
+def test_a_model_the_pack_does_not_train_is_refused():
+    with pytest.raises(ValueError, match="LoRAs are trained on"):
+        plan(families.model_of("LTXV"))

@@ -1,0 +1,125 @@
+"""The plan's arithmetic: what grows with what, what fits, and what to do next."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pack.training.config import CHECKPOINTING, TrainConfig
+from pack.training.plan import (
+    GIB,
+    MARGIN,
+    Asked,
+    MicroStep,
+    Network,
+    first_that_fits,
+    most_frames,
+    next_plan_row,
+    plan_rows,
+    predict,
+    report,
+)
+
+OFF, BLOCKS, OFFLOADED = CHECKPOINTING
+NETWORK = Network(weights=2 * GIB, narrow=False, used=10**9, depth=30, width=1024)
+ASKED = Asked(clips=2, frames=13, prefix=4, per_frame=900)
+
+
+def steps(a_token: float, fixed: float = 0.0, speed: float = 1e12) -> list[MicroStep]:
+    """Two measured steps of a network that takes so many bytes a token beside the fixed ones."""
+    sizes = [replace(ASKED, frames=1), replace(ASKED, frames=2)]
+    return [
+        MicroStep(
+            size,
+            int(fixed + a_token * size.tokens * size.clips),
+            NETWORK.work(size.tokens, size.clips, OFF) / speed,
+        )
+        for size in sizes
+    ]
+
+
+def test_memory_grows_with_tokens_and_time_with_the_work():
+    memory, seconds = predict(steps(1000.0, 500.0), NETWORK, ASKED, OFF)
+    assert memory == pytest.approx(MARGIN * (500 + 1000 * 2 * 13 * 900))
+    assert seconds == pytest.approx(NETWORK.work(13 * 900, 2, OFF) / 1e12)
+
+
+def test_attention_makes_the_work_grow_faster_than_the_tokens():
+    one, two = (NETWORK.work(tokens, 1, OFF) for tokens in (10**5, 2 * 10**5))
+    assert 2.0 < two / one < 4.0
+    assert NETWORK.work(10, 4, OFF) == 4 * NETWORK.work(10, 1, OFF)
+    assert NETWORK.work(1, 1, OFF) == 2 * 10**9 + 7 * 30 * 1024
+    assert NETWORK.work(1, 1, BLOCKS) == NETWORK.work(1, 1, OFFLOADED) == 3 * 10**9 + 9 * 30 * 1024
+
+
+def test_a_line_that_noise_bends_down_neither_falls_nor_starts_below_zero():
+    low, high = steps(1000.0)
+    falling = [low, replace(high, memory=low.memory // 2, seconds=low.seconds / 2)]
+    assert predict(falling, NETWORK, ASKED, OFF) == (MARGIN * falling[1].memory, falling[1].seconds)
+    steep = [replace(low, memory=1), high]
+    assert predict(steep, NETWORK, ASKED, OFF)[0] == pytest.approx(MARGIN * high.memory * 13 / 2)
+
+
+def test_one_size_is_not_enough_to_predict_another():
+    low, _ = steps(1.0)
+    with pytest.raises(ValueError, match="2 measured steps of 1800 tokens were given; measure two sizes"):
+        predict([low, low], NETWORK, ASKED, OFF)
+
+
+def test_tokens_are_counted_in_patches_of_time():
+    assert replace(ASKED, frames=6, time_patch=2).tokens == 3 * 900
+    assert replace(ASKED, frames=5, time_patch=2).tokens == 3 * 900
+
+
+def test_the_first_settings_that_fit_are_chosen_and_marked():
+    measured = {OFF: steps(1e6), BLOCKS: steps(1e5), OFFLOADED: steps(1e4)}
+    free = MARGIN * 1e5 * 2 * 13 * 900 + 1
+    rows = plan_rows(measured, NETWORK, ASKED, free)
+    assert first_that_fits(rows, free) == rows[1]
+    text = report(rows, NETWORK, ASKED, free).splitlines()
+    assert text[2].endswith("too large")
+    assert text[3].endswith("<- first that fits")
+    assert text[4].split()[:3] == ["checkpointing", "blocks,", "offloaded"]
+    assert text[-1] == "The settings that come out have checkpointing blocks."
+
+
+def test_where_no_settings_fit_the_plan_says_what_would():
+    measured = {OFF: steps(1e6), BLOCKS: steps(1e5)}
+    need = MARGIN * 1e5 * 2 * 900  # of one latent
+    rows = plan_rows(measured, NETWORK, ASKED, need * 10.5)
+    assert [row.name for row in rows[2:]] == ["and weights in fp8", "and batch_size 1", "and 6 target latents at most"]
+    assert not any(row.by_settings for row in rows[2:])
+    assert rows[2].fits(need * 13 - GIB + 1)
+    assert not rows[2].fits(need * 13 - GIB - 1e6)
+    text = report(rows, NETWORK, ASKED, need * 10.5)
+    assert text.splitlines()[-1] == "The settings alone do not fit. Use checkpointing blocks and weights in fp8."
+
+
+def test_where_nothing_fits_the_plan_says_so():
+    rows = plan_rows({OFF: steps(1e9)}, NETWORK, ASKED, 1.0)
+    assert first_that_fits(rows, 1.0) is None
+    assert "None of these fits" in report(rows, NETWORK, ASKED, 1.0)
+
+
+def test_the_longest_sequence_that_fits_keeps_its_condition_and_whole_patches():
+    need = MARGIN * 1000.0 * 2 * 900
+    assert most_frames(steps(1000.0), NETWORK, ASKED, OFF, need * 100) == ASKED
+    assert most_frames(steps(1000.0), NETWORK, ASKED, OFF, need * 7) == replace(ASKED, frames=7)
+    assert most_frames(steps(1000.0), NETWORK, ASKED, OFF, need * 4) is None
+    patched = replace(ASKED, frames=12, time_patch=2)
+    assert most_frames(steps(1000.0), NETWORK, patched, OFF, need * 4) == replace(patched, frames=8)
+
+
+def test_weights_of_one_byte_are_not_offered_again_and_one_clip_is_not_made_fewer():
+    rows = plan_rows({OFF: steps(1e6)}, replace(NETWORK, narrow=True), replace(ASKED, clips=1), 1.0)
+    assert [row.name for row in rows] == ["checkpointing off"]
+
+
+def test_after_an_out_of_memory_error_the_settings_get_leaner_until_they_cannot():
+    config = TrainConfig(rank=7, batch_size=3)
+    rows = [config]
+    while (following := next_plan_row(rows[-1])) is not None:
+        rows.append(following)
+    assert [row.checkpointing for row in rows] == ["off", "blocks", "blocks, offloaded"]
+    assert {replace(row, checkpointing="off") for row in rows} == {config}
