@@ -7,9 +7,11 @@ from dataclasses import replace
 from comfy_api.latest import io
 
 from ..methods.tic_ft_tasks import TASKS
+from ..training.changes import ON_CHANGE, REFUSE
 from ..training.config import TrainConfig
 from .host.loras import apply_lora, lora_names, lora_stamp, read_lora, ticft_settings_of
 from .host.tic_ft_training import ENCODINGS, Order, train_tic_ft
+from .host.workflow_metadata import workflow_metadata
 from .sockets import Encoded, TicftSettings, TrainSettings
 
 
@@ -24,7 +26,8 @@ class TICFTTrain(io.ComfyNode):
             category="FewShot Video/TIC-FT",
             description=(
                 "Trains a LoRA on pairs of condition and target clips, so that the model makes the target "
-                "from the condition. It is saved below output/loras. A finished run is not repeated."
+                "from the condition. It is saved below output/loras. A finished run is not repeated, an unfinished one "
+                "of the same name goes on."
             ),
             search_aliases=["temporal in-context fine-tuning", "train lora", "few-shot"],
             is_output_node=True,
@@ -83,7 +86,8 @@ class TICFTTrain(io.ComfyNode):
                     "run_name",
                     default="",
                     optional=True,
-                    tooltip="Name of the folder and file below output/loras; empty for the task's name.",
+                    tooltip="Name of the run and of its LoRA below output/loras. A run of this name that is not "
+                    "finished goes on; empty: a new run, called after the task.",
                 ),
                 io.String.Input(
                     "buffer_levels",
@@ -98,7 +102,21 @@ class TICFTTrain(io.ComfyNode):
                     optional=True,
                     tooltip="separate: each condition source is encoded alone. joint: as one clip with the target.",
                 ),
+                io.Combo.Input(
+                    "on_change",
+                    options=list(ON_CHANGE),
+                    default=REFUSE,
+                    optional=True,
+                    tooltip="When the run of this name had other settings. refuse: list them and stop. accept: go on "
+                    "with the new ones. start over: begin again, the old run is kept under another name.",
+                ),
+                io.Vae.Input(
+                    "vae",
+                    optional=True,
+                    tooltip="Decodes previews; without it they show the latents as colours. Training does not use it.",
+                ),
             ],
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
             outputs=[
                 io.LoraModel.Output("lora", tooltip="The LoRA, for Load LoRA Model and Save LoRA."),
                 io.LossMap.Output("loss", tooltip="Loss of each step, for Plot Loss Graph."),
@@ -109,10 +127,11 @@ class TICFTTrain(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, encoded, settings=None, validation=None, **values) -> io.NodeOutput:
+    def execute(cls, model, encoded, settings=None, validation=None, vae=None, **values) -> io.NodeOutput:
         order = Order(**{name: values.pop(name) for name in Order.__dataclass_fields__ if name in values})
         config = replace(settings or TrainConfig(), **values)
-        trained, ticft = train_tic_ft(model, encoded, config, order, validation)
+        workflow = workflow_metadata(cls.hidden)
+        trained, ticft = train_tic_ft(model, encoded, config, order, validation, vae, workflow)
         return io.NodeOutput(trained.lora, {"loss": trained.losses}, trained.steps, str(trained.path), ticft)
 
 

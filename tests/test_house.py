@@ -61,7 +61,8 @@ def test_every_node_module_of_the_menu_is_a_file_and_the_other_way_round():
     from pack import nodes
 
     files = {path.stem for path in (ROOT / "nodes").glob("*.py")} - {"__init__", "sockets"}
-    assert set(nodes.NODE_MODULES) == files
+    assert {*nodes.NODE_MODULES, *nodes.IN_PREPARATION} == files
+    assert not {*nodes.NODE_MODULES} & {*nodes.IN_PREPARATION}
 
 
 @pytest.mark.parametrize(

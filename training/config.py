@@ -9,8 +9,23 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 LR_SCHEDULES = ("constant", "linear", "cosine", "cosine_with_restarts", "polynomial")
-DENSITIES = ("uniform", "logit_normal")
+DENSITIES = ("uniform", "logit_normal", "mode", "high_noise")  # their formulas are in densities.py
+LORA_DTYPES = ("fp32", "bf16")
+CHECKPOINTING = ("off", "blocks", "blocks, offloaded")
+BOTH_EXPERTS, HIGH_NOISE, LOW_NOISE = "both", "high noise", "low noise"
+EXPERTS = (BOTH_EXPERTS, HIGH_NOISE, LOW_NOISE)
+LEAST_RANGE = 0.01  # between sigma_low and sigma_high
+MODEL_SHIFT = 0.0  # shift: the one the model samples with
+# How a run is kept and shown, and what it needs of the machine; none of these changes the LoRA.
+BOOKKEEPING = ("checkpointing", "save_every", "keep", "validate_every", "sample_every")
 ATTENTION_PRESET = "attention"  # q, k, v, o of self- and cross-attention, the modules of the paper
+# Further presets, by the layers' names in the host's Wan and CogVideoX; CogVideoX has but one attention a block.
+MODULE_PRESETS = {
+    "self-attention": r"blocks\.\d+\.(self_attn\.[qkvo]|[qkv]|attn_out)$",
+    "cross-attention": r"blocks\.\d+\.cross_attn\.[qkvo]$",
+    "feed-forward": r"blocks\.\d+\.(ffn\.[02]|ff_proj|ff_out)$",
+    "all blocks": r"blocks\.\d+\.",
+}
 
 
 @dataclass(frozen=True)
@@ -33,10 +48,22 @@ class TrainConfig:
     lr_schedule: str = "constant"
     warmup_steps: int = 0
     density: str = "uniform"  # of sigma in (0, 1)
-    shift: float = 1.0  # sigma' = shift sigma / (1 + (shift - 1) sigma)
+    shift: float = 1.0  # sigma' = shift sigma / (1 + (shift - 1) sigma); 0: the model's own
     caption_dropout: float = 0.0  # chance in [0, 1] that a clip is trained with the empty caption
     target_modules: str = ATTENTION_PRESET  # preset, comma-separated name endings, or "regex:..."
     per_frame_timesteps: bool = False  # False: one scalar timestep for the sequence, as in the paper
+    optimizer: str = "adamw"  # a name of optimizers.py
+    accumulation: int = 1  # batches whose gradients are averaged for one step
+    ema_decay: float = 0.0  # of the running average that is saved in place of the weights; 0: none
+    sigma_low: float = 0.0  # global levels are drawn between these two, with the density kept
+    sigma_high: float = 1.0
+    lora_dtype: str = "fp32"  # of the saved file; training is always in fp32
+    checkpointing: str = "off"  # gradient checkpointing: time for memory
+    save_every: int = 0  # steps between two saved states of the run; 0: by the clock
+    keep: int = 2  # saved states that are kept
+    validate_every: int = 0  # steps between two validations; 0: before and after only
+    sample_every: int = 0  # steps between two previews; 0: none
+    expert: str = BOTH_EXPERTS  # of Wan 2.2 14B: whose noise levels are trained
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "betas", tuple(self.betas))
@@ -44,6 +71,11 @@ class TrainConfig:
         self._check_ranges()
         _check_choice("lr_schedule", self.lr_schedule, LR_SCHEDULES)
         _check_choice("density", self.density, DENSITIES)
+        _check_choice("lora_dtype", self.lora_dtype, LORA_DTYPES)
+        _check_choice("checkpointing", self.checkpointing, CHECKPOINTING)
+        _check_choice("expert", self.expert, EXPERTS)
+        if not self.optimizer.strip():
+            raise ValueError("optimizer is empty; name one, for example adamw")
         module_pattern(self.target_modules)
 
     @property
@@ -71,19 +103,28 @@ class TrainConfig:
         return cls(**values)
 
     def _check_counts(self) -> None:
-        minima = {"rank": 1, "steps": 1, "batch_size": 1, "seed": 0, "warmup_steps": 0}
+        minima = {"rank": 1, "steps": 1, "batch_size": 1, "seed": 0, "warmup_steps": 0, "accumulation": 1}
+        minima |= {"save_every": 0, "keep": 1, "validate_every": 0, "sample_every": 0}
         for name, least in minima.items():
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ValueError(f"{name} is {value!r}; it must be a whole number of at least {least}")
 
     def _check_ranges(self) -> None:
-        for name in ("learning_rate", "max_grad_norm", "shift"):
+        for name in ("learning_rate", "max_grad_norm"):
             _check_number(name, getattr(self, name), above=0.0)
+        for name in ("shift", "weight_decay"):
+            _check_number(name, getattr(self, name), least=0.0)
         if self.alpha is not None:
             _check_number("alpha", self.alpha, above=0.0)
-        _check_number("weight_decay", self.weight_decay, least=0.0)
-        _check_number("caption_dropout", self.caption_dropout, least=0.0, most=1.0)
+        _check_number("ema_decay", self.ema_decay, least=0.0, most=0.999999)
+        for name in ("caption_dropout", "sigma_low", "sigma_high"):
+            _check_number(name, getattr(self, name), least=0.0, most=1.0)
+        if self.sigma_high - self.sigma_low < LEAST_RANGE:
+            raise ValueError(
+                f"sigma_low is {self.sigma_low:g} and sigma_high {self.sigma_high:g}; "
+                f"they must lie at least {LEAST_RANGE:g} apart, the higher one last"
+            )
         if len(self.betas) != 2:
             raise ValueError(f"betas has {len(self.betas)} values; AdamW needs 2, for example 0.9 and 0.99")
         for beta in self.betas:
@@ -93,7 +134,8 @@ class TrainConfig:
 def module_pattern(target_modules: str) -> re.Pattern[str] | None:
     """The pattern that module names must match, or None for the family's attention preset.
 
-    ``"q, k"`` matches names that end in ``.q`` or ``.k``; ``"regex:blocks\\.[0-3]\\."`` is searched as it is.
+    ``"q, k"`` matches names that end in ``.q`` or ``.k``, and the names of presets may stand among them;
+    ``"regex:blocks\\.[0-3]\\."`` is searched as it is.
 
     Raises:
         ValueError: the text is empty or not a valid expression.
@@ -109,7 +151,13 @@ def module_pattern(target_modules: str) -> re.Pattern[str] | None:
     names = [part.strip() for part in text.split(",") if part.strip()]
     if not names:
         raise ValueError(f'target_modules is empty; give "{ATTENTION_PRESET}", comma-separated names or "regex:..."')
-    return re.compile(rf"(^|\.)({'|'.join(map(re.escape, names))})$")
+    return re.compile("|".join(_part(name) for name in names))
+
+
+def _part(name: str) -> str:
+    if name == ATTENTION_PRESET:
+        return "|".join(MODULE_PRESETS[preset] for preset in ("self-attention", "cross-attention"))
+    return MODULE_PRESETS.get(name, rf"(^|\.){re.escape(name)}$")
 
 
 def _check_choice(name: str, value: str, known: tuple[str, ...]) -> None:

@@ -3,44 +3,40 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .batches import StepGenerators, batch_indices
 from .config import TrainConfig
-from .objective import Objective, Predict, StepLoss
+from .objective import Objective, Predict
+from .optimizers import make_optimizer
+from .run_state import StepRecord, TrainState
+from .step import backward, train_step
+from .trainer import Trainer
+
+__all__ = [
+    "Cancelled", "NonFiniteError", "OnStep", "Rewind", "StepRecord", "Stopped", "TrainResult", "TrainState", "backward",
+    "likely_cause", "make_optimizer", "run_steps", "train", "train_step",
+]  # fmt: skip
+
+PATIENCE = 5  # steps in a row without a number before something is done
+REWINDS = 2  # times a run goes back and tries a lower rate
+LOWER = 0.5  # factor on the rate each time
 
 
 class Cancelled(Exception):  # noqa: N818 - an order from the user, not an error
     """Raised by a callback to stop a run; the parameters keep what was learned so far."""
 
 
+class Stopped(Exception):  # noqa: N818 - an order from the user, not an error
+    """Raised by a callback to end a run early and return what it has learned."""
+
+
 class NonFiniteError(RuntimeError):
-    """The loss or its gradient is not a number; the parameters are those of the step before."""
-
-
-@dataclass
-class TrainState:
-    """All that changes while a run goes on, except parameters and optimiser."""
-
-    step: int = 0  # steps done
-    losses: list[float] = field(default_factory=list)  # mean over the batch, one a step
-    sigmas: list[list[float]] = field(default_factory=list)  # noise levels of each step's clips
-
-
-@dataclass(frozen=True)
-class StepRecord:
-    """What one step measured."""
-
-    loss: float
-    per_sample: list[float]  # loss of each clip
-    sigma: list[float]  # its noise level
-    grad_norm: float  # before clipping
-    learning_rate: float
+    """Loss or gradient stayed no number; the parameters are those before these steps."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +49,7 @@ class TrainResult:
 
 
 OnStep = Callable[[int, StepRecord], None]
+Rewind = Callable[[], bool]  # loads a saved state into the trainer and the run's state; False where there is none
 
 
 def train(
@@ -65,7 +62,7 @@ def train(
     on_step: OnStep | None = None,
     loss_scale: float = 1.0,
 ) -> TrainResult:
-    """Run AdamW on ``parameters`` until ``config.steps`` steps are done.
+    """Train ``parameters`` until ``config.steps`` steps are done.
 
     Args:
         objective: The method; it draws batches and computes losses.
@@ -73,7 +70,7 @@ def train(
         parameters: What is trained; they decide the device.
         config: The settings.
         state: Filled while running, so that the caller still has it after an exception.
-        on_step: Called after each step with the steps done and its record; may raise ``Cancelled``.
+        on_step: Called after each step with the steps done and its record; may raise ``Cancelled`` or ``Stopped``.
         loss_scale: Factor on the loss during the backward pass, see ``train_step``.
 
     Raises:
@@ -82,113 +79,68 @@ def train(
         RuntimeError: the loss does not reach every parameter.
     """
     state = TrainState() if state is None else state
-    parameters = list(parameters)
-    optimizer, schedule = make_optimizer(parameters, config)
-    while state.step < config.steps:
-        record = train_step(objective, predict, parameters, optimizer, config, state.step, loss_scale)
-        schedule.step()
-        state.step += 1
-        state.losses.append(record.loss)
-        state.sigmas.append(record.sigma)
-        if on_step is not None:
-            on_step(state.step, record)
+    run_steps(Trainer(objective, predict, parameters, config, loss_scale), state, on_step)
     return TrainResult(state.losses, state.step, state.sigmas)
 
 
-def train_step(
-    objective: Objective,
-    predict: Predict,
-    parameters: list[Tensor],
-    optimizer: torch.optim.Optimizer,
-    config: TrainConfig,
-    step: int,
-    loss_scale: float = 1.0,
-) -> StepRecord:
-    """Forward, backward, clip, update; random numbers depend on ``(config.seed, step)`` only.
+def run_steps(trainer: Trainer, state: TrainState, on_step: OnStep | None = None, rewind: Rewind | None = None) -> None:
+    """Do the steps that are left, or fewer when ``on_step`` raises ``Stopped``.
 
-    ``gradient = d(loss_scale * loss) / loss_scale``: a power of two changes nothing in fp32 and keeps the small
-    gradients inside an fp16 network above zero.
-    """
-    indices = batch_indices(config.seed, step, objective.size, config.batch_size)
-    batch = objective.batch(indices, StepGenerators.at(config.seed, step)).to(parameters[0].device)
-    optimizer.zero_grad(set_to_none=True)
-    result = objective.loss(predict, batch)
-    loss = result.per_sample.mean()
-    backward(loss, parameters, loss_scale)
-    norm = torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
-    record = _record(result, loss, norm, optimizer)
-    _check_finite(record, step, config)
-    optimizer.step()
-    return record
-
-
-def backward(loss: Tensor, parameters: list[Tensor], loss_scale: float) -> None:
-    """Gradients of the loss, unscaled.
+    A step whose loss or gradient is no number is skipped. After five in a row the run goes back by ``rewind`` and
+    goes on with half the rate, twice at most.
 
     Raises:
-        RuntimeError: a parameter gets none, because something on the way has no backward pass.
+        NonFiniteError: as said, and it did not help or there is no way back.
     """
-    if loss.requires_grad:
-        (loss * loss_scale).backward()
-    missed = sum(parameter.grad is None for parameter in parameters)
-    if missed:
-        raise RuntimeError(
-            f"the loss does not reach {missed} of {len(parameters)} trained tensors, so they cannot learn; "
-            "take attention and optimisation patches off the model, or choose target_modules that it uses"
-        )
-    if loss_scale != 1.0:
-        for parameter in parameters:
-            if parameter.grad is not None:
-                parameter.grad.div_(loss_scale)
+    with _streams_kept(trainer.parameters[0].device):
+        while state.step < trainer.config.steps:
+            record = trainer.step(state)
+            try:
+                if on_step is not None:
+                    on_step(state.step, record)
+            except Stopped:
+                return
+            if state.in_a_row >= min(PATIENCE, trainer.config.steps):
+                _go_back(trainer, state, record, rewind)
 
 
-def make_optimizer(parameters: list[Tensor], config: TrainConfig) -> tuple[torch.optim.AdamW, Any]:
-    """AdamW and its learning-rate schedule; ``constant`` with a warm-up rises first, then stays."""
-    from diffusers.optimization import get_scheduler
-
-    if not parameters:
-        raise ValueError("there is nothing to train; choose target_modules that match the model")
-    if config.warmup_steps >= config.steps and config.warmup_steps:
-        raise ValueError(
-            f"a warm-up of {config.warmup_steps} steps does not end within the run's {config.steps} steps; "
-            "lower warmup_steps or raise steps"
-        )
-    optimizer = torch.optim.AdamW(
-        parameters, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay
-    )
-    name = config.lr_schedule
-    if name == "constant" and config.warmup_steps:
-        name = "constant_with_warmup"
-    schedule = get_scheduler(name, optimizer, num_warmup_steps=config.warmup_steps, num_training_steps=config.steps)
-    return optimizer, schedule
+def _go_back(trainer: Trainer, state: TrainState, record: StepRecord, rewind: Rewind | None) -> None:
+    cause = _non_finite(state, record, trainer.config)
+    rewinds, scale = state.rewinds, state.rate_scale
+    if rewind is None or rewinds >= REWINDS or not rewind():
+        raise NonFiniteError(cause)
+    state.rewinds, state.rate_scale, state.in_a_row = rewinds + 1, scale * LOWER, 0
 
 
-def _record(result: StepLoss, loss: Tensor, norm: Tensor, optimizer: torch.optim.Optimizer) -> StepRecord:
-    return StepRecord(
-        loss=float(loss.detach()),
-        per_sample=result.per_sample.detach().tolist(),
-        sigma=result.sigma.tolist(),
-        grad_norm=float(norm),
-        learning_rate=optimizer.param_groups[0]["lr"],
+def _non_finite(state: TrainState, record: StepRecord, config: TrainConfig) -> str:
+    """The sentence about steps without a number."""
+    what = "gradient" if math.isfinite(record.loss) else "loss"
+    first, count = state.step - state.in_a_row + 1, state.in_a_row
+    steps = f"step {first}" if count == 1 else f"steps {first} to {state.step}"
+    return (
+        f"the {what} of {steps} is not a number; the likely cause is {likely_cause(what, first, config)}; "
+        f"the LoRA keeps the {first - 1} steps before"
     )
 
 
-def _check_finite(record: StepRecord, step: int, config: TrainConfig) -> None:
-    if math.isfinite(record.loss) and math.isfinite(record.grad_norm):
-        return
-    if math.isfinite(record.loss):
-        what, cause = (
-            "gradient",
-            "a half-precision model overflowing in the backward pass; train in bf16 or fp32",
-        )
-    elif step == 0:
-        what, cause = (
-            "loss",
-            "broken latents or conditioning, or an fp16 model; encode again or load it in bf16",
-        )
-    else:
-        what, cause = "loss", f"a learning rate of {config.learning_rate:g} being too high; lower it"
-    raise NonFiniteError(
-        f"the {what} of step {step + 1} is not a number; the likely cause is {cause}; "
-        f"the LoRA keeps the {step} steps before"
-    )
+def likely_cause(what: str, first: int, config: TrainConfig) -> str:
+    """Why a loss or a gradient is no number from its ``first`` step on, and what to do."""
+    if what == "gradient":
+        return "a half-precision model overflowing in the backward pass; train in bf16 or fp32"
+    if first == 1:
+        return "broken latents or conditioning, or an fp16 model; encode again or load it in bf16"
+    return f"a learning rate of {config.learning_rate:g} being too high; lower it"
+
+
+def suspect(state: TrainState, size: int, least: int = 3) -> int | None:
+    """The one clip that all skipped steps have in common, once there are three of them; None if there is no such."""
+    common = set.intersection(*map(set, state.suspects)) if len(state.suspects) >= least and size > 1 else set()
+    return common.pop() if len(common) == 1 else None
+
+
+@contextmanager
+def _streams_kept(device: torch.device) -> Iterator[None]:
+    """Give the global random streams back as they were."""
+    devices: Sequence[torch.device] = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        yield

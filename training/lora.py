@@ -67,12 +67,12 @@ class LoraAdapters:
         for adapter in self.by_name.values():
             yield from adapter.parameters()
 
-    def tensors(self) -> dict[str, Tensor]:
-        """A copy under the host's key names, fp32 on the CPU."""
+    def tensors(self, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+        """A copy under the host's key names, on the CPU; alpha is fp32 whatever the ``dtype``."""
         found: dict[str, Tensor] = {}
         for name, adapter in self.by_name.items():
             key = f"{KEY_PREFIX}{name}"
-            found[f"{key}.lora_up.weight"] = adapter.lora_up.detach().to("cpu", copy=True)
-            found[f"{key}.lora_down.weight"] = adapter.lora_down.detach().to("cpu", copy=True)
+            found[f"{key}.lora_up.weight"] = adapter.lora_up.detach().to("cpu", dtype, copy=True)
+            found[f"{key}.lora_down.weight"] = adapter.lora_down.detach().to("cpu", dtype, copy=True)
             found[f"{key}.alpha"] = torch.tensor(adapter.alpha)
         return found

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ...methods import frames, tic_ft, tic_ft_tasks
 from ...training.tic_ft_layout import UNLABELLED_TASK
+from .experts import check_pair
 from .families import Family, family_of
 from .noise import repaired
 from .sampling import Context
@@ -83,7 +84,7 @@ def put_on_experts(context: Context, model: Any, model_2: Any | None) -> tuple[A
     """``model`` and ``model_2`` with the context on them; without a second one, the first one twice.
 
     Raises:
-        ValueError: the two models are of different families.
+        ValueError: the two models are of different families, or their LoRAs are swapped.
     """
     first = context.put_on(repaired(model))
     if model_2 is None:
@@ -91,6 +92,7 @@ def put_on_experts(context: Context, model: Any, model_2: Any | None) -> tuple[A
     family, other = family_of(model), family_of(model_2)
     if family != other:
         raise ValueError(f"model is {family.name} and model_2 is {other.name}; connect two experts of the same family")
+    check_pair(model, model_2)
     return first, context.put_on(repaired(model_2))
 
 

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ...methods import tic_ft
 from ...methods.flow import NoiseProcess
+from ...training.changes import REFUSE
 from ...training.config import TrainConfig
+from ...training.dataset import Dataset
 from ...training.encoding import EncodedDataset
-from ...training.tic_ft import TicftObjective, TicftRecipe
-from ...training.tic_ft_layout import check_channels, plan_layout, ticft_settings
+from ...training.preview import PreviewOrder
+from ...training.tic_ft import TicftObjective
+from ...training.tic_ft_layout import check_channels, plan_layout, plan_layouts
+from ...training.tic_ft_recipe import TicftRecipe
 from .context import ENCODINGS, check_places, check_size, latent_channels
-from .families import trainable_family_of
-from .lora_runs import LoraJob, TrainedLora, run_lora_job
+from .experts import resolved
+from .families import Family, trainable_family_of
+from .lora_output import TrainedLora
+from .lora_runs import LoraJob, run_lora_job
 from .noise import process_of, repaired
+from .previews import Preview
 from .progress import encoding_progress
 from .training import model_space
 
@@ -28,15 +36,31 @@ class Order:
     task: str
     condition_latents: int = -1  # -1: the task's
     buffer_latents: int = -1  # -1: the task's
-    run_name: str = ""  # "": from the task
+    run_name: str = ""  # "": a new run, called after the task
     buffer_levels: str = ""  # "": evenly rising
     encoding: str = ENCODINGS[0]
+    on_change: str = REFUSE
 
 
 def train_tic_ft(
-    model: Any, encoded: EncodedDataset, config: TrainConfig, order: Order, validation: EncodedDataset | None = None
+    model: Any,
+    encoded: EncodedDataset,
+    config: TrainConfig,
+    order: Order,
+    validation: EncodedDataset | None = None,
+    vae: Any = None,
+    workflow: Mapping[str, str] | None = None,
 ) -> tuple[TrainedLora, dict[str, Any]]:
     """Train a TIC-FT LoRA, or return the finished run of the same order; with its TICFT_SETTINGS.
+
+    Args:
+        model: host MODEL; it is not changed.
+        encoded: The clip pairs.
+        config: Settings of the run.
+        order: The rest of what was asked for.
+        validation: Pairs that are not trained on.
+        vae: Decodes previews; without it they show colours of the latents.
+        workflow: For the LoRA's metadata, as the host's savers write it.
 
     Raises:
         ValueError: the model, the data or the order does not fit.
@@ -45,30 +69,53 @@ def train_tic_ft(
     if config.per_frame_timesteps and not family.per_frame_timesteps:
         raise ValueError(f"{family.name} takes no timestep per frame; switch per_frame_timesteps off")
     for data in (encoded, *(() if validation is None else (validation,))):
-        check_size(data.dataset.width, data.dataset.height, family)
+        _check_sizes(data.dataset, family)
     model = repaired(model)
-    counts = (order.condition_latents, order.buffer_latents, order.buffer_levels)
-    layout = plan_layout(order.task, encoded.dataset, *counts, family.compression, family.time_patch)
-    check_places(layout.frames, encoded.dataset.width, encoded.dataset.height, family)
-    process = process_of(model)
-    tic_ft.sigma_layout(layout, process)  # refuses what could not be sampled
-    recipe = TicftRecipe(order.task, layout, order.encoding == ENCODINGS[1], family.compression, latent_channels(model))
+    config = resolved(config, model, family)
+    recipe = plan_recipe(model, encoded.dataset, order, family)
     if validation is not None:
         _check_validation(validation, recipe, family.time_patch)
-    settings = ticft_settings(order.task, layout, config.per_frame_timesteps, recipe.joint, encoded.dataset)
+    settings = recipe.settings(config.per_frame_timesteps, encoded.dataset)
 
     def objective(data: EncodedDataset) -> TicftObjective:
         return make_objective(model, data, recipe, config)
 
+    def preview(of: TicftObjective, folder: Path) -> Preview:
+        fps, per_frame = encoded.dataset.fps, config.per_frame_timesteps
+        return Preview(of, folder, fps, family.compression, vae, PreviewOrder(seed=config.seed), per_frame)
+
     job = LoraJob(
         model=model,
         config=config,
-        run_name=order.run_name.strip() or f"tic_ft_{order.task.replace(' ', '_')}",
-        identity=_identity(settings, encoded, validation, recipe, process),
+        run_name=order.run_name.strip(),
+        unnamed=f"tic_ft_{order.task.replace(' ', '_')}",
+        identity=_identity(settings, encoded, validation, recipe, process_of(model)),
         make_objective=lambda: objective(encoded),
         make_validation=None if validation is None else lambda: objective(validation),
+        make_preview=preview,
+        on_change=order.on_change,
+        clip_names=[sample.name for sample in encoded.dataset.samples],
+        workflow=workflow or {},
     )
     return run_lora_job(job), settings
+
+
+def plan_recipe(model: Any, dataset: Dataset, order: Order, family: Family) -> TicftRecipe:
+    """What of the data is encoded for an order.
+
+    Raises:
+        ValueError: the data or the order does not fit.
+    """
+    counts = (order.condition_latents, order.buffer_latents, order.buffer_levels)
+    layouts = plan_layouts(order.task, dataset, *counts, family.compression, family.time_patch)
+    for layout in layouts:
+        tic_ft.sigma_layout(layout, process_of(model))  # refuses what could not be sampled
+    joint = order.encoding == ENCODINGS[1]
+    recipe = TicftRecipe(order.task, layouts[0], joint, family.compression, latent_channels(model), layouts[1:])
+    for sample in dataset.samples:
+        bucket = dataset.bucket(sample)
+        check_places(recipe.layout_of(sample).frames, bucket.width, bucket.height, family)
+    return recipe
 
 
 def make_objective(model: Any, encoded: EncodedDataset, recipe: TicftRecipe, config: TrainConfig) -> TicftObjective:
@@ -93,12 +140,27 @@ def _identity(
     validation: EncodedDataset | None,
     recipe: TicftRecipe,
     process: NoiseProcess,
-) -> str:
-    parts = [settings, encoded.key(recipe), None if validation is None else validation.key(recipe), *process.key]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+) -> dict[str, Any]:
+    """What is trained and on what: plain values that can be shown, and digests of the data."""
+    return {
+        **settings,
+        "training clips": encoded.key(recipe),
+        "validation clips": "" if validation is None else validation.key(recipe),
+        "noise process": hashlib.sha256(repr(list(process.key)).encode()).hexdigest(),
+    }
+
+
+def _check_sizes(dataset: Dataset, family: Family) -> None:
+    check_size(dataset.width, dataset.height, family)
+    for bucket in dataset.buckets():
+        check_size(bucket.width, bucket.height, family)
 
 
 def _check_validation(validation: EncodedDataset, recipe: TicftRecipe, time_patch: int) -> None:
+    if recipe.others:
+        for sample in validation.dataset.samples:
+            recipe.layout_of(sample)  # refuses what is too short for all buckets
+        return
     layout = recipe.layout
     counts = (layout.condition, layout.buffer, "", recipe.compression, time_patch)
     own = plan_layout(recipe.task, validation.dataset, *counts)

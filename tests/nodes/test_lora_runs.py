@@ -42,20 +42,26 @@ def fill_the_disk(monkeypatch, *below: Path, suffix: str = "") -> None:
     monkeypatch.setattr(Path, "replace", full)
 
 
+def stop_the_last_validation(monkeypatch, stop: type[BaseException]) -> None:
+    """The validation before training goes well, the one after it is interrupted."""
+    validate, calls = lora_runs.validation_losses, []
+
+    def interrupted(*arguments: Any) -> dict[str, float]:
+        calls.append(arguments)
+        if len(calls) > 1:
+            raise stop
+        return validate(*arguments)
+
+    monkeypatch.setattr(lora_runs, "validation_losses", interrupted)
+
+
 def files(folder: Path) -> list[str]:
     return sorted(path.suffix for path in folder.rglob("*") if path.is_file())
 
 
 @pytest.mark.parametrize("stop", [comfy.model_management.InterruptProcessingException, KeyboardInterrupt, RuntimeError])
 def test_a_stop_in_the_validation_after_training_keeps_the_lora(model, monkeypatch, stop):
-    validate = lora_runs._validate
-
-    def interrupted(session: Any, held_out: Any, when: str) -> dict[str, str]:
-        if when == "after":
-            raise stop
-        return validate(session, held_out, when)
-
-    monkeypatch.setattr(lora_runs, "_validate", interrupted)
+    stop_the_last_validation(monkeypatch, stop)
     name = f"stopped {stop.__name__}"
     with pytest.raises(stop):
         train(model, name, validation=encoded_pairs())
@@ -87,15 +93,10 @@ def test_a_lora_that_can_be_saved_nowhere_says_so_and_leaves_nothing(model, monk
 
 
 def test_a_cancelled_run_that_cannot_be_saved_is_still_a_cancelled_one(model, monkeypatch, caplog, temp):
-    def interrupted(_session: Any, _held_out: Any, when: str) -> dict[str, str]:
-        if when == "after":
-            raise comfy.model_management.InterruptProcessingException
-        return {}
-
-    monkeypatch.setattr(lora_runs, "_validate", interrupted)
+    stop_the_last_validation(monkeypatch, comfy.model_management.InterruptProcessingException)
     fill_the_disk(monkeypatch, run_folder("cancelled and full"), temp)
     with pytest.raises(comfy.model_management.InterruptProcessingException):
-        train(model, "cancelled and full")
+        train(model, "cancelled and full", validation=encoded_pairs())
     assert f"stopped after {STEPS} steps and the LoRA could be saved neither" in caplog.text
     assert files(run_folder("cancelled and full")) + files(temp) == []
 
@@ -104,4 +105,6 @@ def test_a_run_of_an_earlier_way_of_training_is_not_taken_for_this_one(model, mo
     first = train(model, "revision")[3]
     assert train(model, "revision")[3] == first
     monkeypatch.setattr(lora_runs, "TRAINING_REVISION", lora_runs.TRAINING_REVISION + 1)
-    assert train(model, "revision")[3] != first
+    with pytest.raises(ValueError, match="training revision 2 → 3"):
+        train(model, "revision")
+    assert train(model, "revision", on_change="start over")[3] != first

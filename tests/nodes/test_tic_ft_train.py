@@ -14,14 +14,14 @@ import tiny_wan
 import torch
 from clip_pairs import encoded_pairs
 from comfy_extras.nodes_train import LoraModelLoader
-from tic_ft_runs import STEPS, probe, train
+from tic_ft_runs import STEPS, interrupt_after, probe, train
 from torch import Tensor
 
 from pack.nodes.host import families, lora_runs, loras, training
 from pack.nodes.host.lora_runs import run_folder
 from pack.nodes.tic_ft_train import TICFTLoadLoRA, TICFTTrain
 from pack.nodes.training import FewShotSaveLoRA
-from pack.training import tic_ft
+from pack.training import tic_ft_recipe
 from pack.training.config import TrainConfig
 from pack.training.lora_file import load_lora
 from pack.training.lora_metadata import from_metadata
@@ -30,20 +30,6 @@ from pack.training.lora_metadata import from_metadata
 @pytest.fixture
 def model(tmp_path) -> Any:
     return tiny_wan.load_tiny_wan(tiny_wan.save_tiny_wan(tmp_path / "wan.safetensors"))
-
-
-def interrupt_after(monkeypatch, steps: int) -> None:
-    """The user presses cancel: the host's flag is set once the loop has done so many steps."""
-    from pack.nodes.host.progress import StepProgress
-
-    show = StepProgress.show
-
-    def pressed(self, done: int, total: int | None = None) -> None:
-        if total is None and done == steps:
-            comfy.model_management.interrupt_current_processing()
-        show(self, done, total)
-
-    monkeypatch.setattr(StepProgress, "show", pressed)
 
 
 def test_training_lowers_the_loss_on_clips_it_has_seen(model):
@@ -62,7 +48,9 @@ def test_training_lowers_the_loss_on_clips_it_has_seen(model):
 def test_latents_of_another_models_vae_are_refused_also_when_they_come_from_the_cache(model, monkeypatch):
     other = encoded_pairs(channels=4)
     with monkeypatch.context() as patch:
-        patch.setattr(tic_ft, "check_channels", lambda *_: None)  # as if a model of 4 channels had filled the cache
+        patch.setattr(
+            tic_ft_recipe, "check_channels", lambda *_: None
+        )  # as if a model of 4 channels had filled the cache
         with pytest.raises(ValueError, match="makes latents of 4 channels"):
             train(model, "cached", encoded=other)
     assert not run_folder("cached").exists()
@@ -73,10 +61,10 @@ def test_the_saved_file_equals_the_live_adapters_and_says_what_it_is(model, monk
     tensors = training.LoraAdapters.tensors
     xt, sigma, context = probe()
 
-    def look(self) -> dict[str, Tensor]:
+    def look(self, *args) -> dict[str, Tensor]:
         with torch.no_grad():
             live["velocity"] = spy["predict"](xt, sigma, [{"cross_attn": context[0]}])
-        return tensors(self)
+        return tensors(self, *args)
 
     spy = {}
     predictor = training.HostPredictor.__init__
@@ -173,7 +161,7 @@ def test_training_twice_in_a_row_and_after_other_nodes_gives_the_same(model):
 def test_a_lora_on_the_model_is_part_of_what_is_trained_on(model):
     first = train(model, "plain")[0]
     patched = LoraModelLoader.execute(model, first, 1.0).result[0]
-    on_top = train(patched, "plain")[0]
+    on_top = train(patched, "plain on top")[0]
     assert any(not torch.equal(first[key], on_top[key]) for key in first)
 
 
@@ -200,23 +188,27 @@ def test_cancel_keeps_a_lora_of_the_steps_done_and_the_host_sees_its_own_excepti
 def test_a_loss_that_is_no_number_says_so_and_leaves_the_model_usable(model, monkeypatch):
     predict = training.HostPredictor.__call__
     monkeypatch.setattr(training.HostPredictor, "__call__", lambda self, *args: predict(self, *args) * float("nan"))
-    with pytest.raises(RuntimeError, match="loss of step 1 is not a number"):
+    with pytest.raises(RuntimeError, match="loss of steps 1 to 5 is not a number"):
         train(model, "nan")
     assert not run_folder("nan").exists()
     assert not any(module._forward_hooks for module in model.model.modules())
 
 
-def test_a_finished_run_is_returned_and_a_changed_one_trained(model, monkeypatch):
+def test_a_finished_run_is_returned_and_a_longer_one_goes_on(model, monkeypatch):
     calls, predict = [], training.HostPredictor.__call__
     monkeypatch.setattr(training.HostPredictor, "__call__", lambda self, *args: calls.append(1) or predict(self, *args))
     first = train(model, "again")
-    done = len(calls)
+    assert len(calls) == STEPS
     second = train(model, "again")
-    assert len(calls) == done
+    assert len(calls) == STEPS
     assert first[1:] == second[1:]
     assert all(torch.equal(first[0][key], second[0][key]) for key in first[0])
-    changes: list[dict] = [{"steps": 7}, {"encoded": encoded_pairs(seed=5)}]
-    assert len({first[3], *(train(model, "again", **change)[3] for change in changes)}) == 3
+    longer = train(model, "again", steps=STEPS + 1)
+    assert len(calls) == STEPS + 1
+    assert longer[3] != first[3]
+    whole = train(model, "at once", steps=STEPS + 1)
+    assert all(torch.equal(longer[0][key], whole[0][key]) for key in whole[0])
+    assert longer[1] == whole[1]
 
 
 @pytest.mark.parametrize(
@@ -255,7 +247,7 @@ def test_a_family_without_timesteps_per_frame_is_refused_them(model, monkeypatch
 
 def test_a_failure_after_the_last_step_loses_nothing(model, monkeypatch):
     losses = iter([1.0])
-    monkeypatch.setattr(lora_runs, "validation_loss", lambda *_: next(losses))
+    monkeypatch.setattr(lora_runs, "validation_losses", lambda *_: {"mean": next(losses)})
     with pytest.raises(StopIteration):
         train(model, "late", validation=encoded_pairs())
     (path,) = run_folder("late").glob("*.safetensors")
@@ -275,7 +267,7 @@ def test_without_condition_and_buffer_a_plain_lora_is_trained(model):
         (
             TICFTTrain,
             "model encoded task rank learning_rate steps batch_size seed",
-            "settings validation condition_latents buffer_latents run_name buffer_levels encoding",
+            "settings validation condition_latents buffer_latents run_name buffer_levels encoding on_change vae",
             "LORA_MODEL LOSS_MAP INT STRING TICFT_SETTINGS",
         ),
         (TICFTLoadLoRA, "model lora_name strength", "", "MODEL TICFT_SETTINGS"),

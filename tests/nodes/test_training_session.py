@@ -89,13 +89,12 @@ def test_a_half_precision_model_is_trained_in_bf16_where_there_is_one(half_model
 
 
 def note_scales(monkeypatch, scales: list[float]) -> None:
-    """Note the scale each run's loop is given."""
+    """Note the scale each run's trainer is given."""
     from pack.nodes.host import lora_runs
 
-    loop = lora_runs.train
+    class Noting(lora_runs.Trainer):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            scales.append(self.loss_scale)
 
-    def noting(*args: Any, loss_scale: float, **kwargs: Any) -> Any:
-        scales.append(loss_scale)
-        return loop(*args, loss_scale=loss_scale, **kwargs)
-
-    monkeypatch.setattr(lora_runs, "train", noting)
+    monkeypatch.setattr(lora_runs, "Trainer", Noting)

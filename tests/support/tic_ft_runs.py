@@ -27,3 +27,19 @@ def probe() -> tuple[Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(9)
     xt = torch.randn(1, 16, 6, 4, 4, generator=generator)
     return xt, torch.tensor([0.7]), torch.randn(1, 4, 32, generator=generator)
+
+
+def interrupt_after(monkeypatch: Any, steps: int) -> None:
+    """The user presses cancel: the host's flag is set once the loop has done so many steps."""
+    import comfy.model_management
+
+    from pack.nodes.host.progress import StepProgress
+
+    show = StepProgress.show
+
+    def pressed(self: Any, done: int, total: int | None = None) -> None:
+        if total is None and done == steps:
+            comfy.model_management.interrupt_current_processing()
+        show(self, done, total)
+
+    monkeypatch.setattr(StepProgress, "show", pressed)

@@ -3,39 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import pytest
 import torch
+from regression import Regression
 from torch import Tensor, nn
 
-from pack.training.batches import FlowBatch, StepGenerators
 from pack.training.config import TrainConfig
 from pack.training.loop import Cancelled, NonFiniteError, TrainState, backward, make_optimizer, train
-from pack.training.objective import StepLoss
-
-
-class Regression:
-    """Learn a matrix from its products; the noise makes every step another one."""
-
-    name = "regression"
-    size = 5
-
-    def __init__(self, fail_at: int | None = None) -> None:
-        self.truth = torch.randn(4, 4, generator=torch.Generator().manual_seed(1))
-        self.fail_at, self.calls = fail_at, 0
-
-    def batch(self, indices: Sequence[int], generators: StepGenerators) -> FlowBatch:
-        x = torch.randn(len(indices), 4, generator=generators.noise)
-        return FlowBatch(x, x, torch.rand(len(indices), generator=generators.sigma), [{}] * len(indices))
-
-    def loss(self, predict, batch: FlowBatch) -> StepLoss:
-        self.calls += 1
-        error = (predict(batch.x0, batch.sigma, batch.conditioning) - batch.x0 @ self.truth).square().mean(1)
-        return StepLoss(error * (math.nan if self.calls == self.fail_at else 1.0), batch.sigma)
-
-    def metadata(self) -> dict[str, str]:
-        return {}
 
 
 def run(config: TrainConfig, objective: Regression | None = None, **kwargs) -> tuple[Tensor, list[float]]:
@@ -73,20 +48,28 @@ def test_cancel_keeps_what_was_learned():
     assert torch.equal(weight.detach(), run(three)[0])
 
 
-def test_a_loss_that_is_no_number_stops_before_it_spoils_the_weights():
+def test_a_loss_that_stays_no_number_stops_before_it_spoils_the_weights():
     state = TrainState()
     weight = nn.Parameter(torch.zeros(4, 4))
-    with pytest.raises(NonFiniteError, match=r"loss of step 3 .*learning rate"):
-        train(Regression(fail_at=3), lambda x, *_: x @ weight, [weight], TrainConfig(steps=5), state=state)
-    assert state.step == 2
-    assert weight.isfinite().all()
+    objective = Regression(bad_calls=range(3, 99))
+    with pytest.raises(NonFiniteError, match=r"loss of steps 3 to 7 .*learning rate.* keeps the 2 steps before"):
+        train(objective, lambda x, *_: x @ weight, [weight], TrainConfig(steps=20), state=state)
+    assert len(state.losses) == 2
+    assert torch.equal(weight.detach(), run(TrainConfig(steps=2))[0])
+
+
+def test_a_single_loss_that_is_no_number_is_skipped():
+    _, losses = run(TrainConfig(steps=6), Regression(bad_calls=[3]))
+    assert len(losses) == 5
+    assert all(map(math.isfinite, losses))
 
 
 def test_a_gradient_that_is_no_number_is_named():
     weight = nn.Parameter(torch.zeros(4, 4))
     weight.register_hook(lambda grad: grad * math.inf)
-    with pytest.raises(NonFiniteError, match="gradient of step 1"):
+    with pytest.raises(NonFiniteError, match="gradient of steps 1 to 5"):
         train(Regression(), lambda x, *_: x @ weight, [weight], TrainConfig(steps=5))
+    assert not weight.any()
 
 
 def test_clipping_bounds_what_the_optimiser_sees():

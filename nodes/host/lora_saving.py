@@ -1,0 +1,91 @@
+"""The LoRA of a run under way, as it is saved at its end, when it stops, and when it is the best so far."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ...training.lora import LoraAdapters
+from ...training.lora_file import LoraModel, load_lora
+from ...training.lora_metadata import file_metadata
+from ...training.run_folder import BEST, RunFolder
+from ...training.run_state import TrainState
+from ...training.trainer import Trainer
+from .lora_output import TrainedLora, run_folder, write_best, write_somewhere
+
+log = logging.getLogger(__name__)
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+@dataclass
+class LoraSaver:
+    """Saves the LoRA of one run."""
+
+    name: str  # of the files and their folder below the host's output/loras
+    adapters: LoraAdapters
+    trainer: Trainer
+    state: TrainState
+    folder: RunFolder
+    record: dict[str, str]  # for the metadata
+    workflow: Mapping[str, str] = field(default_factory=dict)  # for the metadata too
+
+    def lora(self, finished: bool) -> LoraModel:
+        """The LoRA as it is now, the running average if there is one."""
+        record = {**self.record, **self._validation(), "steps": str(self.state.step), "finished": str(finished).lower()}
+        with self.trainer.result_in_place():
+            tensors = self.adapters.tensors(DTYPES[self.trainer.config.lora_dtype])
+        today = time.strftime("%Y-%m-%d")
+        config = self.trainer.config
+        metadata = file_metadata(record, config, title=self.name, date=today, workflow=self.workflow)
+        return LoraModel(tensors, metadata)
+
+    def save(self, finished: bool) -> TrainedLora:
+        """Write it with its history.
+
+        Raises:
+            RuntimeError: it can be written nowhere.
+        """
+        lora, state = self.lora(finished), self.state
+        path = write_somewhere(lora, self._history(), run_folder(self.name), self.name)
+        log.info("saved %d adapters after %d steps to %s", len(self.adapters), state.step, path)
+        return TrainedLora(lora, state.losses, state.step, path)
+
+    def keep_best(self) -> None:
+        """Write it beside the run's states; failing to is logged."""
+        try:
+            write_best(self.lora(finished=False), self.folder.path / BEST)
+        except OSError as error:
+            log.warning("the best LoRA so far could not be saved (%s)", error)
+
+    def publish_best(self) -> Path | None:
+        """Put the best LoRA beside the last one, if it is another; its path, or None."""
+        best = self.state.best
+        if best is None or best["step"] in (0, self.state.step):
+            return None
+        try:
+            lora = load_lora(self.folder.path / BEST)
+            path = write_somewhere(lora, self._history(), run_folder(self.name), f"{self.name}_best")
+        except (OSError, ValueError, RuntimeError) as error:
+            log.warning("the best LoRA, of step %d, could not be saved (%s)", best["step"], error)
+            return None
+        log.info("the validation loss was lowest after %d steps; that LoRA is in %s", best["step"], path)
+        return path
+
+    def _history(self) -> dict[str, Any]:
+        state = self.state
+        return {"loss": state.losses, "sigma": state.sigmas, "skipped": state.skipped, "validation": state.validation}
+
+    def _validation(self) -> dict[str, str]:
+        """Mean validation loss before the first step and after the last."""
+        entries = self.state.validation
+        found = {"before": entries[0]} if entries and entries[0]["step"] == 0 else {}
+        if entries and entries[-1]["step"] == self.state.step and len(entries) > 1:
+            found["after"] = entries[-1]
+        return {f"validation_loss_{when}": f"{entry['mean']:.6f}" for when, entry in found.items()}

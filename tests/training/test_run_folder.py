@@ -1,0 +1,177 @@
+"""A run's folder: what lies there is whole and this run's, or it is said what it is instead."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from regression import new_run, new_trainer
+
+from pack.training.changes import changed_identity, changed_settings
+from pack.training.config import TrainConfig
+from pack.training.run_folder import RunFolder, free_name
+from pack.training.state_file import read_state, write_state
+
+NESTED = {
+    "tensors": [torch.arange(6).reshape(2, 3), torch.tensor(1.5), torch.zeros(0)],
+    "half": {"bf16": torch.ones(3, dtype=torch.bfloat16), "codes": torch.tensor([1, 255], dtype=torch.uint8)},
+    "plain": (1, 0.1, "text", None, True),
+    "by number": {3: [float("inf")]},
+}
+
+
+def same(first, second) -> bool:
+    if isinstance(first, torch.Tensor):
+        return first.dtype == second.dtype and torch.equal(first, second)
+    if isinstance(first, dict):
+        return list(first) == list(second) and all(same(first[key], second[key]) for key in first)
+    if isinstance(first, (list, tuple)):
+        return type(first) is type(second) and all(same(a, b) for a, b in zip(first, second, strict=True))
+    return first == second
+
+
+def saved_run(folder: Path, steps: int = 4) -> RunFolder:
+    run, _ = new_run(folder, new_trainer(TrainConfig(steps=steps, save_every=1, keep=3)))
+    run.go()
+    return run.folder
+
+
+def test_nested_values_come_back_as_they_were(tmp_path):
+    assert same(read_state(write_state(tmp_path / "state.safetensors", NESTED)), NESTED)
+
+
+def test_two_views_of_one_tensor_can_be_saved(tmp_path):
+    whole = torch.arange(4.0)
+    values = {"whole": whole, "part": whole[1:], "again": whole}
+    assert same(read_state(write_state(tmp_path / "state.safetensors", values)), values)
+
+
+def test_what_is_no_value_is_refused_by_name(tmp_path):
+    with pytest.raises(ValueError, match=r"^a\.1 is a object, which a run's state cannot hold"):
+        write_state(tmp_path / "state.safetensors", {"a": [1, object()]})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b[:-4] + b"\0\1\2\3", lambda _: b"", lambda b: b[:9]])
+def test_a_damaged_state_is_noticed(tmp_path, damage):
+    path = write_state(tmp_path / "state.safetensors", NESTED)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ValueError, match=r"state\.safetensors (cannot be read|is not what was written)"):
+        read_state(path)
+
+
+def test_a_damaged_state_is_passed_over_for_the_one_before(tmp_path, caplog):
+    folder = saved_run(tmp_path / "run")
+    newest = folder.state_path(4)
+    newest.write_bytes(newest.read_bytes()[:-5])
+    assert folder.load()["train"]["step"] == 3
+    assert "state_00000004.safetensors cannot be read" in caplog.text
+    folder.forget_after(3)
+    assert [step for step, _ in folder.states()] == [3, 2]
+
+
+def test_a_state_of_another_run_is_passed_over(tmp_path, caplog):
+    folder, other = saved_run(tmp_path / "run"), saved_run(tmp_path / "other", steps=9)
+    other.state_path(9).rename(folder.state_path(9))
+    assert folder.load()["train"]["step"] == 4
+    assert "state_00000009.safetensors belongs to another run" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "files", [{"notes.txt": "mine"}, {"run.json": "{"}, {"run.json": "[]"}, {"run.json": '{"format": "other"}'}]
+)
+def test_a_foreign_folder_is_refused_and_left_alone(tmp_path, files):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    with pytest.raises(ValueError, match="give another run_name, or move that folder away"):
+        RunFolder(folder).read()
+    assert {path.name: path.read_text() for path in folder.iterdir()} == files
+
+
+def test_a_record_with_an_id_that_could_be_a_path_is_refused(tmp_path):
+    folder = saved_run(tmp_path / "run")
+    record = json.loads((folder.path / "run.json").read_text())
+    (folder.path / "run.json").write_text(json.dumps({**record, "id": "../../x"}))
+    with pytest.raises(ValueError, match="it has no id"):
+        RunFolder(folder.path).read()
+
+
+def test_a_missing_or_empty_folder_is_no_run(tmp_path):
+    assert not RunFolder(tmp_path / "none").read()
+    (tmp_path / "empty").mkdir()
+    assert not RunFolder(tmp_path / "empty").read()
+    (tmp_path / "empty" / "run.json.0123.tmp").write_text("{")  # killed within the first write
+    assert not RunFolder(tmp_path / "empty").read()
+
+
+def test_a_save_that_fails_leaves_the_states_before(tmp_path, monkeypatch):
+    folder = saved_run(tmp_path / "run")
+    before = sorted(path.name for path in folder.path.rglob("*"))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    for point in ("fsync", "replace"):
+        with monkeypatch.context() as patch:
+            patch.setattr(*((os, "fsync", full) if point == "fsync" else (Path, "replace", full)))
+            with pytest.raises(OSError, match="No space left"):
+                folder.save(5, {"train": {}, "trainer": {}}, keep=1)
+        assert sorted(path.name for path in folder.path.rglob("*")) == before
+    assert folder.load()["train"]["step"] == 4
+
+
+def test_what_a_killed_process_left_half_written_is_cleared_away(tmp_path):
+    folder = saved_run(tmp_path / "run")
+    for place in (folder.path, folder.path / "states"):
+        (place / "state_00000005.safetensors.0123.tmp").write_bytes(b"half")
+    again = RunFolder(folder.path)
+    assert again.read()
+    again.begin()
+    assert not list(folder.path.rglob("*.tmp"))
+    assert again.id == folder.id
+
+
+def test_a_run_that_starts_over_keeps_the_old_one_under_another_name(tmp_path):
+    names = []
+    for _ in range(2):
+        names.append(saved_run(tmp_path / "run").set_aside().name)
+    assert names == ["run (old 1)", "run (old 2)"]
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_new_run_gets_the_next_free_number(tmp_path):
+    assert free_name(tmp_path, "task") == "task_00001"
+    for name in ("task_00001", "task_00007", "task_other", "task_12"):
+        (tmp_path / name).mkdir()
+    assert free_name(tmp_path, "task") == "task_00008"
+
+
+def test_changed_settings_are_listed_with_both_values():
+    before = TrainConfig(learning_rate=1e-4, steps=100).to_dict()
+    after = TrainConfig(learning_rate=5e-5, steps=100, rank=8, save_every=7, checkpointing="blocks").to_dict()
+    assert changed_settings(before, after, 0) == ["rank 16 → 8", "learning_rate 0.0001 → 5e-05"]
+
+
+def test_more_steps_are_no_change_and_fewer_than_done_are():
+    before = TrainConfig(steps=100).to_dict()
+    assert changed_settings(before, TrainConfig(steps=200).to_dict(), 100) == []
+    assert changed_settings(before, TrainConfig(steps=50).to_dict(), 40) == []
+    assert changed_settings(before, TrainConfig(steps=50).to_dict(), 60) == ["steps 100 → 50"]
+
+
+def test_settings_an_older_version_did_not_have_count_as_their_defaults():
+    before = TrainConfig().to_dict()
+    del before["ema_decay"]
+    assert changed_settings(before, TrainConfig().to_dict(), 0) == []
+    assert changed_settings(before, TrainConfig(ema_decay=0.9).to_dict(), 0) == ["ema_decay 0 → 0.9"]
+
+
+def test_of_data_only_its_name_is_told_and_of_plain_values_both():
+    before = {"task": "keyframes", "clips": "a" * 64, "gone": 1}
+    after = {"task": "custom", "clips": "b" * 64}
+    assert changed_identity(before, after) == ["task keyframes → custom", "clips", "gone 1 → (none)"]

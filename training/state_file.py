@@ -1,0 +1,106 @@
+"""Nested values with tensors among them, in one safetensors file: tensors as tensors, the rest as JSON beside them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from .cache import checksum, write_atomically
+
+FORMAT = "fewshot_video.state 1"
+PLAIN = (str, int, float, bool, type(None))
+
+
+def write_state(path: Path, values: Any) -> Path:
+    """Write values whole or not at all; they are on the disk when this returns.
+
+    Raises:
+        ValueError: there is a value that is neither plain nor a tensor.
+        OSError: the file cannot be written.
+    """
+    tensors: dict[str, Tensor] = {}
+    text = json.dumps(_taken_apart(values, "", tensors))
+    metadata = {"format": FORMAT, "values": text, "checksum": _checksum(text, tensors)}
+    write_atomically(path, save(tensors, metadata))
+    sync_folder(path.parent)
+    return path
+
+
+def read_state(path: Path) -> Any:
+    """What was written, with all tensors on the CPU.
+
+    Raises:
+        ValueError: the file is damaged, or no such file.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+        text = metadata["values"]
+    except (SafetensorError, OSError, KeyError) as error:
+        raise ValueError(f"{path.name} cannot be read ({error})") from error
+    if metadata.get("format") != FORMAT or metadata.get("checksum") != _checksum(text, tensors):
+        raise ValueError(f"{path.name} is not what was written")
+    return _put_together(json.loads(text), tensors)
+
+
+def write_json(path: Path, values: Any) -> Path:
+    """Write plain values whole or not at all.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    write_atomically(path, json.dumps(values, indent=1).encode())
+    sync_folder(path.parent)
+    return path
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder on the disk too, where the system can do that."""
+    with contextlib.suppress(OSError, AttributeError):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _taken_apart(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
+    """JSON for a value; its tensors go into ``tensors`` under names that tell where they were."""
+    if isinstance(value, Tensor):
+        tensors[name] = value.detach().to("cpu", copy=True).contiguous()  # a copy: no two tensors share memory
+        return {"tensor": name}
+    if isinstance(value, dict):
+        return {
+            "map": [[key, _taken_apart(entry, f"{name}.{key}".strip("."), tensors)] for key, entry in value.items()]
+        }
+    if isinstance(value, (list, tuple)):
+        parts = [_taken_apart(entry, f"{name}.{i}".strip("."), tensors) for i, entry in enumerate(value)]
+        return parts if isinstance(value, list) else {"tuple": parts}
+    if type(value) in PLAIN:
+        return value
+    raise ValueError(f"{name} is a {type(value).__name__}, which a run's state cannot hold; choose another optimiser")
+
+
+def _put_together(value: Any, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(value, list):
+        return [_put_together(entry, tensors) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    if "tensor" in value:
+        return tensors[value["tensor"]]
+    if "tuple" in value:
+        return tuple(_put_together(value["tuple"], tensors))
+    return {key: _put_together(entry, tensors) for key, entry in value["map"]}
+
+
+def _checksum(text: str, tensors: dict[str, Tensor]) -> str:
+    return hashlib.sha256(f"{text}\n{checksum(tensors)}".encode()).hexdigest()
