@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from workflow_cogvideox import cogvideox_workflows
 from workflow_graph import Graph
+from workflow_lora_files import lora_file_workflows
 from workflow_toy import toy_workflows
 from workflow_wan import wan_workflows
 from workflow_wan22 import wan22_workflows
@@ -11,4 +12,4 @@ from workflow_wan22 import wan22_workflows
 
 def all_graphs() -> list[Graph]:
     """Their descriptions."""
-    return [*toy_workflows(), *wan_workflows(), *wan22_workflows(), *cogvideox_workflows()]
+    return [*toy_workflows(), *wan_workflows(), *wan22_workflows(), *cogvideox_workflows(), *lora_file_workflows()]

@@ -20,8 +20,11 @@ TRAIN_NOTE = """
 1000 steps suit 10 to 20 pairs; the authors train up to 6000. When the memory is short, lower the rank, the size
 of the clips, or their frames (a multiple of 4).
 
+**Training Plan** measures small steps first, says whether the run fits into memory, and hands on the first settings
+that do.
+
 A finished run is kept: it is not trained again until you change its seed, its settings or its clips.
-**Cancel** keeps what was learned so far.
+**Cancel** keeps what was learned so far. With a `run_name` the next run of that name goes on from there.
 """
 SAMPLE_NOTE = "Any sampler node works here. More steps make finer videos."
 
@@ -127,15 +130,21 @@ def train_on_folder(name: str, summary: str, model: Model, lora: str, density: s
         graph.column()
         graph.add("LossGraphNode", loss=trained["loss"], filename_prefix=f"loss/{name}")
         graph.add("FewShotSaveLoRA", lora=trained["lora"], filename=lora)
-        graph.add("PreviewAny", source=trained["path"], title="Where the run was saved")
+        graph.add("PreviewAny", source=trained["path"], title="Where the LoRA was saved")
     return graph
 
 
 def _add_train(graph: Graph, base: Base, encoded: Wire, density: str) -> Node:
+    """Settings, what of them fits the card, and the trainer."""
     settings = graph.add("FewShotTrainSettings", density=density, warmup_steps=100, size=WIDE)["settings"]
-    numbers = {"rank": 128, "learning_rate": 5e-5, "steps": 1000, "batch_size": 1, "seed": 0}
-    inputs = {"model": base.model, "encoded": encoded, "settings": settings, "task": IMAGE_TO_VIDEO}
-    return graph.add("TICFTTrain", run_name=graph.name, size=WIDE, **inputs, **numbers)
+    settings = graph.add("FewShotRunSettings", settings=settings, size=WIDE)["settings"]
+    numbers = {"rank": 128, "batch_size": 1}
+    inputs = {"model": base.model, "encoded": encoded, "task": IMAGE_TO_VIDEO}
+    plan = graph.add("FewShotTrainingPlan", settings=settings, size=WIDE, **inputs, **numbers)
+    graph.add("PreviewAny", source=plan["report"], title="Whether it fits")
+    graph.column()
+    numbers |= {"learning_rate": 5e-5, "steps": 1000, "seed": 0}
+    return graph.add("TICFTTrain", settings=plan["settings"], size=WIDE, **inputs, **numbers)
 
 
 def _folder_note(form: Sampling) -> str:

@@ -19,6 +19,7 @@ from workflow_toy_tasks import TASKS, ToyTask
 
 CLIPS, HELD_OUT_CLIPS = 12, 4
 RANK, LEARNING_RATE, STEPS, BATCH = 16, 1e-3, 300, 8
+VALIDATE_EVERY = 50  # steps
 SHIFT = 5.0  # the toy model is sampled with it, so most steps lie at high noise; training should too
 FPS = 12.0
 SAMPLE_STEPS, CFG = 24, 1.0  # a LoRA of a dozen pairs keeps colours better without guidance
@@ -29,7 +30,7 @@ The toy model comes with the pack. For a real model, put **Load Diffusion Model*
 """
 TRAIN_NOTE = f"""
 {STEPS} steps take a few minutes on a CPU. A finished run is kept: it is not trained again until you change
-its seed, its settings or its clips. **Cancel** keeps what was learned so far.
+its seed, its settings or its clips. **Cancel** keeps what was learned so far, and a `run_name` lets the run go on.
 
 The LoRA is also saved below `output/loras`.
 """
@@ -57,7 +58,7 @@ def add_clips(graph: Graph, kind: str, split: str, count: int, seed: int = 0) ->
     return graph.add("FewShotToyClips", kind=kind, count=count, seed=seed, split=split, title=title)["dataset"]
 
 
-def add_train(graph: Graph, base: Base, encoded: Wire, task: str, name: str, **inputs: Wire) -> Node:
+def add_train(graph: Graph, base: Base, encoded: Wire, task: str, **inputs: Wire) -> Node:
     """The trainer with the settings that suit the toy model."""
     if "settings" not in inputs:
         inputs["settings"] = graph.add("FewShotTrainSettings", shift=SHIFT, size=WIDE)["settings"]
@@ -71,7 +72,6 @@ def add_train(graph: Graph, base: Base, encoded: Wire, task: str, name: str, **i
         steps=STEPS,
         batch_size=BATCH,
         seed=0,
-        run_name=name,
         size=WIDE,
         **inputs,
     )
@@ -115,7 +115,7 @@ def toy_task(task: ToyTask) -> Graph:
         pairs, item = _data(graph, task)
         encoded = graph.add("FewShotEncodeDataset", dataset=pairs, vae=base.vae, clip=base.clip)["encoded"]
     with graph.group("Train"):
-        trained = add_train(graph, base, encoded, task.task, task.name)
+        trained = add_train(graph, base, encoded, task.task)
         graph.add("LossGraphNode", loss=trained["loss"], filename_prefix=f"loss/{task.name}")
         graph.note(TRAIN_NOTE, width=340)
     with graph.group("Condition"):
@@ -169,8 +169,9 @@ def train_toy() -> Graph:
         graph.note("Clips are encoded when the trainer asks for them, and only once: the results are kept.")
     with graph.group("Train"):
         settings = graph.add("FewShotTrainSettings", caption_dropout=0.1, shift=SHIFT, size=WIDE)["settings"]
+        settings = graph.add("FewShotRunSettings", settings=settings, validate_every=VALIDATE_EVERY)["settings"]
         inputs = {"settings": settings, "validation": validation}
-        trained = add_train(graph, base, encoded, task.task, graph.name, **inputs)
+        trained = add_train(graph, base, encoded, task.task, **inputs)
         graph.note(TRAIN_NOTE, width=340)
         graph.column()
         graph.add("LossGraphNode", loss=trained["loss"], filename_prefix=f"loss/{graph.name}")

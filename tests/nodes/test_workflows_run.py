@@ -85,9 +85,9 @@ def test_a_toy_workflow_runs_and_makes_exactly_its_frames(name, server, schemas)
     assert videos
     for key in videos:
         assert frames_of(server, outputs[key]["images"][0]) == context["inputs"]["target_frames"]
-    trained = [node["inputs"]["run_name"] for node in prompt.values() if node["class_type"] == "TICFTTrain"]
-    for run in trained:
-        assert list((server.output / "loras" / run).glob("*.safetensors"))
+    tasks = [node["inputs"]["task"] for node in prompt.values() if node["class_type"] == "TICFTTrain"]
+    for task in tasks:
+        assert list((server.output / "loras" / f"tic_ft_{task.replace(' ', '_')}").glob("*.safetensors"))
 
 
 def complaints(server, prompt) -> str:
@@ -109,6 +109,11 @@ def test_a_workflow_of_a_real_model_passes_validation(name, server, schemas):
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_model_file_that_is_not_there_does_not_pass(name, server, schemas):
     prompt = workflows.to_prompt(workflows.load(name), schemas)
-    loader = next(node for node in prompt.values() if node["class_type"] == "VAELoader")
-    loader["inputs"]["vae_name"] = "another_vae.safetensors"
+    inputs, name = next(
+        (node["inputs"], name)
+        for node in prompt.values()
+        for name, value in node["inputs"].items()
+        if isinstance(value, str) and value in workflows.MODEL_FILES
+    )
+    inputs[name] = "another_file.safetensors"
     assert "value_not_in_list" in complaints(server, prompt)
