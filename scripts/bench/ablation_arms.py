@@ -1,0 +1,42 @@
+"""What the ablation of TIC-FT compares, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KIND = TASK = "image to video"
+STEPS = 400  # of a few-shot arm, unless its name says otherwise
+SWEEP = (50, 100, 200, 400, 800)  # steps of one run that are sampled
+TARGET = 9  # latent frames
+SHORT = 6  # of the arms with other numbers of buffers: the base was never shown more than 13 latents
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One row of the table."""
+
+    name: str
+    buffers: int = 3
+    target: int = TARGET
+    steps: tuple[int, ...] = (STEPS,)  # empty: zero-shot
+    joint: bool = False  # condition and target through the VAE as one clip
+    replace: bool = False  # the condition noised to the global level, the paper's baseline without TIC-FT
+
+
+ARMS = (
+    Arm("zero-shot, buffers", steps=()),
+    Arm("zero-shot, no buffers", buffers=0, steps=()),
+    Arm("zero-shot, replace", steps=(), replace=True),
+    Arm("few-shot, buffers", steps=SWEEP),
+    Arm("few-shot, no buffers", buffers=0),
+    Arm("few-shot, replace", replace=True),
+    Arm("few-shot, joint encoding", joint=True),
+    Arm("few-shot, 1 buffer, short", buffers=1, target=SHORT),
+    Arm("few-shot, 3 buffers, short", buffers=3, target=SHORT),
+    Arm("few-shot, 6 buffers, short", buffers=6, target=SHORT),
+)
+
+
+def row_name(arm: Arm, steps: int) -> str:
+    """Name of an arm's row; those of a sweep tell their steps."""
+    return f"{arm.name}, {steps} steps" if len(arm.steps) > 1 else arm.name
