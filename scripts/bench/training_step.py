@@ -45,7 +45,8 @@ def timed(step: Callable[[], Any]) -> float:
 
 def our_step(session: Any, clips: list, texts: list, layout: Any, config: Any) -> Callable[[], Any]:
     """A step of the loop with objective, predictor and adapters as in a run."""
-    from pack.training.loop import make_optimizer, train_step
+    from pack.training.optimizers import make_optimizer
+    from pack.training.step import train_step
     from pack.training.tic_ft import TicftObjective, TicftRecipe
 
     conditioning = [{"cross_attn": text} for text in texts]
