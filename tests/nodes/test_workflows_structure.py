@@ -30,6 +30,7 @@ FORMS = {  # frames and frames a second of the video, layers of the LoRA
     "tic_ft_image_to_video_cogvideox_5b": (36, 10, 8),
 }
 EXPERTS, RESTYLE, COGVIDEOX = (list(FORMS)[i] for i in (3, 1, 4))
+FILES = "tic_ft_lora_files_wan21_1_3b"
 SMALL = {"width": tiny_files.SIZE, "height": tiny_files.SIZE, "rank": 2, "warmup_steps": 0}
 
 
@@ -88,7 +89,27 @@ def video_of(server, prompt: workflows.Prompt, outputs: dict) -> tuple[torch.Ten
 
 
 def test_every_workflow_of_a_real_model_is_run_here():
-    assert sorted([*FORMS, *TRAINING]) == sorted(REAL)
+    assert sorted([*FORMS, *TRAINING, FILES]) == sorted(REAL)
+
+
+def test_a_lora_is_converted_and_its_record_shown(server, schemas):
+    training = small("tic_ft_train_wan21_1_3b", schemas)
+    nodes(training, "TICFTTrain")[0]["seed"] = 1  # so that it runs
+    lora = lora_of(run(server, training)[1], server)[1]
+    prompt = workflows.to_prompt(REAL[FILES], schemas)
+    for kind in ("FewShotConvertLoRA", "FewShotRunRecord"):
+        nodes(prompt, kind)[0]["lora_name"] = lora
+    outputs, _ = run(server, prompt)
+    shown = [text for output in outputs.values() for text in output.get("text", [])]
+    assert any(text.endswith("_diffusers_00001_.safetensors") for text in shown)
+    assert any("2506.00996" in text for text in shown)
+
+
+def lora_of(log: str, server) -> tuple[str, str]:
+    """Number of adapters, and name in the loaders' list, of the LoRA that a log says was saved."""
+    saved = re.search(r"saved (\d+) adapters after 2 steps to (.*)", log)
+    assert saved
+    return saved[1], str((server.output / "loras").joinpath(saved[2].strip()).relative_to(server.output / "loras"))
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -134,13 +155,11 @@ def test_it_trains_a_lora_that_samples(name, server, schemas):
     assert json.loads(record["fps"]) == folder["fps"]
     assert (record["steps"], record["finished"]) == ("2", "true")
 
-    trained = re.search(r"saved (\d+) adapters after 2 steps to (.*)", log)
-    assert trained
+    layers, lora = lora_of(log, server)
     prompt = small(stem, schemas)
-    lora = str((server.output / "loras").joinpath(trained[2].strip()).relative_to(server.output / "loras"))
     nodes(prompt, "TICFTLoadLoRA")[0]["lora_name"] = lora
     outputs, log = run(server, prompt)
-    assert f"{lora}: {trained[1]} of {trained[1]} layers applied" in log
+    assert f"{lora}: {layers} of {layers} layers applied" in log
     assert len(video_of(server, prompt, outputs)[0]) == FORMS[stem][0]
 
 

@@ -101,7 +101,7 @@ def _metadata(name: str) -> dict[str, str]:
     """What a LoRA of this name was trained for."""
     task = "video to video" if "video_to_video" in name else "image to video"
     layout = Layout.linear(TASKS[task].condition, TASKS[task].buffer, 6 if task == "video to video" else 9)
-    form = SimpleNamespace(width=SIZE, height=SIZE, fps=RATE)
+    form = SimpleNamespace(width=SIZE, height=SIZE, fps=RATE, buckets=lambda: ())
     settings = {key: json.dumps(value) for key, value in ticft_settings(task, layout, dataset=form).items()}
     family = "Wan 2.2 5B" if "wan22_5b" in name else "Wan 2.1"
     return to_metadata({**settings, "base_family": family})
