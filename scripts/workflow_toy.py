@@ -18,7 +18,7 @@ from workflow_steps import (
 from workflow_toy_tasks import TASKS, ToyTask
 
 CLIPS, HELD_OUT_CLIPS = 12, 4
-RANK, LEARNING_RATE, STEPS, BATCH = 16, 1e-3, 300, 8
+RANK, LEARNING_RATE, STEPS, BATCH = 16, 1e-3, 100, 8
 VALIDATE_EVERY = 50  # steps
 SHIFT = 5.0  # the toy model is sampled with it, so most steps lie at high noise; training should too
 FPS = 12.0
@@ -29,7 +29,7 @@ The toy model comes with the pack. For a real model, put **Load Diffusion Model*
 **Load VAE** here; the rest of the graph stays as it is.
 """
 TRAIN_NOTE = f"""
-{STEPS} steps take a few minutes on a CPU. A finished run is kept: it is not trained again until you change
+{STEPS} steps take a minute or two on a CPU. A finished run is kept: it is not trained again until you change
 its seed, its settings or its clips. **Cancel** keeps what was learned so far, and a `run_name` lets the run go on.
 
 The LoRA is also saved below `output/loras`.

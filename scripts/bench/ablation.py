@@ -36,7 +36,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--arms", nargs="*", default=[arm.name for arm in ARMS], choices=[arm.name for arm in ARMS])
     add("--seeds", nargs="*", type=int, default=[0, 1, 2], help="of pairs, training and sampling noise")
     add("--conditions", type=int, default=32, help="held-out conditions of every arm and seed")
-    add("--pairs", type=int, default=12)
+    add("--pairs", type=int, default=30)
     add("--rank", type=int, default=16)
     add("--learning-rate", type=float, default=1e-3)
     add("--batch", type=int, default=8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 KIND = TASK = "image to video"
-STEPS = 400  # of a few-shot arm, unless its name says otherwise
+STEPS = 200  # of a few-shot arm, unless its name says otherwise
 SWEEP = (50, 100, 200, 400, 800)  # steps of one run that are sampled
 TARGET = 9  # latent frames
 SHORT = 6  # of the arms with other numbers of buffers: the base was never shown more than 13 latents
