@@ -94,7 +94,7 @@ def _for_arm(workflow: Prompt, plan: Plan, arm: Arm) -> Prompt:
     settings = prompt[trainer]["inputs"]
     settings.update(task=KIND, steps=plan.steps, seed=plan.seed)
     settings.pop("validation", None)  # the judge tells more, and it takes time
-    settings.update(condition_latents=1, buffer_latents=arm.buffers, run_name=arm.run_name)
+    settings.update(condition_latents=1, buffer_latents=arm.buffers, run_name=arm.run_name, on_change="start over")
     encoder = prompt[settings["encoded"][0]]["inputs"]
     prompt[encoder["dataset"][0]]["inputs"].update(kind=KIND, count=plan.pairs, seed=plan.seed, split="training")
     inputs(prompt, "TICFTContext").update(
