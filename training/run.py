@@ -10,6 +10,7 @@ from typing import Any
 
 from .loop import OnStep, Rewind, Stopped, run_steps, suspect
 from .monitor import Monitors
+from .parking import parked
 from .run_folder import RunFolder
 from .run_state import WINDOW, StepRecord, TrainState, runaway
 from .stop import SAMPLE, SAVE, STOP, RunControl
@@ -164,7 +165,7 @@ class Run:
         if self.sample is None:
             return
         try:
-            with self.trainer.result_in_place(), self.trainer.resting():
+            with self.trainer.result_in_place(), parked(self.trainer.optimizer):
                 path = self.sample(self.state.step)
         except Exception as error:  # also out of memory: a preview is not worth a run
             self.note("preview", f"the preview of step {self.state.step} is left out ({error})")

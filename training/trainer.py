@@ -77,18 +77,6 @@ class Trainer:
             with self.average.in_place():
                 yield
 
-    @contextmanager
-    def resting(self) -> Iterator[None]:
-        """Have the optimiser's state in the host's memory for a while, so that the device has room for a preview."""
-        homes = {parameter: parameter.device for parameter in self.parameters if parameter.device.type != "cpu"}
-        for parameter in homes:
-            self._move(parameter, torch.device("cpu"))
-        try:
-            yield
-        finally:
-            for parameter, device in homes.items():
-                self._move(parameter, device)
-
     def values(self) -> dict[str, Any]:
         """The state of weights, optimiser and average: tensors and plain values, not copied."""
         return {
@@ -130,10 +118,6 @@ class Trainer:
         for parameter, moments in zip(self.parameters, values["moments"], strict=True):
             if moments:
                 self.optimizer.state[parameter] = {k: _placed(k, v, parameter.device) for k, v in moments.items()}
-
-    def _move(self, parameter: Tensor, device: torch.device) -> None:
-        moments = self.optimizer.state.get(parameter, {})
-        moments |= {name: _placed(name, value, device) for name, value in moments.items()}
 
 
 class _Update:
