@@ -120,7 +120,9 @@ def test_the_saved_file_equals_the_live_adapters_in_the_hosts_own_loader(family,
     from_file = comfy.sd.load_lora_for_models(model, None, dict(load_lora(Path(path))), 1.0, 0.0)[0]
     for patched in (from_file, LoraModelLoader.execute(model, lora, 1.0).result[0], ours):
         assert len(patched.patches) == len(layers)
-        torch.testing.assert_close(output_of(patched), live["output"], atol=1e-6, rtol=1e-6)
+        # A file's product is added to the weight, a live one to the output: sums in another order, so rounding, which
+        # depends on the threads and goes with the largest value.
+        assert (output_of(patched) - live["output"]).abs().max() <= 1e-6 * live["output"].abs().max()
 
 
 def with_ofs() -> Any:

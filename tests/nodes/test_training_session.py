@@ -60,7 +60,7 @@ def test_a_half_precision_model_learns_with_a_scaled_loss_where_there_is_no_bf16
     scales = []
     note_scales(monkeypatch, scales)
     with caplog.at_level("INFO", logger="pack"):
-        lora = train(half_model, "half")[0]
+        lora = train(half_model, "half scaled")[0]
     assert scales == [2.0**14]
     assert "the loss is scaled by 16384" in caplog.text
     assert all(value.any() for key, value in lora.items() if "lora_up" in key)
@@ -79,7 +79,7 @@ def test_a_half_precision_model_is_trained_in_bf16_where_there_is_one(half_model
 
     monkeypatch.setattr(training.HostPredictor, "__call__", look)
     with caplog.at_level("INFO", logger="pack"):
-        lora = train(half_model, "bf16")[0]
+        lora = train(half_model, "half in bf16")[0]
     assert set(seen) == {torch.bfloat16}
     assert scales == [1.0]
     assert "it is trained in bf16" in caplog.text
