@@ -10,6 +10,7 @@ from ..methods.tic_ft_tasks import TASKS
 from ..training.changes import ON_CHANGE, REFUSE
 from ..training.config import TrainConfig
 from .host.loras import apply_lora, lora_names, lora_stamp, read_lora, ticft_settings_of
+from .host.run_opening import runs_stamp
 from .host.tic_ft_training import ENCODINGS, Order, train_tic_ft
 from .host.workflow_metadata import workflow_metadata
 from .sockets import Encoded, TicftSettings, TrainSettings
@@ -133,6 +134,10 @@ class TICFTTrain(io.ComfyNode):
         workflow = workflow_metadata(cls.hidden)
         trained, ticft = train_tic_ft(model, encoded, config, order, validation, vae, workflow)
         return io.NodeOutput(trained.lora, {"loss": trained.losses}, trained.steps, str(trained.path), ticft)
+
+    @classmethod
+    def fingerprint_inputs(cls, run_name: str | None = "", **_others) -> str:
+        return runs_stamp((run_name or "").strip())
 
 
 class TICFTLoadLoRA(io.ComfyNode):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import time
@@ -46,7 +47,8 @@ class LossPlot:
         due = entry["kind"] == "ended" or (entry["kind"] != "started" and self.clock() - self.drawn >= EVERY)
         if due and self.path is not None and self.path.parent.is_dir():
             self.drawn = self.clock()
-            write_atomically(self.path, draw_losses(self.history.table()))
+            with contextlib.suppress(OSError):  # open in a viewer, or a full disk: the next drawing may do
+                write_atomically(self.path, draw_losses(self.history.table()))
 
 
 def draw_losses(table: dict[str, Any]) -> bytes:

@@ -76,20 +76,22 @@ class Run:
         values = {"train": self.state.to_dict(), "trainer": self.trainer.values()}
         try:
             path = self.folder.save(self.state.step, values, config.keep, int(best["step"]) if best else None)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # whatever it is, the run is worth more than one state
             self.note("save", f"the state of step {self.state.step} could not be saved ({error}); training goes on")
             path = None
         self._next_save = time.monotonic() + max(LEAST_PAUSE, (time.monotonic() - begun) / SHARE)
         return path
 
     def rewind(self) -> bool:
-        """Go back to the newest saved state before the steps that failed."""
+        """Go back to the newest saved state from which the last good step is taken again, with a lower rate."""
         failed = self.state.step - self.state.in_a_row
-        values = self.folder.load(failed)
+        # Not that of the last good step: skipped steps leave the weights alone, so it would fail in the same way.
+        values = self.folder.load(failed - 1)
         if values is None:
             return False
         skipped, suspects, at = self.state.skipped, self.state.suspects, self.state.step
         self.restore(values)
+        self.folder.forget_after(self.state.step)  # they would outrank what is saved from here on
         self.state.skipped, self.state.suspects = skipped, suspects
         self.control.give(SAVE)  # with the lower rate, so that a resumed run has it too
         text = f"no number in steps {failed + 1} to {at}; back to step {self.state.step} with half the learning rate"

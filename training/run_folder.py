@@ -94,7 +94,7 @@ class RunFolder:
         self.note(step=step, best=best)
         kept = [step for step, _ in self.states()][:keep]
         for other, old in self.states():
-            if other not in kept and other != best:
+            if other not in kept and other not in (best, step):
                 old.unlink(missing_ok=True)
         return path
 

@@ -118,7 +118,10 @@ def cut_log(path: Path, step: int) -> list[Entry]:
     lines = [json.dumps(entry, separators=(",", ":")) + "\n" for entry in kept]
     data = "".join(lines).encode()
     if path.is_file() and path.read_bytes() != data:
-        write_atomically(path, data)
+        try:
+            write_atomically(path, data)
+        except OSError as error:  # somebody has it open; who reads it goes back where a resumed run does
+            log.warning("%s could not be cut at step %d (%s)", path.name, step, error)
     return kept
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -27,8 +28,9 @@ class TrainState:
 
     @property
     def best(self) -> dict[str, float] | None:
-        """The validation with the lowest mean loss; of equals the first."""
-        return min(self.validation, key=lambda entry: entry["mean"], default=None)
+        """The validation with the lowest mean loss that is a number; of equals the first."""
+        numbers = (entry for entry in self.validation if math.isfinite(entry["mean"]))
+        return min(numbers, key=lambda entry: entry["mean"], default=None)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""

@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -16,6 +17,7 @@ from torch import Tensor
 from .cache import checksum, write_atomically
 
 FORMAT = "fewshot_video.state 1"
+VALUES = "values"  # the JSON, as a tensor of bytes: the header of a safetensors file may have 100 MB at most
 PLAIN = (str, int, float, bool, type(None))
 
 
@@ -28,8 +30,9 @@ def write_state(path: Path, values: Any) -> Path:
     """
     tensors: dict[str, Tensor] = {}
     text = json.dumps(_taken_apart(values, "", tensors))
-    metadata = {"format": FORMAT, "values": text, "checksum": _checksum(text, tensors)}
-    write_atomically(path, save(tensors, metadata))
+    metadata = {"format": FORMAT, "checksum": _checksum(text, tensors)}
+    plain = torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)
+    write_atomically(path, save({**tensors, f"({VALUES})": plain}, metadata))
     sync_folder(path.parent)
     return path
 
@@ -39,14 +42,17 @@ def read_state(path: Path) -> Any:
 
     Raises:
         ValueError: the file is damaged, or no such file.
+        OSError: the file is there and cannot be read now; what it holds may be whole.
     """
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-        text = metadata["values"]
-    except (SafetensorError, OSError, KeyError) as error:
+        text = tensors.pop(f"({VALUES})").numpy().tobytes().decode()
+    except (SafetensorError, FileNotFoundError, KeyError, UnicodeDecodeError) as error:
         raise ValueError(f"{path.name} cannot be read ({error})") from error
+    except OSError as error:
+        raise OSError(f"{path.name} cannot be read now ({error}); close what holds it and try again") from error
     if metadata.get("format") != FORMAT or metadata.get("checksum") != _checksum(text, tensors):
         raise ValueError(f"{path.name} is not what was written")
     return _put_together(json.loads(text), tensors)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,16 +27,19 @@ class Trainer:
         parameters: Iterable[Tensor],
         config: TrainConfig,
         loss_scale: float = 1.0,
+        names: Sequence[str] = (),
     ) -> None:
-        """Make the optimiser.
+        """Make the optimiser; ``names`` of what is trained keep a state from being put into other layers.
 
         Raises:
             ValueError: warm-up longer than the run, or nothing to train.
         """
         self.objective, self.predict, self.config, self.loss_scale = objective, predict, config, loss_scale
-        self.parameters = list(parameters)
+        self.parameters, self.names = list(parameters), list(names)
         self.optimizer, schedule = make_optimizer(self.parameters, config)
         self._factor: Callable[[int], float] = schedule.lr_lambdas[0]
+        # The schedule's wrapper would keep the optimiser, and with it the weights, in a cycle of references.
+        self.optimizer.__dict__.pop("step", None)
         self.average = Average(self.parameters, config.ema_decay) if config.ema_decay else None
         self._update = _Update()
         self.optimizer.register_step_pre_hook(self._update.begin)
@@ -81,24 +84,33 @@ class Trainer:
         """The state of weights, optimiser and average: tensors and plain values, not copied."""
         return {
             "optimizer": self.config.optimizer,
+            "names": self.names,
             "weights": [parameter.detach() for parameter in self.parameters],
             "groups": [{k: v for k, v in group.items() if k != "params"} for group in self.optimizer.param_groups],
             "moments": [dict(self.optimizer.state.get(parameter, {})) for parameter in self.parameters],
             "average": None if self.average is None else self.average.values(),
         }
 
+    def check(self, values: dict[str, Any]) -> None:
+        """Refuse a state that does not fit.
+
+        Raises:
+            ValueError: the weights have other names or shapes.
+        """
+        ours, saved = ([list(weight.shape) for weight in some] for some in (self.parameters, values["weights"]))
+        if ours != saved or values.get("names", self.names) != self.names:
+            raise ValueError(
+                f"the saved run has {len(saved)} trained tensors and this one {len(ours)}, or they are others; "
+                'set rank and target_modules as they were, or on_change to "start over"'
+            )
+
     def load(self, values: dict[str, Any]) -> None:
         """Go on from a state. Another optimiser than its own begins afresh, as does an average it does not have.
 
         Raises:
-            ValueError: the weights have other shapes.
+            ValueError: as ``check``.
         """
-        ours, saved = ([list(weight.shape) for weight in some] for some in (self.parameters, values["weights"]))
-        if ours != saved:
-            raise ValueError(
-                f"the saved run has {len(saved)} trained tensors and this one {len(ours)}, or their shapes differ; "
-                'set rank and target_modules as they were, or on_change to "start over"'
-            )
+        self.check(values)
         with torch.no_grad():
             for parameter, weight in zip(self.parameters, values["weights"], strict=True):
                 parameter.copy_(weight)

@@ -16,7 +16,7 @@ from ...training.loop import Cancelled
 from ...training.monitor import Monitors
 from ...training.optimizers import with_installed_optimizer
 from ...training.run import Run
-from ...training.run_folder import FINISHED, STOPPED
+from ...training.run_folder import FAILED, FINISHED, STOPPED
 from ...training.run_state import TrainState
 from ...training.stop import RunControl, registered, request_sample, request_save, request_stop
 from ...training.trainer import Trainer
@@ -137,6 +137,7 @@ def _train(job: LoraJob, opened: OpenedRun, identity: dict[str, Any], key: str, 
     order = _Order(job, identity, key, missing, objective, held_out)
     outcome = _attempt(order, opened, retry=True)
     if isinstance(outcome, TrainConfig):  # out here nothing of the first attempt is held any more
+        _free_memory()  # the first attempt's frame is gone only now
         opened = replace(opened, values=opened.folder.load())
         outcome = _attempt(replace(order, job=replace(job, config=outcome)), opened, retry=False)
     if isinstance(outcome, TrainConfig):
@@ -150,8 +151,11 @@ def _attempt(order: _Order, opened: OpenedRun, retry: bool) -> TrainedLora | Tra
     try:
         with training_session(job.model, job.config) as session:
             trainer = Trainer(
-                order.objective, session.predict, session.adapters.parameters(), job.config, session.loss_scale
-            )
+                order.objective, session.predict, session.adapters.parameters(), job.config, session.loss_scale,
+                list(session.adapters.by_name),
+            )  # fmt: skip
+            if opened.values is not None:
+                trainer.check(opened.values["trainer"])  # before the record says anything new
             _begin(job, opened, order.identity)
             with registered(opened.folder.id) as control:
                 run = _make_run(order, opened, session, trainer, control)
@@ -187,8 +191,13 @@ def _go(order: _Order, opened: OpenedRun, run: Run, saver: LoraSaver, retry: boo
             raise stop.__cause__ from None
         raise
     finished = run.state.step >= job.config.steps
-    run.save()
-    trained = saver.save(finished)
+    kept = run.save() is not None
+    try:
+        trained = saver.save(finished)
+    except BaseException:
+        more = f"; run_name {run.folder.name} still has them" if kept else ""
+        end_run(run, FAILED, f"{run.state.step} steps are done but the LoRA could not be saved{more}", None)
+        raise
     saver.publish_best()
     text = f"{'finished' if finished else 'stopped'} after {trained.steps} steps; the LoRA is {trained.path.name}"
     end_run(run, FINISHED if finished else STOPPED, text, trained.path)

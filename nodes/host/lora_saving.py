@@ -13,7 +13,7 @@ import torch
 
 from ...training.lora import LoraAdapters
 from ...training.lora_file import LoraModel, load_lora
-from ...training.lora_metadata import file_metadata
+from ...training.lora_metadata import file_metadata, from_metadata
 from ...training.run_folder import BEST, RunFolder
 from ...training.run_state import TrainState
 from ...training.trainer import Trainer
@@ -61,7 +61,7 @@ class LoraSaver:
         """Write it beside the run's states; failing to is logged."""
         try:
             write_best(self.lora(finished=False), self.folder.path / BEST)
-        except OSError as error:
+        except Exception as error:  # the run is worth more than this file
             log.warning("the best LoRA so far could not be saved (%s)", error)
 
     def publish_best(self) -> Path | None:
@@ -71,6 +71,8 @@ class LoraSaver:
             return None
         try:
             lora = load_lora(self.folder.path / BEST)
+            if from_metadata(lora.metadata).get("steps") != str(best["step"]):
+                raise ValueError("the file is of another step")
             path = write_somewhere(lora, self._history(), run_folder(self.name), f"{self.name}_best")
         except (OSError, ValueError, RuntimeError) as error:
             log.warning("the best LoRA, of step %d, could not be saved (%s)", best["step"], error)

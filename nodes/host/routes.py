@@ -75,7 +75,7 @@ def _unknown() -> Any:
 
 
 def _over() -> Any:
-    return _answer({"error": "the run has ended; queue it again to go on"}, 409)
+    return _answer({"error": "the run has ended; give its name as run_name and queue it again to go on"}, 409)
 
 
 def _answer(data: dict[str, Any], status: int = 200) -> Any:

@@ -34,7 +34,7 @@ def keep_steps(run: Run, saver: LoraSaver, stop: BaseException) -> None:
         resumable = run.save() is not None
         try:
             where = saver.save(finished=False).path
-        except RuntimeError as error:
+        except Exception as error:  # what stopped the run matters more
             log.error("the run stopped after %d steps and %s", step, error)
     text = f"the run stopped after {step} steps"
     advice = f"try {MORE_HELP}" if is_out_of_memory(stop) else ""

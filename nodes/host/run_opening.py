@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...training.changes import REFUSE, START_OVER, changed_identity, changed_settings, refuse_changes
-from ...training.config import TrainConfig
+from ...training.config import EXPERTS, TrainConfig
 from ...training.run_folder import FINISHED, RECORD, RunFolder, free_name
 from .folders import output_folder
 
@@ -19,6 +20,16 @@ log = logging.getLogger(__name__)
 def runs_folder() -> Path:
     """Where the runs of training lie: ``fewshot_video/runs`` below the host's output folder."""
     return output_folder() / "runs"
+
+
+def runs_stamp(name: str) -> str:
+    """How far the runs of a name are, one for each expert: the host runs a node again when it changes, as by a stop."""
+    found = []
+    for ending in ("", *(f"_{expert.replace(' ', '_')}" for expert in EXPERTS)) if name else ():
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            record = json.loads((runs_folder() / f"{name}{ending}" / RECORD).read_text(encoding="utf-8"))
+            found.append((record["id"], record["state"], record["step"]))
+    return repr(found)
 
 
 @dataclass(frozen=True)
@@ -60,8 +71,9 @@ def open_run(
     opened = OpenedRun(run, _state_of(run, on_change), run.record.get("accepted", []))
     changes = changed_identity(run.record["identity"], identity)
     changes += changed_settings(run.record["config"], config.to_dict(), opened.done)
-    if changes and on_change == START_OVER:
-        return _started_over(run, changes)
+    damaged = opened.values is None and bool(run.states())  # left in place they would outrank the new ones
+    if on_change == START_OVER and (changes or damaged):
+        return _started_over(run, changes or ["no saved state can be read"])
     if changes and on_change == REFUSE:
         refuse_changes(name, opened.done, changes)
     if opened.done > config.steps:

@@ -316,3 +316,17 @@ def test_previews_are_made_of_the_run_and_change_nothing(model):
     files = sorted(path.name for path in (runs_folder() / "previewed" / "samples").iterdir())
     assert files == ["000003.mp4", "000006.mp4"]
     assert same(lora, train(model, "not previewed", settings=TrainConfig(ema_decay=0.9))[0])
+
+
+def test_the_host_runs_the_node_again_once_its_run_has_gone_on():
+    from pack.nodes.host.run_opening import runs_folder, runs_stamp
+    from pack.nodes.tic_ft_train import TICFTTrain
+
+    assert TICFTTrain.fingerprint_inputs(run_name="") == TICFTTrain.fingerprint_inputs(run_name=None) == "[]"
+    folder = runs_folder() / "stamped_high_noise"
+    folder.mkdir(parents=True)
+    before = runs_stamp("stamped")
+    for step in (3, 4):
+        (folder / "run.json").write_text(json.dumps({"id": "0" * 32, "state": "stopped", "step": step}))
+        assert runs_stamp("stamped") != before
+        before = runs_stamp("stamped")

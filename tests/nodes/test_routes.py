@@ -156,7 +156,7 @@ def test_a_run_is_told_to_every_tab_and_ends_when_it_is_asked_to(server):
     for order in ("stop", "save", "sample"):
         assert ask(server, f"{RUNS}/{run}/{order}", "POST") == (
             409,
-            {"error": "the run has ended; queue it again to go on"},
+            {"error": "the run has ended; give its name as run_name and queue it again to go on"},
         )
     folder = server.output / "fewshot_video" / "runs" / "watched"
     assert {"metrics.jsonl", "loss.png"} <= {path.name for path in folder.iterdir()}

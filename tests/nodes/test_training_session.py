@@ -93,8 +93,8 @@ def note_scales(monkeypatch, scales: list[float]) -> None:
     from pack.nodes.host import lora_runs
 
     class Noting(lora_runs.Trainer):
-        def __init__(self, *args: Any) -> None:
-            super().__init__(*args)
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
             scales.append(self.loss_scale)
 
     monkeypatch.setattr(lora_runs, "Trainer", Noting)

@@ -150,12 +150,26 @@ def test_five_in_a_row_go_back_to_the_saved_state_with_half_the_rate(tmp_path):
 
 
 def test_after_two_returns_the_run_stops_and_says_why(tmp_path):
-    config = TrainConfig(steps=40, save_every=1)
+    config = TrainConfig(steps=40, save_every=1, keep=4)
     run, listener = new_run(tmp_path / "run", new_trainer(config, Regression(bad_calls=range(7, 999))))
-    with pytest.raises(NonFiniteError, match=r"loss of steps 7 to 11 .*learning rate of 0.0001 being too high.* keeps"):
+    with pytest.raises(NonFiniteError, match=r"loss of steps 5 to 9 .*learning rate of 0.0001 being too high.* keeps"):
         run.go()
-    assert listener.kinds("note").count("rewind") == 2
+    told = [entry[2] for entry in listener.told if entry[:2] == ("note", "rewind")]
+    # The state of the last good step is passed over: the steps after it would fail in the same way.
+    assert [text.partition("; ")[2][:14] for text in told] == ["back to step 5", "back to step 4"]
     assert weights(run).isfinite().all()
+
+
+def test_a_state_that_cannot_be_saved_for_any_reason_costs_nothing_else(tmp_path, monkeypatch):
+    run, listener = new_run(tmp_path / "run", new_trainer(TrainConfig(steps=4, save_every=2), Regression()))
+
+    def fail(*_args, **_more):
+        raise RuntimeError("the device is gone")
+
+    monkeypatch.setattr(run.folder, "save", fail)
+    run.go()
+    assert run.state.step == 4
+    assert any(entry[:2] == ("note", "save") and "the device is gone" in entry[2] for entry in listener.told)
 
 
 def test_without_a_saved_state_the_run_stops_at_once(tmp_path):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 import torch
 from regression import Regression, new_trainer
@@ -10,6 +13,7 @@ from pack.training.config import TrainConfig
 from pack.training.loop import run_steps
 from pack.training.run_state import TrainState
 from pack.training.state_file import read_state, write_state
+from pack.training.trainer import Trainer
 
 SETTINGS = [
     {},
@@ -131,3 +135,26 @@ def test_an_update_that_is_broken_off_is_known():
     with pytest.raises(KeyboardInterrupt):
         trainer.step(state)
     assert trainer.torn
+
+
+def test_a_state_of_other_layers_is_refused_though_the_shapes_fit():
+    def trainer_of(*names: str) -> Trainer:
+        weights = [torch.zeros(2, requires_grad=True)]
+        return Trainer(Regression(), lambda *_: torch.zeros(1), weights, TrainConfig(steps=2), names=names)
+
+    trainer_of("q").load(trainer_of("q").values())
+    with pytest.raises(ValueError, match="set rank and target_modules as they were"):
+        trainer_of("k").load(trainer_of("q").values())
+
+
+def test_nothing_keeps_a_trainer_alive_that_is_no_longer_used():
+    trainer = Trainer(
+        Regression(), lambda *_: torch.zeros(1), [torch.zeros(2, requires_grad=True)], TrainConfig(steps=2)
+    )
+    gone = weakref.ref(trainer.optimizer)
+    gc.disable()
+    try:
+        del trainer
+        assert gone() is None
+    finally:
+        gc.enable()
