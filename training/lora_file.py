@@ -81,7 +81,7 @@ def same_lora(first: LoraModel, second: LoraModel) -> bool:
 
 def unique_path(folder: Path, name: str) -> Path:
     """The next free ``name_00001_.safetensors`` of a folder."""
-    pattern = re.compile(rf"{re.escape(name)}_(\d+)_")
+    pattern = re.compile(rf"{re.escape(name)}_(\d+)_", re.IGNORECASE)  # Windows and macOS know no capitals
     taken = [int(match[1]) for file in _files(folder) if (match := pattern.fullmatch(file.stem))]
     return folder / f"{name}_{max(taken, default=0) + 1:05}_{SUFFIX}"
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from .config import BOTH_EXPERTS
 from .lora_metadata import plain_value
 
 Graph = dict[str, dict[str, Any]]
@@ -58,15 +59,28 @@ def _prompt(metadata: Mapping[str, str]) -> Graph:
 
 
 def _trainer(prompt: Graph, kind: str, record: Mapping[str, str]) -> str | None:
-    """The Train node of a graph that has the record's settings; None where there is none."""
+    """The one Train node of a graph that has the record's settings; None where there is none, or cannot be told."""
     config, task = plain_value(record, "config"), plain_value(record, "task")
     wanted = {**{name: config[name] for name in OF_TRAINER}, "task": task}
+    found = []
     for key, node in prompt.items():
         given = {name: node["inputs"].get(name, value) for name, value in wanted.items()}
         # A wired value is known only when the graph runs.
         if node["class_type"] == kind and all(isinstance(v, list) or v == wanted[name] for name, v in given.items()):
-            return key
-    return None
+            found.append(key)
+    if len(found) > 1:
+        found = [key for key in found if _expert_of(prompt, key) == config.get("expert", BOTH_EXPERTS)]
+    return found[0] if len(found) == 1 else None
+
+
+def _expert_of(prompt: Graph, trainer: str) -> str:
+    """What the nearest Run Settings says, which is put over earlier ones."""
+    link = prompt[trainer]["inputs"].get("settings")
+    while isinstance(link, list) and (node := prompt.get(str(link[0]))) is not None:
+        if node["class_type"] == "FewShotRunSettings":
+            return node["inputs"].get("expert", BOTH_EXPERTS)
+        link = node["inputs"].get("settings")
+    return BOTH_EXPERTS
 
 
 def _upstream(prompt: Graph, last: str) -> Graph:
@@ -119,9 +133,11 @@ def _trainer_inputs(record: Mapping[str, str], config: Mapping[str, Any]) -> dic
 def _dataset_inputs(record: Mapping[str, str]) -> dict[str, Any]:
     """Size, length and rate of the clips; without a condition a clip of K latents has ``1 + 4 (K - 1)`` frames."""
     size = {name: plain_value(record, name) for name in ("width", "height", "fps")}
-    if "buckets" in record:
-        size["buckets"] = "by aspect and length"
     target = plain_value(record, "target_latents")
+    if "buckets" in record:
+        lengths = {bucket["target_latents"] for bucket in plain_value(record, "buckets")}
+        size["buckets"] = "by aspect and length" if len(lengths) > 1 else "by aspect"
+        target = max(lengths)
     if target is None:
         return size
     behind = int(plain_value(record, "condition_latents")) + int(plain_value(record, "buffer_latents"))

@@ -43,11 +43,21 @@ def run_record(lora: LoraModel, name: str) -> dict[str, Any]:
             "made": {key: plain_value(record, key) for key in sorted(record)},
             "tensors": tensor_summary(lora),
             "graph": graph,
-            "fill_in": fill_in,
+            "fill_in": [*fill_in, *_without_their_paths(graph)],
         }
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"the record in {name} is damaged ({error!r}); train or copy it again") from error
     return without_paths(values)
+
+
+def _without_their_paths(graph: Mapping[str, Any]) -> list[str]:
+    """Inputs of a graph that lose a part which was a path."""
+    return [
+        f"{key}.{name}"
+        for key, node in graph.items()
+        for name, value in node["inputs"].items()
+        if without_paths(value) != value
+    ]
 
 
 def citation(record: Mapping[str, str], name: str) -> str:

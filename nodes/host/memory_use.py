@@ -29,7 +29,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 def _says_so(text: str) -> bool:
     """Of torch's plain RuntimeErrors: those of the accelerator and of the allocator of the CPU."""
     text = text.lower()
-    return "out of memory" in text or "defaultcpuallocator" in text
+    signs = ("out of memory", "defaultcpuallocator", "cublas_status_alloc_failed", "cudnn_status_alloc_failed")
+    return any(sign in text for sign in signs)
 
 
 class Peak:

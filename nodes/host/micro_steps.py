@@ -105,7 +105,9 @@ def micro_step(session: Session, config: TrainConfig, clip: LargestClip, shape: 
             step()
     seconds = min(step() for _ in range(TIMED))
     optimizer.zero_grad(set_to_none=True)
-    return MicroStep(step_of(clip, shape, config.batch_size), peak.bytes + _bytes(parameters), seconds)
+    copies = 1 + (config.accumulation > 1) + bool(config.ema_decay)  # adapters, gradients so far, their average
+    memory = peak.bytes + copies * _bytes(parameters)
+    return MicroStep(step_of(clip, shape, config.batch_size), memory, seconds * config.accumulation)
 
 
 def step_of(clip: LargestClip, shape: Any, clips: int) -> Asked:
@@ -123,9 +125,9 @@ def _network(model: Any, session: Session, family: Family) -> Network:
     network: nn.Module = model.model.diffusion_model
     blocks = transformer_blocks(network, family.blocks)
     linears = [layer for block in blocks for layer in block.modules() if isinstance(layer, nn.Linear)]
-    weights = list(model.model.parameters())
+    on_device = [weight for weight in model.model.parameters() if weight.device == session.device]
     return Network(
-        weights=_bytes(weights),
+        weights=_bytes(on_device),  # those that the host lends out take no room
         narrow=max(weight.element_size() for weight in (layer.weight for layer in linears)) == 1,
         used=sum(layer.weight.numel() for layer in linears),
         depth=len(blocks),

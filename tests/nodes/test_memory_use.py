@@ -24,6 +24,7 @@ def caused(error: Exception, cause: Exception) -> Exception:
         MemoryError(),
         RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory"),
         RuntimeError("HIP error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
         caused(ValueError("the step failed"), MemoryError()),
     ],
     ids=repr,

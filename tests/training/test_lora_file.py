@@ -102,3 +102,8 @@ def test_a_record_survives_the_metadata_and_carries_the_packs_version(root):
     record = from_metadata({**to_metadata({"task": "keyframes"}), "ss_other": "x"})
     assert record == {"task": "keyframes", "pack_version": PACK_VERSION}
     assert f'\nversion = "{PACK_VERSION}"\n' in (root / "pyproject.toml").read_text(encoding="utf-8")
+
+
+def test_names_that_differ_in_capitals_do_not_share_a_number(tmp_path):
+    (tmp_path / "style_00003_.safetensors").touch()
+    assert unique_path(tmp_path, "Style").name == "Style_00004_.safetensors"

@@ -82,7 +82,7 @@ def test_the_graph_is_the_train_node_of_the_workflow_and_what_leads_to_it():
     assert list(found["graph"]) == ["1", "2", "3", "4"]
     assert found["graph"]["4"]["inputs"] == PROMPT["4"]["inputs"]
     assert found["graph"]["2"] == {"class_type": "FewShotDatasetFolder", "inputs": {"folder": "clips"}}
-    assert found["fill_in"] == []
+    assert found["fill_in"] == ["2.folder"]  # it was a path
 
 
 @pytest.mark.parametrize("prompt", [None, {}, {"4": {**PROMPT["4"], "inputs": {**PROMPT["4"]["inputs"], "seed": 9}}}])
@@ -149,3 +149,33 @@ def test_a_lora_of_another_trainer_is_refused(metadata):
 def test_a_damaged_record_is_refused(change):
     with pytest.raises(ValueError, match=r"the record in a\.safetensors is damaged \(.*\); train or copy it again"):
         run_record(lora(**change), "a.safetensors")
+
+
+@pytest.mark.parametrize("expert", ["high noise", "low noise"])
+def test_of_two_train_nodes_that_look_alike_the_one_of_the_expert_is_taken(expert):
+    inputs = PROMPT["4"]["inputs"]
+    two: dict[str, Any] = {}
+    for first, name in ((10, "high noise"), (20, "low noise")):
+        two[str(first)] = {"class_type": "FewShotRunSettings", "inputs": {"expert": name}}
+        two[str(first + 1)] = {"class_type": "TICFTTrain", "inputs": {**inputs, "settings": [str(first), 0]}}
+    config = json.dumps({**json.loads(record()["config"]), "expert": expert})
+    others = {key: node for key, node in PROMPT.items() if key not in ("4", "6")}
+    graph, _ = training_graph(record(config=config), {"prompt": json.dumps({**others, **two})})
+    kept = [node["inputs"]["expert"] for node in graph.values() if node["class_type"] == "FewShotRunSettings"]
+    assert kept == [expert]
+    assert set(graph) == {"1", "2", "3", *(("10", "11") if expert == "high noise" else ("20", "21"))}
+
+
+def test_a_graph_of_buckets_asks_for_the_longest():
+    buckets = json.dumps([{"target_latents": 4}, {"target_latents": 9}])
+    graph, _ = training_graph(record(buckets=buckets, target_latents="4"), {})
+    (folder,) = (node["inputs"] for node in graph.values() if node["class_type"] == "FewShotDatasetFolder")
+    assert (folder["frames"], folder["buckets"]) == (36, "by aspect and length")
+
+
+def test_an_input_that_loses_its_path_is_to_be_filled_in():
+    prompt = {**PROMPT, "1": {"class_type": "LoadVideo", "inputs": {"file": "/data/alice/clips/a.mp4"}}}
+    prompt["4"] = {**PROMPT["4"], "inputs": {**PROMPT["4"]["inputs"], "model": ["1", 0]}}
+    found = run_record(lora(prompt), "a")
+    assert found["graph"]["1"]["inputs"]["file"] == "a.mp4"
+    assert found["fill_in"] == ["1.file", "2.folder"]
