@@ -122,10 +122,18 @@ def _sort_in(found: FolderFiles, path: Path) -> None:
 
 
 def _join_captions(found: FolderFiles) -> None:
-    """Give captions without a clip to the clip whose name differs in capitals only; list the rest as ignored."""
-    for name in [name for name, entry in found.entries.items() if not entry.clips]:
-        entry = found.entries.pop(name)
-        same = [other for key, other in found.entries.items() if key.lower() == name.lower() and other.clips]
+    """Give what has no clip of its own to the one clip whose name differs in capitals only.
+
+    Other captions are listed as ignored; conditions without a target are told of later.
+    """
+    for name in [name for name, entry in found.entries.items() if TARGET not in entry.clips]:
+        entry = found.entries[name]
+        same = [o for key, o in found.entries.items() if key.lower() == name.lower() and TARGET in o.clips]
+        if entry.clips and len(same) != 1:
+            continue
+        del found.entries[name]
+        for part, paths in entry.clips.items():
+            same[0].clips.setdefault(part, []).extend(paths)
         for part, paths in entry.captions.items():
             if len(same) == 1 and part not in same[0].captions:
                 same[0].captions[part] = paths

@@ -6,10 +6,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-_ROOTS = r"(?:[A-Za-z]:[\\/]+|\\\\+|~\w*[\\/]+|\.\.[\\/]+|(?<!:/)/(?![/\s]))"
+_SCHEMES = r"(?:file|smb|nfs):/+|[A-Za-z]:[\\/]+|\\\\+|\\(?=\w{2,}\\)|~\w*[\\/]+|\.\.[\\/]+"
+_ROOTS = rf"(?:{_SCHEMES}|(?<!:/)/(?![/\s]))"
+# Within a sentence a lone slash begins no path: "and/or", "/imagine".
+_ROOTS_INSIDE = rf"(?:{_SCHEMES}|(?<!:/)/(?=[^/\s]+/))"
+_HOME = re.compile(r"^(?:[A-Za-z]:)?[\\/]+(?:home|Users)[\\/]+[^\\/]+[\\/]*$", re.IGNORECASE)
 # A folder's name may hold blanks: what follows a path on its line goes with it where it has a slash, rather than
 # to leave half of a user's name.
-_PATH = re.compile(rf"(?<![\w.]){_ROOTS}(?:[^\\/\n\"'<>|]+[\\/]+)*([^\s\\/\"'<>|,;)\]]*)")
+_PATH = re.compile(rf"(?<![\w.]){_ROOTS_INSIDE}(?:[^\\/\n\"'<>|]+[\\/]+)*([^\s\\/\"'<>|,;)\]]*)")
 _WHOLE = re.compile(rf"^{_ROOTS}[^\n\"<>|]*$")
 
 
@@ -29,6 +33,8 @@ def without_paths(value: Any) -> Any:
 
 def _shortened(text: str) -> str:
     bare = text.strip()
+    if _HOME.match(bare):  # its last name is the user's
+        return ""
     if _WHOLE.match(bare) and not re.search(r"\s[A-Za-z]:[\\/]|\s[/~]", bare):
         return re.split(r"[\\/]+", bare.rstrip("\\/"))[-1]
     return _PATH.sub(lambda match: match[1], text)

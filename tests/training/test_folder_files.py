@@ -47,6 +47,16 @@ def test_capitals_in_endings_and_parts_do_not_matter(tmp_path):
     assert entry.condition_names() == ["condition", "condition_2"]
 
 
+def test_a_condition_whose_name_differs_in_capitals_belongs_to_the_clip(tmp_path):
+    found = make(tmp_path, "Clip01.mp4", "clip01.txt", "clip01.condition.png", "lone.condition.png")
+    assert list(found.entries) == ["Clip01", "lone"]
+    assert {part: paths[0].name for part, paths in found.entries["Clip01"].clips.items()} == {
+        TARGET: "Clip01.mp4",
+        "condition": "clip01.condition.png",
+    }
+    assert found.entries["Clip01"].captions[TARGET][0].name == "clip01.txt"
+
+
 def test_a_caption_whose_name_differs_in_capitals_belongs_to_the_clip(tmp_path):
     found = make(tmp_path, "Cat.mp4", "cat.txt", "dog.mp4", "dog.txt", "Dog.txt")
     assert found.entries["Cat"].captions[TARGET][0].name == "cat.txt"

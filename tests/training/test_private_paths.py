@@ -20,7 +20,11 @@ from pack.training.private_paths import without_paths
     ("../../home/jane/a.mp4", "a.mp4"),
     ("from /home/jane/a.mp4, resized", "from a.mp4, resized"),
     ("folder:/home/jane/a.mp4", "folder:a.mp4"),
-    ("file:///home/jane/a.mp4", "file://a.mp4"),
+    ("file:///home/jane/a.mp4", "a.mp4"),
+    ("smb://nas/jane/a.mp4", "a.mp4"),
+    (r"\Users\jane\a.mp4", "a.mp4"),
+    ("/home/jane", ""),
+    ("C:\\Users\\jane\\", ""),
     ("('/home/jane/a.mp4')", "('a.mp4')"),
     (r"--lora=C:\Users\jane\a.safetensors", "--lora=a.safetensors"),
     (json.dumps({"x": "C:\\Users\\jane\\a.mp4"}), '{"x": "a.mp4"}'),
@@ -42,6 +46,7 @@ def test_nothing_of_a_longer_path_is_left(text):
 
 @pytest.mark.parametrize("value", [
     "wan/wan2.1_t2v_1.3B.safetensors", "a cat and/or a dog", "1/2", "[CONDITION] a cat [VIDEO] it runs",
+    "A cat. /imagine a dog and/or cat, 24/7",
     "https://arxiv.org/abs/2506.00996", "0.25, 0.5, 0.75", "attention", "regex:blocks\\.[0-3]\\.", "", "16:9", "a / b",
     12, 0.5, True, None,
 ])  # fmt: skip
