@@ -13,7 +13,7 @@ from pack.training.private_paths import without_paths
     ("/home/jane/clips/a b.mp4", "a b.mp4"),
     ("/home/Jane Doe/clips/", "clips"),
     (r"C:\Users\Jane Doe\clips\a.mp4", "a.mp4"),
-    ("D:/work/wan.safetensors", "wan.safetensors"),
+    ("D:/stuff/wan.safetensors", "wan.safetensors"),
     (r"\\server\share\jane\a.mp4", "a.mp4"),
     ("~/jane/a.mp4", "a.mp4"),
     ("~jane/a.mp4", "a.mp4"),
