@@ -21,7 +21,7 @@ def trained_places(model: Any) -> Callable[..., tuple[Tensor, Tensor]] | None:
     The host multiplies rows and columns by the 1.875 by which CogVideoX 2B's table of places is divided; rotary places
     know no such number. Found by comparing the tables, so that a host that is right is left alone.
     """
-    network = getattr(model.model, "diffusion_model", None)
+    network: Any = getattr(model.model, "diffusion_model", None)
     if not getattr(network, "use_rotary_positional_embeddings", False) or network.patch_size_t is not None:
         return None
     right = partial(rotary_places, network.attention_head_dim)
@@ -43,7 +43,9 @@ def rotary_places(channels: int, height: int, width: int, frames: int, device: t
     """
     from diffusers.models.embeddings import get_3d_rotary_pos_embed
 
-    return get_3d_rotary_pos_embed(channels, region(height, width), (height, width), frames, device=device)
+    grid = (height, width)
+    cos, sin = get_3d_rotary_pos_embed(channels, region(height, width), grid, frames, device=device)
+    return cos, sin
 
 
 def region(height: int, width: int) -> Region:
