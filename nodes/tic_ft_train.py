@@ -133,7 +133,7 @@ class TICFTTrain(io.ComfyNode):
         config = replace(settings or TrainConfig(), **values)
         workflow = workflow_metadata(cls.hidden)
         trained, ticft = train_tic_ft(model, encoded, config, order, validation, vae, workflow)
-        return io.NodeOutput(trained.lora, {"loss": trained.losses}, trained.steps, str(trained.path), ticft)
+        return io.NodeOutput(trained.file, {"loss": trained.losses}, trained.steps, str(trained.path), ticft)
 
     @classmethod
     def fingerprint_inputs(cls, run_name: str | None = "", **_others) -> str:

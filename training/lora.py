@@ -56,6 +56,11 @@ class LoraAdapters:
     def __len__(self) -> int:
         return len(self.by_name)
 
+    @property
+    def names(self) -> list[str]:
+        """Of the layers, in the network's order."""
+        return list(self.by_name)
+
     def to(self, device: torch.device) -> LoraAdapters:
         """Move all adapters, in place."""
         for adapter in self.by_name.values():

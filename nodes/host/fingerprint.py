@@ -16,6 +16,12 @@ def model_fingerprint(model: Any) -> str:
     return weights_digest(model, type(model.model).__name__, prefix="diffusion_model.")
 
 
+def describe_base(model: Any) -> str:
+    """Class and size of a host MODEL, for sentences."""
+    count = sum(parameter.numel() for parameter in model.model.diffusion_model.parameters())
+    return f"{type(model.model).__name__} with {count / 1e6:.2f} M parameters"
+
+
 def weights_digest(patcher: Any, *settings: Any, prefix: str = "") -> str:
     """Digest of settings and weights: names, shapes, types, some values of each, and the patches on them.
 

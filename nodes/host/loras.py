@@ -19,9 +19,9 @@ from ...training.run_record import run_record
 from ...training.tic_ft_layout import settings_from_record, unlabelled_settings
 from .experts import mark_expert
 from .families import find_family
+from .fingerprint import describe_base
 from .folders import lora_output_folder, register_lora_output
 from .lora_patches import find_patches
-from .lora_runs import describe_base
 from .noise import repaired
 
 log = logging.getLogger(__name__)

@@ -84,7 +84,7 @@ def small_shapes(clip: LargestClip) -> list[tuple[int, int, int, int]]:
 def micro_step(session: Session, config: TrainConfig, clip: LargestClip, shape: tuple[int, ...]) -> MicroStep:
     """One step of a plain loss on a cut-out of the clip: bytes with the adapters, the optimiser and gradients."""
     throw_if_cancelled()
-    parameters = list(session.adapters.parameters())
+    parameters = list(session.trained.parameters())
     cut = clip.x0[:, : shape[1], : shape[2], : shape[3]]
     x0 = torch.stack([cut] * config.batch_size).to(session.device)
     level = torch.full((x0.shape[0], shape[1])[: 1 + config.per_frame_timesteps], 0.5, device=session.device)
@@ -131,7 +131,7 @@ def _network(model: Any, session: Session, family: Family) -> Network:
         narrow=max(weight.element_size() for weight in (layer.weight for layer in linears)) == 1,
         used=sum(layer.weight.numel() for layer in linears),
         depth=len(blocks),
-        width=next(iter(session.adapters.by_name.values())).lora_up.shape[0],
+        width=next(iter(session.trained.by_name.values())).lora_up.shape[0],
     )
 
 
@@ -140,7 +140,7 @@ def _free(session: Session) -> float:
     import comfy.model_management as management
 
     free: Any = management.get_free_memory(session.device)
-    return float(free) + _bytes(session.adapters.parameters())
+    return float(free) + _bytes(session.trained.parameters())
 
 
 def _bytes(tensors: Any) -> int:

@@ -29,6 +29,7 @@ SPARE = 1.2  # of the memory the host reckons with
 PICTURES, WIDEST = 4, 512  # frames on the still, and its width and height in pixels at most
 
 Sample = Callable[[int], "Path | None"]  # takes the steps done
+Note = Callable[[str, str], None]  # a kind in one word, and a sentence
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Preview:
     per_frame: bool = False
 
 
-def make_sample(session: Session, preview: Preview, note: Callable[[str, str], None]) -> Sample:
+def make_sample(session: Session, preview: Preview, note: Note) -> Sample:
     """A function ``sample(step)`` that makes a preview and returns its file, or None after saying why there is none.
 
     It draws no random numbers that the training uses and changes nothing that it reads. An error, also one of too
@@ -80,7 +81,7 @@ def _latents(session: Session, preview: Preview) -> Tensor:
     )
 
 
-def decode(session: Session, preview: Preview, latents: Tensor, note: Callable[[str, str], None]) -> Tensor:
+def decode(session: Session, preview: Preview, latents: Tensor, note: Note) -> Tensor:
     """Target frames ``[T, H, W, 3]`` in [0, 1] of a sequence ``[C, F, h, w]`` in the model's space.
 
     With a VAE only where it fits beside the model: the host would otherwise move the model out in the middle of

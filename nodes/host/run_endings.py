@@ -8,11 +8,12 @@ from pathlib import Path
 
 from ...training.config import TrainConfig
 from ...training.loop import Cancelled
+from ...training.monitor import Monitors
 from ...training.plan import MORE_HELP, next_plan_row
 from ...training.run import Run
-from ...training.run_folder import CANCELLED, FAILED
-from .lora_saving import LoraSaver
+from ...training.run_folder import CANCELLED, FAILED, RUNNING, RunFolder
 from .memory_use import is_out_of_memory
+from .run_saving import Saver
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ def leaner_settings(config: TrainConfig, run: Run, stop: BaseException) -> Train
     return leaner
 
 
-def keep_steps(run: Run, saver: LoraSaver, stop: BaseException) -> None:
+def keep_steps(run: Run, saver: Saver, stop: BaseException) -> None:
     """Save a run that stopped; what stopped it matters more than a failure to save, which is logged."""
     step, where, resumable = run.state.step, None, False
     if run.state.losses:
@@ -53,10 +54,23 @@ def _say_more(stop: BaseException, texts: Sequence[str]) -> None:
         stop.args = ("; ".join([stop.args[0], *filter(None, texts)]),)
 
 
+def close_record(folder: RunFolder, monitors: Monitors | None, error: BaseException) -> None:
+    """Note that a run failed before its steps began, or began again; ``monitors`` are those that saw it start."""
+    if folder.record.get("state") != RUNNING:
+        return
+    _note_end(folder, state=FAILED)
+    if monitors is not None:
+        monitors.ended(FAILED, f"the run could not go on ({error})")
+
+
 def end_run(run: Run, state: str, text: str, path: Path | None) -> None:
     """Write how the run ended, and tell it."""
-    try:
-        run.folder.note(state=state, lora="" if path is None else f"{path.parent.name}/{path.name}")
-    except OSError as error:
-        log.warning("the end of the run %s could not be noted (%s)", run.folder.name, error)
+    _note_end(run.folder, state=state, lora="" if path is None else f"{path.parent.name}/{path.name}")
     run.monitors.ended(state, text)
+
+
+def _note_end(folder: RunFolder, **values: str) -> None:
+    try:
+        folder.note(**values)
+    except OSError as error:
+        log.warning("the end of the run %s could not be noted (%s)", folder.name, error)

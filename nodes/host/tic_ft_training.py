@@ -21,12 +21,13 @@ from ...training.tic_ft_recipe import TicftRecipe
 from .context import ENCODINGS, check_places, check_size, latent_channels
 from .experts import resolved
 from .families import Family, trainable_family_of
-from .lora_output import TrainedLora
-from .lora_runs import LoraJob, run_lora_job
 from .noise import process_of, repaired
-from .previews import Preview
+from .previews import Note, Preview, Sample, make_sample
 from .progress import encoding_progress
-from .training import model_space
+from .run_kinds import LORA
+from .run_output import Trained
+from .runs import Job, run_job
+from .training import Session, model_space
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def train_tic_ft(
     validation: EncodedDataset | None = None,
     vae: Any = None,
     workflow: Mapping[str, str] | None = None,
-) -> tuple[TrainedLora, dict[str, Any]]:
+) -> tuple[Trained, dict[str, Any]]:
     """Train a TIC-FT LoRA, or return the finished run of the same order; with its TICFT_SETTINGS.
 
     Args:
@@ -80,11 +81,13 @@ def train_tic_ft(
     def objective(data: EncodedDataset) -> TicftObjective:
         return make_objective(model, data, recipe, config)
 
-    def preview(of: TicftObjective, folder: Path) -> Preview:
+    def sample(of: TicftObjective, folder: Path, session: Session, note: Note) -> Sample:
         fps, per_frame = encoded.dataset.fps, config.per_frame_timesteps
-        return Preview(of, folder, fps, family.compression, vae, PreviewOrder(seed=config.seed), per_frame)
+        shown = Preview(of, folder, fps, family.compression, vae, PreviewOrder(seed=config.seed), per_frame)
+        return make_sample(session, shown, note)
 
-    job = LoraJob(
+    job = Job(
+        kind=LORA,
         model=model,
         config=config,
         run_name=order.run_name.strip(),
@@ -92,12 +95,12 @@ def train_tic_ft(
         identity=_identity(settings, encoded, validation, recipe, process_of(model)),
         make_objective=lambda: objective(encoded),
         make_validation=None if validation is None else lambda: objective(validation),
-        make_preview=preview,
+        make_sample=sample,
         on_change=order.on_change,
         clip_names=[sample.name for sample in encoded.dataset.samples],
         workflow=workflow or {},
     )
-    return run_lora_job(job), settings
+    return run_job(job), settings
 
 
 def plan_recipe(model: Any, dataset: Dataset, order: Order, family: Family) -> TicftRecipe:

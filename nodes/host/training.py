@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -86,12 +86,28 @@ class HostPredictor:
         return {name: cond.process_cond(batch_size=1, area=None) for name, cond in conds.items()}
 
 
+class Trainable(Protocol):
+    """What is trained in a session: layers by name."""
+
+    names: Sequence[str]  # in a fixed order; a saved state is not put into others
+
+    def parameters(self) -> Iterable[Tensor]:
+        """The trained tensors, in a fixed order."""
+        ...
+
+    def tensors(self, dtype: torch.dtype) -> dict[str, Tensor]:
+        """A copy on the CPU, as a file holds it."""
+        ...
+
+    def __len__(self) -> int: ...
+
+
 @dataclass(frozen=True)
 class Session:
     """What a run needs while the model is prepared for it."""
 
-    predict: HostPredictor
-    adapters: LoraAdapters
+    predict: Any  # a ``Predict``; HostPredictor or one that wraps it
+    trained: Any  # a ``Trainable``
     device: torch.device
     loss_scale: float = 1.0  # factor on the loss during the backward pass
 

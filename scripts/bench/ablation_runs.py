@@ -79,9 +79,9 @@ def train(stage: Stage, arm: Arm, seed: int) -> dict[int, dict[str, Tensor]]:
 
         def keep(step: int, _: Any) -> None:
             if step in arm.steps:
-                saved[step] = session.adapters.tensors()
+                saved[step] = session.trained.tensors()
 
-        run(objective, session.predict, session.adapters.parameters(), config, on_step=keep)
+        run(objective, session.predict, session.trained.parameters(), config, on_step=keep)
     return saved
 
 

@@ -144,7 +144,7 @@ def run_ours(model: Any, work: Work, between: Callable[..., None], checkpointing
         clips, texts = work.data()
         conditioning = [{"cross_attn": text} for text in texts]
         objective = TicftObjective(clips, conditioning, conditioning[0], recipe, config)
-        train(objective, session.predict, session.adapters.parameters(), config, on_step=between)
+        train(objective, session.predict, session.trained.parameters(), config, on_step=between)
 
 
 def run_core(model: Any, work: Work, between: Callable[..., None], values: dict[str, list[Any]]) -> None:

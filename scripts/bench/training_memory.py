@@ -59,7 +59,7 @@ def train_twice(model: Any, steps: int) -> None:
     for _ in range(2):
         with torch.inference_mode(), training_session(model, config) as session:
             objective = TicftObjective(clips, conditioning, conditioning[0], TicftRecipe("custom", layout), config)
-            train(objective, session.predict, session.adapters.parameters(), config)
+            train(objective, session.predict, session.trained.parameters(), config)
 
 
 def main() -> None:

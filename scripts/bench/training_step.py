@@ -51,7 +51,7 @@ def our_step(session: Any, clips: list, texts: list, layout: Any, config: Any) -
 
     conditioning = [{"cross_attn": text} for text in texts]
     objective = TicftObjective(clips, conditioning, conditioning[0], TicftRecipe("custom", layout), config)
-    parameters = list(session.adapters.parameters())
+    parameters = list(session.trained.parameters())
     optimizer, _ = make_optimizer(parameters, config)
     steps = iter(range(config.steps))
     return lambda: train_step(objective, session.predict, parameters, optimizer, config, next(steps))

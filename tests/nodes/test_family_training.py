@@ -27,8 +27,8 @@ from torch import Tensor
 from pack.methods.tic_ft import Layout
 from pack.nodes.host import loras, training
 from pack.nodes.host.families import FAMILIES
-from pack.nodes.host.lora_runs import run_folder
 from pack.nodes.host.noise import repaired
+from pack.nodes.host.run_kinds import LORA
 from pack.nodes.host.training import HostPredictor
 from pack.training.config import TrainConfig
 from pack.training.lora_file import load_lora
@@ -244,7 +244,7 @@ def test_an_order_that_a_family_cannot_fill_is_refused_in_a_sentence(family, ord
     data = encoded_pairs(frames=order.pop("frames")) if "frames" in order else pairs(family)
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         train(families.model_of(family.name), "refused", **{"encoded": data, **order})
-    assert not run_folder("refused").exists()
+    assert not LORA.files("refused").exists()
 
 
 def test_a_sequence_longer_than_the_table_of_places_is_not_trained(monkeypatch):

@@ -64,7 +64,7 @@ class Notes(list):
 def trained(model: Any):
     """A session whose adapters have learned something."""
     with torch.inference_mode(), training_session(model, CONFIG) as session:
-        train(objective(), session.predict, session.adapters.parameters(), CONFIG)
+        train(objective(), session.predict, session.trained.parameters(), CONFIG)
         yield session
 
 
@@ -83,7 +83,7 @@ def test_a_preview_is_what_the_host_samples_with_the_saved_lora(model, tmp_path,
     ordered = preview(tmp_path, order=PreviewOrder(steps=5, seed=2, clip=1, guidance=guidance))
     with trained(model) as session:
         made = previews._latents(session, ordered)
-        lora = LoraModel(session.adapters.tensors(), {})
+        lora = LoraModel(session.trained.tensors(), {})
     clip = objective()
     clean = clip.x0[1][None]
     noise = torch.randn(clean.shape, generator=seeded_generator(2, 1, "preview"))
@@ -114,10 +114,10 @@ def test_a_run_with_previews_learns_the_same_as_one_without(model, tmp_path):
             def on_step(step, _record, sample=sample, showing=showing):
                 assert not showing or sample(step) is not None
 
-            train(objective(), session.predict, session.adapters.parameters(), CONFIG, on_step=on_step)
+            train(objective(), session.predict, session.trained.parameters(), CONFIG, on_step=on_step)
             assert [len(module._forward_hooks) for module in model.model.modules()] == hooks
             assert comfy.model_management.in_training is True
-            learned.append(session.adapters.tensors())
+            learned.append(session.trained.tensors())
     assert all(torch.equal(learned[0][key], learned[1][key]) for key in learned[0])
     assert all(torch.equal(value, before[name]) for name, value in tiny_wan.weights_of(model).items())
     xt, sigma, context = probe()

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from pack.nodes.host.autograd import gradients, ordinary_weights
 from pack.nodes.host.encoders import clip_key
 from pack.nodes.host.fingerprint import model_fingerprint
-from pack.nodes.host.lora_runs import run_folder
+from pack.nodes.host.run_kinds import LORA
 from pack.toy import text
 
 LAYER = "blocks.0.self_attn.q"
@@ -83,7 +83,7 @@ def test_the_fingerprint_of_a_quantised_model_follows_weights_and_scales(tmp_pat
 def test_training_on_scaled_fp8_weights_is_refused_in_a_sentence(tmp_path):
     with pytest.raises(ValueError, match="weights are scaled fp8, which cannot be trained on; load the fp16 or bf16"):
         train(fp8_wan(tmp_path), "fp8")
-    assert not run_folder("fp8").exists()
+    assert not LORA.files("fp8").exists()
 
 
 def test_a_quantised_weight_comes_back_after_a_run(tmp_path):

@@ -18,9 +18,9 @@ import torch
 from clip_pairs import encoded_pairs
 from tic_ft_runs import STEPS, interrupt_after, train
 
-from pack.nodes.host import lora_runs, run_opening, training
-from pack.nodes.host.lora_runs import run_folder
+from pack.nodes.host import run_attempts, run_opening, training
 from pack.nodes.host.progress import StepProgress
+from pack.nodes.host.run_kinds import LORA
 from pack.nodes.host.run_opening import runs_folder
 from pack.training import stop
 from pack.training.config import TrainConfig
@@ -215,12 +215,46 @@ def test_a_run_out_of_memory_twice_stops_with_advice(model, monkeypatch):
         train(model, "never enough")
 
 
+def test_a_second_try_that_cannot_begin_is_a_failed_run(model, monkeypatch):
+    failing(monkeypatch, torch.cuda.OutOfMemoryError("no memory left"), 4)
+    load, count, told = training._load, [], []
+
+    def second_fails(*args: Any) -> Any:
+        count.append(1)
+        if len(count) == 2:
+            raise RuntimeError("the model cannot be loaded")
+        return load(*args)
+
+    monkeypatch.setattr(training, "_load", second_fails)
+    monkeypatch.setattr(run_attempts.Monitors, "ended", lambda _self, *values: told.append(values))
+    with pytest.raises(RuntimeError, match="cannot be loaded"):
+        train(model, "no second")
+    record = json.loads((runs_folder() / "no second" / "run.json").read_text())
+    assert (record["state"], record["step"]) == ("failed", 3)
+    assert told == [("failed", "the run could not go on (the model cannot be loaded)")]
+    assert same(train(model, "no second")[0], train(model, "no failure")[0])
+
+
+def test_an_order_to_stop_outlives_a_step_that_ran_out_of_memory(model, monkeypatch):
+    failing(monkeypatch, torch.cuda.OutOfMemoryError("no memory left"), 4)
+    leaner = run_attempts.leaner_settings
+
+    def stopped_meanwhile(config: TrainConfig, run: Any, error: BaseException) -> TrainConfig | None:
+        assert stop.request_stop(run.folder.id)
+        return leaner(config, run, error)
+
+    monkeypatch.setattr(run_attempts, "leaner_settings", stopped_meanwhile)
+    _lora, loss, steps, *_ = train(model, "stopped meanwhile")
+    assert steps == len(loss["loss"]) == 4
+    assert json.loads((runs_folder() / "stopped meanwhile" / "run.json").read_text())["state"] == "stopped"
+
+
 def test_a_foreign_run_folder_is_refused_before_anything_is_trained(model):
     (runs_folder() / "foreign").mkdir(parents=True)
     (runs_folder() / "foreign" / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match="the folder foreign holds files but no run of this pack"):
         train(model, "foreign")
-    assert not run_folder("foreign").exists()
+    assert not LORA.files("foreign").exists()
 
 
 def test_a_run_whose_states_are_all_damaged_says_so(model, monkeypatch):
@@ -268,9 +302,9 @@ def test_a_run_folder_deleted_after_the_run_is_simply_a_new_run(model, monkeypat
 
 def test_the_best_lora_is_put_beside_the_last_one(model, monkeypatch):
     losses = iter([5.0, 1.0, 2.0, 3.0])
-    monkeypatch.setattr(lora_runs, "validation_losses", lambda *_: {"mean": next(losses)})
+    monkeypatch.setattr(run_attempts, "validation_losses", lambda *_: {"mean": next(losses)})
     lora, *_ = train(model, "best", settings=TrainConfig(validate_every=2), validation=encoded_pairs())
-    (path,) = run_folder("best").glob("best_best_*.safetensors")
+    (path,) = LORA.files("best").glob("best_best_*.safetensors")
     best = load_lora(path)
     assert record_of(best)["steps"] == "2"
     assert not same(best, lora)

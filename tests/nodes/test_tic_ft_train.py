@@ -17,8 +17,8 @@ from comfy_extras.nodes_train import LoraModelLoader
 from tic_ft_runs import STEPS, interrupt_after, probe, train
 from torch import Tensor
 
-from pack.nodes.host import families, lora_runs, loras, training
-from pack.nodes.host.lora_runs import run_folder
+from pack.nodes.host import families, loras, run_attempts, training
+from pack.nodes.host.run_kinds import LORA
 from pack.nodes.tic_ft_train import TICFTLoadLoRA, TICFTTrain
 from pack.nodes.training import FewShotSaveLoRA
 from pack.training import tic_ft_recipe
@@ -37,7 +37,7 @@ def test_training_lowers_the_loss_on_clips_it_has_seen(model):
     record = from_metadata(lora.metadata)
     assert len(loss["loss"]) == steps == 60
     assert float(record["validation_loss_after"]) < 0.8 * float(record["validation_loss_before"])
-    assert Path(path).parent == run_folder("learns")
+    assert Path(path).parent == LORA.files("learns")
     assert settings["condition_latents"] == 1
     assert settings["target_latents"] == 2
     assert settings["buffer_levels"] == [0.25, 0.5, 0.75]
@@ -53,7 +53,7 @@ def test_latents_of_another_models_vae_are_refused_also_when_they_come_from_the_
         )  # as if a model of 4 channels had filled the cache
         with pytest.raises(ValueError, match="makes latents of 4 channels"):
             train(model, "cached", encoded=other)
-    assert not run_folder("cached").exists()
+    assert not LORA.files("cached").exists()
 
 
 def test_the_saved_file_equals_the_live_adapters_and_says_what_it_is(model, monkeypatch):
@@ -170,7 +170,7 @@ def test_cancel_keeps_a_lora_of_the_steps_done_and_the_host_sees_its_own_excepti
     interrupt_after(monkeypatch, 3)
     with pytest.raises(comfy.model_management.InterruptProcessingException):
         train(model, "cancelled", steps=50)
-    (path,) = run_folder("cancelled").glob("*.safetensors")
+    (path,) = LORA.files("cancelled").glob("*.safetensors")
     kept = load_lora(path)
     assert from_metadata(kept.metadata)["steps"] == "3"
     assert from_metadata(kept.metadata)["finished"] == "false"
@@ -190,7 +190,7 @@ def test_a_loss_that_is_no_number_says_so_and_leaves_the_model_usable(model, mon
     monkeypatch.setattr(training.HostPredictor, "__call__", lambda self, *args: predict(self, *args) * float("nan"))
     with pytest.raises(RuntimeError, match="loss of steps 1 to 5 is not a number"):
         train(model, "nan")
-    assert not run_folder("nan").exists()
+    assert not LORA.files("nan").exists()
     assert not any(module._forward_hooks for module in model.model.modules())
 
 
@@ -227,7 +227,7 @@ def test_a_finished_run_is_returned_and_a_longer_one_goes_on(model, monkeypatch)
 def test_an_order_that_cannot_be_filled_is_refused_in_a_sentence(model, change, said):
     with pytest.raises(ValueError, match=said):
         train(model, **{"run_name": "refused", **change})
-    assert not run_folder("refused").exists()
+    assert not LORA.files("refused").exists()
 
 
 def test_per_frame_timesteps_reach_the_network_and_the_settings(model):
@@ -247,10 +247,10 @@ def test_a_family_without_timesteps_per_frame_is_refused_them(model, monkeypatch
 
 def test_a_failure_after_the_last_step_loses_nothing(model, monkeypatch):
     losses = iter([1.0])
-    monkeypatch.setattr(lora_runs, "validation_losses", lambda *_: {"mean": next(losses)})
+    monkeypatch.setattr(run_attempts, "validation_losses", lambda *_: {"mean": next(losses)})
     with pytest.raises(StopIteration):
         train(model, "late", validation=encoded_pairs())
-    (path,) = run_folder("late").glob("*.safetensors")
+    (path,) = LORA.files("late").glob("*.safetensors")
     assert from_metadata(load_lora(path).metadata)["steps"] == str(STEPS)
 
 

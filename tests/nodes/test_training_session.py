@@ -13,7 +13,7 @@ import torch
 from tic_ft_runs import probe, train
 
 from pack.nodes.host import training
-from pack.nodes.host.lora_runs import run_folder
+from pack.nodes.host.run_kinds import LORA
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_attention_without_a_backward_pass_is_refused_before_anything_is_learned
     monkeypatch.setattr(training, "differentiable_attention", lambda chosen, *args, **kwargs: chosen(*args, **kwargs))
     with pytest.raises(RuntimeError, match="does not reach 24 of 32 trained tensors"):
         train(model, "nonsense")
-    assert not run_folder("nonsense").exists()
+    assert not LORA.files("nonsense").exists()
 
 
 def test_a_half_precision_model_learns_with_a_scaled_loss_where_there_is_no_bf16(half_model, monkeypatch, caplog):
@@ -90,11 +90,11 @@ def test_a_half_precision_model_is_trained_in_bf16_where_there_is_one(half_model
 
 def note_scales(monkeypatch, scales: list[float]) -> None:
     """Note the scale each run's trainer is given."""
-    from pack.nodes.host import lora_runs
+    from pack.nodes.host import run_attempts
 
-    class Noting(lora_runs.Trainer):
+    class Noting(run_attempts.Trainer):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             scales.append(self.loss_scale)
 
-    monkeypatch.setattr(lora_runs, "Trainer", Noting)
+    monkeypatch.setattr(run_attempts, "Trainer", Noting)

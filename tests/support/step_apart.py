@@ -28,7 +28,7 @@ def step_apart(model: Any, recipe: Any, config: Any, levels: tuple[float, ...] =
         seen.update(xt=args[0], timestep=args[1], context=kwargs["context"])
 
     with training_session(model, config) as session:
-        train(objective, session.predict, session.adapters.parameters(), config)
+        train(objective, session.predict, session.trained.parameters(), config)
         handle = model.model.diffusion_model.register_forward_pre_hook(look, with_kwargs=True)
         indices = batch_indices(config.seed, config.steps, objective.size, config.batch_size)
         batch = objective.batch(indices, StepGenerators.at(config.seed, config.steps))
@@ -36,6 +36,6 @@ def step_apart(model: Any, recipe: Any, config: Any, levels: tuple[float, ...] =
             batch = replace(batch, sigma=torch.tensor(levels))
         loss = objective.loss(session.predict, batch).per_sample.detach()
         handle.remove()
-        lora = session.adapters.tensors()
+        lora = session.trained.tensors()
     latents = torch.stack([data.encode(recipe).samples[i].latents["x0"] for i in indices])
     return {**seen, "batch": batch, "loss": loss, "lora": lora, "latents": latents}

@@ -31,7 +31,7 @@ def loss_and_gradients(session: Any, objective: Any, config: Any) -> tuple[Tenso
     from pack.training.batches import StepGenerators
 
     generator = torch.Generator().manual_seed(7)
-    parameters = list(session.adapters.parameters())
+    parameters = list(session.trained.parameters())
     for parameter in parameters:
         parameter.data.copy_(torch.randn(parameter.shape, generator=generator) * 0.1)
         parameter.grad = None

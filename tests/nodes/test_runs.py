@@ -13,8 +13,8 @@ import torch
 from clip_pairs import encoded_pairs
 from tic_ft_runs import STEPS, train
 
-from pack.nodes.host import lora_runs
-from pack.nodes.host.lora_runs import run_folder
+from pack.nodes.host import run_attempts, runs
+from pack.nodes.host.run_kinds import LORA
 from pack.training.lora_file import load_lora
 from pack.training.lora_metadata import from_metadata
 
@@ -44,7 +44,7 @@ def fill_the_disk(monkeypatch, *below: Path, suffix: str = "") -> None:
 
 def stop_the_last_validation(monkeypatch, stop: type[BaseException]) -> None:
     """The validation before training goes well, the one after it is interrupted."""
-    validate, calls = lora_runs.validation_losses, []
+    validate, calls = run_attempts.validation_losses, []
 
     def interrupted(*arguments: Any) -> dict[str, float]:
         calls.append(arguments)
@@ -52,7 +52,7 @@ def stop_the_last_validation(monkeypatch, stop: type[BaseException]) -> None:
             raise stop
         return validate(*arguments)
 
-    monkeypatch.setattr(lora_runs, "validation_losses", interrupted)
+    monkeypatch.setattr(run_attempts, "validation_losses", interrupted)
 
 
 def files(folder: Path) -> list[str]:
@@ -65,7 +65,7 @@ def test_a_stop_in_the_validation_after_training_keeps_the_lora(model, monkeypat
     name = f"stopped {stop.__name__}"
     with pytest.raises(stop):
         train(model, name, validation=encoded_pairs())
-    (path,) = run_folder(name).glob("*.safetensors")
+    (path,) = LORA.files(name).glob("*.safetensors")
     record = from_metadata(load_lora(path).metadata)
     assert (record["steps"], record["finished"]) == (str(STEPS), "false")
     assert comfy.model_management.in_training is False
@@ -74,11 +74,11 @@ def test_a_stop_in_the_validation_after_training_keeps_the_lora(model, monkeypat
 @pytest.mark.parametrize("suffix", [".json", ".safetensors"])
 def test_a_full_disk_sends_the_lora_to_the_temp_folder(model, monkeypatch, caplog, temp, suffix):
     name = f"full {suffix[1:]}"
-    fill_the_disk(monkeypatch, run_folder(name), suffix=suffix)
+    fill_the_disk(monkeypatch, LORA.files(name), suffix=suffix)
     with caplog.at_level("WARNING"):
         lora, _, _, path, _ = train(model, name)
     assert Path(path).is_relative_to(temp)
-    assert files(run_folder(name)) == []
+    assert files(LORA.files(name)) == []
     assert files(temp) == [".json", ".safetensors"]
     assert all(torch.equal(value, lora[key]) for key, value in load_lora(Path(path)).items())
     assert path in caplog.text
@@ -86,25 +86,25 @@ def test_a_full_disk_sends_the_lora_to_the_temp_folder(model, monkeypatch, caplo
 
 
 def test_a_lora_that_can_be_saved_nowhere_says_so_and_leaves_nothing(model, monkeypatch, temp):
-    fill_the_disk(monkeypatch, run_folder("nowhere"), temp)
+    fill_the_disk(monkeypatch, LORA.files("nowhere"), temp)
     with pytest.raises(RuntimeError, match=r"saved neither in .*nowhere \(.*No space.* nor in .*free some space"):
         train(model, "nowhere")
-    assert files(run_folder("nowhere")) + files(temp) == []
+    assert files(LORA.files("nowhere")) + files(temp) == []
 
 
 def test_a_cancelled_run_that_cannot_be_saved_is_still_a_cancelled_one(model, monkeypatch, caplog, temp):
     stop_the_last_validation(monkeypatch, comfy.model_management.InterruptProcessingException)
-    fill_the_disk(monkeypatch, run_folder("cancelled and full"), temp)
+    fill_the_disk(monkeypatch, LORA.files("cancelled and full"), temp)
     with pytest.raises(comfy.model_management.InterruptProcessingException):
         train(model, "cancelled and full", validation=encoded_pairs())
     assert f"stopped after {STEPS} steps and the LoRA could be saved neither" in caplog.text
-    assert files(run_folder("cancelled and full")) + files(temp) == []
+    assert files(LORA.files("cancelled and full")) + files(temp) == []
 
 
 def test_a_run_of_an_earlier_way_of_training_is_not_taken_for_this_one(model, monkeypatch):
     first = train(model, "revision")[3]
     assert train(model, "revision")[3] == first
-    monkeypatch.setattr(lora_runs, "TRAINING_REVISION", lora_runs.TRAINING_REVISION + 1)
+    monkeypatch.setattr(runs, "TRAINING_REVISION", runs.TRAINING_REVISION + 1)
     with pytest.raises(ValueError, match="training revision 2 → 3"):
         train(model, "revision")
     assert train(model, "revision", on_change="start over")[3] != first

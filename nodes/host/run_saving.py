@@ -1,4 +1,4 @@
-"""The LoRA of a run under way, as it is saved at its end, when it stops, and when it is the best so far."""
+"""What a run has trained, as it is saved at its end, when it stops, and when it is the best so far."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from typing import Any
 
 import torch
 
-from ...training.lora import LoraAdapters
 from ...training.lora_file import LoraModel, load_lora
-from ...training.lora_metadata import file_metadata, from_metadata
+from ...training.lora_metadata import from_metadata
 from ...training.run_folder import BEST, RunFolder
 from ...training.run_state import TrainState
 from ...training.trainer import Trainer
-from .lora_output import TrainedLora, run_folder, write_best, write_somewhere
+from .run_kinds import Kind
+from .run_output import Trained, write_best, write_somewhere
+from .training import Trainable
 
 log = logging.getLogger(__name__)
 
@@ -25,59 +26,60 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 @dataclass
-class LoraSaver:
-    """Saves the LoRA of one run."""
+class Saver:
+    """Saves what one run has trained."""
 
-    name: str  # of the files and their folder below the host's output/loras
-    adapters: LoraAdapters
+    kind: Kind
+    name: str  # of the files and their folder
+    trained: Trainable
     trainer: Trainer
     state: TrainState
     folder: RunFolder
     record: dict[str, str]  # for the metadata
     workflow: Mapping[str, str] = field(default_factory=dict)  # for the metadata too
 
-    def lora(self, finished: bool) -> LoraModel:
-        """The LoRA as it is now, the running average if there is one."""
+    def file(self, finished: bool) -> LoraModel:
+        """What is trained as it is now, the running average if there is one."""
         record = {**self.record, **self._validation(), "steps": str(self.state.step), "finished": str(finished).lower()}
         with self.trainer.result_in_place():
-            tensors = self.adapters.tensors(DTYPES[self.trainer.config.lora_dtype])
+            tensors = self.trained.tensors(DTYPES[self.trainer.config.lora_dtype])
         today = time.strftime("%Y-%m-%d")
         config = self.trainer.config
-        metadata = file_metadata(record, config, title=self.name, date=today, workflow=self.workflow)
+        metadata = self.kind.metadata(record, config, title=self.name, date=today, workflow=self.workflow)
         return LoraModel(tensors, metadata)
 
-    def save(self, finished: bool) -> TrainedLora:
+    def save(self, finished: bool) -> Trained:
         """Write it with its history.
 
         Raises:
             RuntimeError: it can be written nowhere.
         """
-        lora, state = self.lora(finished), self.state
-        path = write_somewhere(lora, self._history(), run_folder(self.name), self.name)
-        log.info("saved %d adapters after %d steps to %s", len(self.adapters), state.step, path)
-        return TrainedLora(lora, state.losses, state.step, path)
+        file, state = self.file(finished), self.state
+        path = write_somewhere(self.kind, file, self._history(), self.name, self.name)
+        log.info("saved %d layers after %d steps to %s", len(self.trained), state.step, path)
+        return Trained(file, state.losses, state.step, path)
 
     def keep_best(self) -> None:
         """Write it beside the run's states; failing to is logged."""
         try:
-            write_best(self.lora(finished=False), self.folder.path / BEST)
+            write_best(self.file(finished=False), self.folder.path / BEST)
         except Exception as error:  # the run is worth more than this file
-            log.warning("the best LoRA so far could not be saved (%s)", error)
+            log.warning("the best %s so far could not be saved (%s)", self.kind.noun, error)
 
     def publish_best(self) -> Path | None:
-        """Put the best LoRA beside the last one, if it is another; its path, or None."""
+        """Put the best file beside the last one, if it is another; its path, or None."""
         best = self.state.best
         if best is None or best["step"] in (0, self.state.step):
             return None
         try:
-            lora = load_lora(self.folder.path / BEST)
-            if from_metadata(lora.metadata).get("steps") != str(best["step"]):
+            file = load_lora(self.folder.path / BEST)
+            if from_metadata(file.metadata).get("steps") != str(best["step"]):
                 raise ValueError("the file is of another step")
-            path = write_somewhere(lora, self._history(), run_folder(self.name), f"{self.name}_best")
+            path = write_somewhere(self.kind, file, self._history(), self.name, f"{self.name}_best")
         except (OSError, ValueError, RuntimeError) as error:
-            log.warning("the best LoRA, of step %d, could not be saved (%s)", best["step"], error)
+            log.warning("the best %s, of step %d, could not be saved (%s)", self.kind.noun, best["step"], error)
             return None
-        log.info("the validation loss was lowest after %d steps; that LoRA is in %s", best["step"], path)
+        log.info("the validation loss was lowest after %d steps; that %s is in %s", best["step"], self.kind.noun, path)
         return path
 
     def _history(self) -> dict[str, Any]:
