@@ -144,10 +144,30 @@ class RunFolder:
         return aside
 
 
+_DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in "0123456789¹²³")}
 _ANOTHER = "give another run_name, or move that folder away"
 
 
+def check_run_name(name: str) -> None:
+    """Refuse a name that could lead elsewhere, or that Windows cannot give to a folder.
+
+    Source: "Naming Files, Paths, and Namespaces", learn.microsoft.com: no dot or space at the end, and no device,
+    whatever follows a dot.
+
+    Raises:
+        ValueError: as said.
+    """
+    if not re.fullmatch(r"\w[\w .+-]*", name) or name.endswith((".", " ")):
+        raise ValueError(
+            f"the run name {name!r} cannot name a folder; use letters, digits, spaces, dots, _ and -, and no dot or "
+            "space at the end"
+        )
+    if name.partition(".")[0].rstrip().upper() in _DEVICES:
+        raise ValueError(f"the run name {name!r} is a device on Windows and cannot name a folder there; give another")
+
+
 def free_name(folder: Path, name: str) -> str:
-    """``name_00001`` with the first number that no folder has."""
-    taken = [int(m[1]) for path in folder.glob(f"{name}_*") if (m := re.fullmatch(r".*_(\d{5,})", path.name))]
+    """``name_00001`` with the first number that no folder has, and no other process has locked for one."""
+    paths = (*folder.glob(f"{name}_*"), *folder.glob(f".{name}_*.lock"))
+    taken = [int(m[1]) for path in paths if (m := re.fullmatch(r".*_(\d{5,})(?:\.lock)?", path.name))]
     return f"{name}_{max(taken, default=0) + 1:05}"

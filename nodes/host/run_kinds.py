@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 from ...training.config import TrainConfig
 from ...training.lora_metadata import file_metadata
+from ...training.run_folder import check_run_name
 from .adapters import check_trainable
 from .families import trainable_family_of
 from .folders import lora_output_folder
@@ -32,10 +32,9 @@ class Kind:
         """Folder of a run's files.
 
         Raises:
-            ValueError: the name could lead elsewhere.
+            ValueError: the name cannot name a folder.
         """
-        if not re.fullmatch(r"\w[\w .+-]*", name) or name.endswith((".", " ")):
-            raise ValueError(f"the run name {name!r} cannot name a folder; use letters, digits, spaces, dots, _ and -")
+        check_run_name(name)
         return self.folder() / name
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ...training.changes import REFUSE, START_OVER, changed_identity, changed_settings, refuse_changes
 from ...training.config import EXPERTS, TrainConfig
-from ...training.run_folder import FINISHED, RECORD, RunFolder, free_name
+from ...training.run_folder import FINISHED, RECORD, RunFolder, check_run_name, free_name
+from ...training.run_lock import RunInUseError, locked_run
 from .folders import output_folder
 
 log = logging.getLogger(__name__)
@@ -46,10 +48,13 @@ class OpenedRun:
         return self.values["train"]["step"] if self.values else 0
 
 
-def open_run(
+@contextlib.contextmanager
+def opened_run(
     name: str, unnamed: str, config: TrainConfig, identity: dict[str, Any], on_change: str = REFUSE
-) -> OpenedRun:
-    """The run that an order means. Nothing is written, but a run that starts over is renamed.
+) -> Iterator[OpenedRun]:
+    """The run that an order means, its folder locked against other processes while the body goes on.
+
+    Nothing is written, but a run that starts over is renamed.
 
     Args:
         name: The run's, or empty for a new one.
@@ -59,30 +64,52 @@ def open_run(
         on_change: ``refuse``, ``accept`` or ``start over``, where settings or identity are not the run's.
 
     Raises:
-        ValueError: the settings have changed and may not, the folder is foreign, or no saved state can be read.
+        ValueError: the name cannot name a folder, the settings have changed and may not, the folder is foreign, no
+            saved state can be read, or another ComfyUI trains the run.
         OSError: the old run cannot be set aside.
     """
-    if not name:
+    if name:
+        check_run_name(name)
+    else:
         _tell_unfinished(unnamed, config, identity)
-        return OpenedRun(RunFolder(runs_folder() / free_name(runs_folder(), unnamed)))
-    run = RunFolder(runs_folder() / name)
+    with contextlib.ExitStack() as stack:
+        folder = _locked_folder(stack, name, unnamed)
+        yield _open(RunFolder(folder), config, identity, on_change)
+
+
+def _locked_folder(stack: contextlib.ExitStack, name: str, unnamed: str) -> Path:
+    """The run's folder, locked; for a new run the first whose number no other process has taken meanwhile."""
+    while True:
+        folder = runs_folder() / (name or free_name(runs_folder(), unnamed))
+        try:
+            stack.enter_context(locked_run(folder))
+        except RunInUseError:
+            if name:
+                raise
+        else:
+            return folder
+
+
+def _open(run: RunFolder, config: TrainConfig, identity: dict[str, Any], on_change: str) -> OpenedRun:
     if not run.read():
         return OpenedRun(run)
     opened = OpenedRun(run, _state_of(run, on_change), run.record.get("accepted", []))
     changes = changed_identity(run.record["identity"], identity)
     changes += changed_settings(run.record["config"], config.to_dict(), opened.done)
     damaged = opened.values is None and bool(run.states())  # left in place they would outrank the new ones
+    if changes and not (opened.done or damaged or run.record.get("step")):
+        return _begun_anew(run, changes)
     if on_change == START_OVER and (changes or damaged):
         return _started_over(run, changes or ["no saved state can be read"])
     if changes and on_change == REFUSE:
-        refuse_changes(name, opened.done, changes)
+        refuse_changes(run.name, opened.done, changes)
     if opened.done > config.steps:
         raise ValueError(
-            f"the run {name} has done {opened.done} steps, {config.steps} are asked for; ask for more, or give "
+            f"the run {run.name} has done {opened.done} steps, {config.steps} are asked for; ask for more, or give "
             "another run_name"
         )
     if changes:
-        log.warning("the run %s goes on from step %d with %s", name, opened.done, ", ".join(changes))
+        log.warning("the run %s goes on from step %d with %s", run.name, opened.done, ", ".join(changes))
     changes += _other_schedule(run.record["config"], config)
     return OpenedRun(run, opened.values, [*opened.accepted, *(f"{entry} at step {opened.done}" for entry in changes)])
 
@@ -107,6 +134,13 @@ def _started_over(run: RunFolder, changes: list[str]) -> OpenedRun:
     aside = run.set_aside()
     log.warning("the run %s starts over (%s); the old one is kept as %s", run.name, ", ".join(changes), aside.name)
     return OpenedRun(RunFolder(run.path))
+
+
+def _begun_anew(run: RunFolder, changes: list[str]) -> OpenedRun:
+    """A run that stopped before its first step has nothing that other settings could spoil."""
+    log.info("the run %s had done no step; it begins with %s", run.name, ", ".join(changes))
+    run.forget_after(-1)
+    return OpenedRun(run)
 
 
 def _tell_unfinished(unnamed: str, config: TrainConfig, identity: dict[str, Any]) -> None:

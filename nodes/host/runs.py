@@ -17,7 +17,7 @@ from .fingerprint import model_fingerprint
 from .previews import Note, Sample
 from .run_attempts import Order, train
 from .run_kinds import Kind
-from .run_opening import open_run
+from .run_opening import opened_run
 from .run_output import Trained, find_finished
 from .training import Session
 
@@ -39,9 +39,7 @@ class Job:
     make_objective: Callable[[], Any]  # encodes; called only when there is something to train
     make_validation: Callable[[], Any] | None = None
     validate: Callable[..., dict[str, float]] | None = None  # in place of ``validation_losses``, with its arguments
-    make_sample: Callable[[Any, Path, Session, Note], Sample] | None = (
-        None  # of an objective, in a run's folder
-    )
+    make_sample: Callable[[Any, Path, Session, Note], Sample] | None = None  # of an objective, in a run's folder
     on_change: str = REFUSE
     clip_names: Sequence[str] = ()
     workflow: Mapping[str, str] = field(default_factory=dict)  # for the file's metadata, as the host writes it
@@ -86,12 +84,15 @@ def run_job(job: Job) -> Trained:
     if missing:
         log.warning("%s", missing)
     finished = find_finished(folder, run_key(config, identity))
-    if finished is None:
-        opened = open_run(job.name, job.new_name, config, identity, job.on_change)
+    if finished is not None:
+        return _told(finished)
+    with opened_run(job.name, job.new_name, config, identity, job.on_change) as opened:
         key = run_key(config, identity, opened.accepted)
         finished = find_finished(folder, key)
-        if finished is None:
-            return train(Order(job, opened, identity, key, missing))
+        return train(Order(job, opened, identity, key, missing)) if finished is None else _told(finished)
+
+
+def _told(finished: Trained) -> Trained:
     log.info("this run is finished already, %s is returned; change the seed to train again", finished.path.name)
     return finished
 

@@ -19,6 +19,7 @@ from clip_pairs import encoded_pairs
 from tic_ft_runs import STEPS, interrupt_after, train
 
 from pack.nodes.host import run_attempts, run_opening, training
+from pack.nodes.host.live_runs import run_list
 from pack.nodes.host.progress import StepProgress
 from pack.nodes.host.run_kinds import LORA
 from pack.nodes.host.run_opening import runs_folder
@@ -26,6 +27,7 @@ from pack.training import stop
 from pack.training.config import TrainConfig
 from pack.training.lora_file import load_lora
 from pack.training.lora_metadata import from_metadata
+from pack.training.run_lock import locked_run
 
 Interrupt = comfy.model_management.InterruptProcessingException
 
@@ -56,6 +58,11 @@ def same(first: Any, second: Any) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
 
 
+def times(folder: Path) -> list[tuple[Path, int]]:
+    """When the files below a folder were changed; a lock comes and goes in a folder, which changes its own time."""
+    return sorted((path, path.stat().st_mtime_ns) for path in folder.rglob("*") if path.is_file())
+
+
 def record_of(lora: Any) -> dict[str, str]:
     return from_metadata(lora.metadata)
 
@@ -79,12 +86,12 @@ def test_a_cancelled_run_goes_on_to_the_same_bytes(model, monkeypatch, caplog):
 
 def test_a_run_whose_settings_changed_is_refused_with_a_list_and_left_alone(model, monkeypatch, output):
     cancelled(monkeypatch, model, "changed", 3)
-    before = sorted((path, path.stat().st_mtime_ns) for path in output.rglob("*"))
+    before = times(output)
     with pytest.raises(ValueError, match=r"changed has done 3 steps with other settings: learning_rate 0\.02 → 0\.01;"):
         train(model, "changed", learning_rate=0.01)
     with pytest.raises(ValueError, match="other settings: training clips;"):
         train(model, "changed", encoded=encoded_pairs(seed=9))
-    assert sorted((path, path.stat().st_mtime_ns) for path in output.rglob("*")) == before
+    assert times(output) == before
 
 
 def test_accepted_changes_are_kept_in_the_metadata_and_make_another_run(model, monkeypatch):
@@ -148,7 +155,7 @@ def test_stop_returns_the_lora_as_it_is_and_the_run_can_go_on(model, monkeypatch
 
     def press(self: Any, done: int, total: int | None = None) -> None:
         if total is None and done == 2:
-            (run,) = stop.active_runs()
+            (run,) = (entry["run"] for entry in run_list() if entry["live"])
             assert stop.request_stop(run)
         show(self, done, total)
 
@@ -158,7 +165,7 @@ def test_stop_returns_the_lora_as_it_is_and_the_run_can_go_on(model, monkeypatch
     assert steps == len(loss["loss"]) == 2
     assert record_of(lora)["finished"] == "false"
     assert same(load_lora(Path(path)), lora)
-    assert not stop.active_runs()
+    assert not any(entry["live"] for entry in run_list())
     assert same(train(model, "stopped")[0], train(model, "not stopped")[0])
 
 
@@ -338,10 +345,17 @@ def test_an_unfinished_run_is_told_only_where_it_is_the_same(caplog):
     folder.mkdir(parents=True)
     record = {"config": config.to_dict(), "identity": identity, "step": 4, "state": "cancelled"}
     (folder / "run.json").write_text(json.dumps(record))
-    run_opening.open_run("", "thing", TrainConfig(rank=2), identity)
-    assert "thing_00001" not in caplog.text
-    assert run_opening.open_run("", "thing", config, identity).folder.name == "thing_00002"
+    with run_opening.opened_run("", "thing", TrainConfig(rank=2), identity):
+        assert "thing_00001" not in caplog.text
+    with run_opening.opened_run("", "thing", config, identity) as opened:
+        assert opened.folder.name == "thing_00002"
     assert "thing_00001" in caplog.text
+
+
+def test_a_run_that_another_process_trains_is_refused(model):
+    with locked_run(runs_folder() / "taken"), pytest.raises(ValueError, match="is being trained by another ComfyUI"):
+        train(model, "taken")
+    train(model, "taken")
 
 
 def test_previews_are_made_of_the_run_and_change_nothing(model):

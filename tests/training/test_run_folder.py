@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from regression import new_run, new_trainer
 
 from pack.training.changes import changed_identity, changed_settings
 from pack.training.config import TrainConfig
-from pack.training.run_folder import RunFolder, free_name
+from pack.training.run_folder import RunFolder, check_run_name, free_name
 from pack.training.state_file import read_state, write_state
 
 NESTED = {
@@ -142,6 +143,25 @@ def test_a_run_that_starts_over_keeps_the_old_one_under_another_name(tmp_path):
         names.append(saved_run(tmp_path / "run").set_aside().name)
     assert names == ["run (old 1)", "run (old 2)"]
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["CON", "nul", "Com1", "lpt¹", "aux.txt", "PRN .a.b", "com0.tar.gz"])
+def test_a_name_that_is_a_device_on_windows_names_no_run(name):
+    sentence = f"the run name {name!r} is a device on Windows and cannot name a folder there; give another"
+    with pytest.raises(ValueError, match=rf"^{re.escape(sentence)}$"):
+        check_run_name(name)
+
+
+@pytest.mark.parametrize("name", ["", "ball.", "ball ", "../ball", "a/b", "a\\b", ".ball", "C:ball", "a\n"])
+def test_a_name_that_leads_elsewhere_or_ends_in_a_dot_or_space_names_no_run(name):
+    with pytest.raises(ValueError, match="cannot name a folder; use letters, digits, spaces, dots, _ and -"):
+        check_run_name(name)
+
+
+@pytest.mark.parametrize("name", ["ball", "Ball 2.1+a-b_c", "été", "console", "com10", "nul_1", "a.con", "COM"])
+def test_other_names_are_taken(name, tmp_path):
+    check_run_name(name)
+    (tmp_path / name).mkdir()
 
 
 def test_a_new_run_gets_the_next_free_number(tmp_path):

@@ -1,0 +1,100 @@
+"""One process at a time trains into a run's folder."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pack.training import run_lock
+from pack.training.run_lock import RunInUseError, lock_path, locked_run
+
+REFUSAL = r"^the run ball is being trained by another ComfyUI; wait for its end, or give another run_name$"
+HOLDER = """
+import importlib.util, pathlib, sys
+spec = importlib.util.spec_from_file_location("run_lock", sys.argv[1])
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+with module.locked_run(pathlib.Path(sys.argv[2])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def holder(folder: Path) -> subprocess.Popen[str]:
+    """Another process that holds the lock until its input ends."""
+    command = [sys.executable, "-c", HOLDER, run_lock.__file__, str(folder)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_a_run_that_another_process_trains_is_refused_until_it_has_ended(tmp_path):
+    process = holder(tmp_path / "ball")
+    with pytest.raises(RunInUseError, match=REFUSAL), locked_run(tmp_path / "ball"):
+        pytest.fail("both have it")
+    with locked_run(tmp_path / "other"):
+        pass
+    process.communicate("")
+    with locked_run(tmp_path / "ball"):
+        pass
+
+
+def test_a_killed_process_holds_nothing(tmp_path):
+    process = holder(tmp_path / "ball")
+    process.kill()
+    process.communicate()
+    assert lock_path(tmp_path / "ball").exists()
+    with locked_run(tmp_path / "ball"):
+        pass
+
+
+def test_the_lock_ends_with_an_error_and_leaves_nothing_behind(tmp_path):
+    folder = tmp_path / "runs" / "ball"
+    with pytest.raises(KeyError), locked_run(folder):
+        raise KeyError
+    with locked_run(folder), pytest.raises(RunInUseError), locked_run(folder):
+        pytest.fail("held twice")
+    assert not list(folder.parent.iterdir())
+
+
+def test_the_folder_of_a_locked_run_can_be_renamed(tmp_path):
+    folder = tmp_path / "ball"
+    folder.mkdir()
+    with locked_run(folder):
+        folder.rename(tmp_path / "ball (old 1)")
+    assert [path.name for path in tmp_path.iterdir()] == ["ball (old 1)"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows removes no open file")
+def test_a_lock_file_that_its_holder_has_just_removed_is_no_lock(tmp_path, monkeypatch):
+    path, lock, opened = lock_path(tmp_path / "ball"), run_lock._try_lock, []
+
+    def too_late(handle: int) -> bool:
+        opened.append(handle)
+        if len(opened) == 1:
+            path.unlink()
+        return lock(handle)
+
+    monkeypatch.setattr(run_lock, "_try_lock", too_late)
+    with locked_run(tmp_path / "ball"):
+        assert len(opened) == 2
+        assert path.exists()
+
+
+def test_a_disk_without_locks_is_told_and_trained_on(tmp_path, monkeypatch, caplog):
+    def without(_handle: int) -> bool:
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr(run_lock, "_try_lock", without)
+    with caplog.at_level(logging.WARNING), locked_run(tmp_path / "ball"):
+        pass
+    assert "the run ball cannot be locked (no locks available); see to it that no other ComfyUI" in caplog.text
+    (tmp_path / "file").touch()
+    with locked_run(tmp_path / "file" / "ball"):
+        assert caplog.text.count("cannot be locked") == 2
