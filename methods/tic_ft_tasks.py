@@ -130,27 +130,28 @@ def arrange(
     Raises:
         ValueError: the number of images does not suit the task.
     """
-    total = condition + buffer
-    if total == 0:
+    if condition + buffer == 0:
         return []
-    reads = TASKS[task].reads
-    if not images:
-        raise ValueError(f"'{task}' got no condition; {_wanted(reads, places)}, or set both counts to 0")
-    if reads == "image":
-        _need(task, len(images) == 1 and len(images[0]) == 1, images, places)
-        shares = [total]
-    elif reads == "clip":
-        _need(task, len(images) == 1 and len(images[0]) > 1, images, places)
-        shares = [total]
-    elif reads == "clip and image":
-        _need(task, len(images) == 2 and len(images[1]) == 1 and condition > 1, images, places)
-        shares = [condition - 1, 1 + buffer]
-    elif reads == "images":
+    shares = _shares(task, [len(image) for image in images], condition, buffer, compression, places)
+    if TASKS[task].reads == "images":
         images = [image[None] for source in images for image in source]
-        shares = _image_shares(task, len(images), condition, buffer)
-    else:
-        shares = _custom_shares(images, total, compression)
     return [fit_frames(clip, pixel_frames(share, compression)) for clip, share in zip(images, shares, strict=True)]
+
+
+def used_frames(
+    task: str, lengths: list[int], condition: int, buffer: int, compression: int = 4, places: Places = SOCKETS
+) -> list[int]:
+    """Frames, from the start, that ``arrange`` uses of each source; ``lengths`` are what the sources have.
+
+    Raises:
+        ValueError: as ``arrange``.
+    """
+    if condition + buffer == 0:
+        return [0] * len(lengths)
+    shares = _shares(task, lengths, condition, buffer, compression, places)
+    if TASKS[task].reads == "images":
+        return lengths
+    return [min(length, pixel_frames(share, compression)) for length, share in zip(lengths, shares, strict=True)]
 
 
 def join(segments: list[Tensor], compression: int = 4) -> Tensor:
@@ -172,6 +173,25 @@ def fit_frames(clip: Tensor, frames: int) -> Tensor:
     return torch.cat([clip, clip[-1:].expand(frames - len(clip), *clip.shape[1:])])
 
 
+def _shares(task: str, lengths: list[int], condition: int, buffer: int, compression: int, places: Places) -> list[int]:
+    """Latents that each clip, or each image of a task of images, fills."""
+    total, reads = condition + buffer, TASKS[task].reads
+    if not lengths:
+        raise ValueError(f"'{task}' got no condition; {_wanted(reads, places)}, or set both counts to 0")
+    if reads == "image":
+        _need(task, lengths == [1], lengths, places)
+        return [total]
+    if reads == "clip":
+        _need(task, len(lengths) == 1 and lengths[0] > 1, lengths, places)
+        return [total]
+    if reads == "clip and image":
+        _need(task, len(lengths) == 2 and lengths[1] == 1 and condition > 1, lengths, places)
+        return [condition - 1, 1 + buffer]
+    if reads == "images":
+        return _image_shares(task, sum(lengths), condition, buffer)
+    return _custom_shares(lengths, total, compression)
+
+
 def _image_shares(task: str, count: int, condition: int, buffer: int) -> list[int]:
     """Latents a source gets: the last one 1 + B, the others the remaining L - 1, earlier ones more.
 
@@ -189,9 +209,9 @@ def _image_shares(task: str, count: int, condition: int, buffer: int) -> list[in
     return [share + (i < extra) for i in range(count - 1)] + [1 + buffer]
 
 
-def _custom_shares(images: list[Tensor], total: int, compression: int) -> list[int]:
+def _custom_shares(lengths: list[int], total: int, compression: int) -> list[int]:
     """Latents of clips as they come, the last one continued to fill what is left."""
-    shares = [1 + (len(clip) - 1) // compression for clip in images]
+    shares = [1 + (length - 1) // compression for length in lengths]
     if sum(shares) > total:
         raise ValueError(
             f"'custom' got conditions of {sum(shares)} latents for {total} condition and buffer latents; "
@@ -215,8 +235,8 @@ def _wanted(reads: str, places: Places) -> str:
     )
 
 
-def _need(task: str, fits: bool, images: list[Tensor], places: Places) -> None:
+def _need(task: str, fits: bool, lengths: list[int], places: Places) -> None:
     if not fits:
-        got = ", ".join(f"{len(clip)} frame{'s' if len(clip) != 1 else ''}" for clip in images)
+        got = ", ".join(f"{length} frame{'s' if length != 1 else ''}" for length in lengths)
         wanted = _wanted(TASKS[task].reads, places)
-        raise ValueError(f"'{task}' got {len(images)} condition(s) with {got}; {wanted}")
+        raise ValueError(f"'{task}' got {len(lengths)} condition(s) with {got}; {wanted}")

@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from ..methods.tic_ft_tasks import TASKS
 from ..training.config import TrainConfig
 from .host.plan import PlanOrder, plan_training
-from .sockets import Encoded, TrainSettings
+from .sockets import Encoded, TrainSettings, latent_counts
 
 
 class FewShotTrainingPlan(io.ComfyNode):
@@ -39,22 +39,7 @@ class FewShotTrainingPlan(io.ComfyNode):
                     optional=True,
                     tooltip="What TIC-FT Train is set to: it decides how many latent frames the condition takes.",
                 ),
-                io.Int.Input(
-                    "condition_latents",
-                    default=-1,
-                    min=-1,
-                    max=256,
-                    optional=True,
-                    tooltip="Clean latent frames at the start; -1 for the task's, 0 for none.",
-                ),
-                io.Int.Input(
-                    "buffer_latents",
-                    default=-1,
-                    min=-1,
-                    max=256,
-                    optional=True,
-                    tooltip="Buffer latent frames behind them; -1 for the task's, 0 for none.",
-                ),
+                *latent_counts(),
             ],
             outputs=[
                 io.String.Output("report", tooltip="The plan: memory in GiB and seconds a step of each way."),

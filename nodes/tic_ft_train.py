@@ -12,8 +12,9 @@ from ..training.config import TrainConfig
 from .host.loras import apply_lora, lora_names, lora_stamp, read_lora, ticft_settings_of
 from .host.run_opening import runs_stamp
 from .host.tic_ft_training import ENCODINGS, Order, train_tic_ft
+from .host.timeline import timeline_of_training
 from .host.workflow_metadata import workflow_metadata
-from .sockets import Encoded, TicftSettings, TrainSettings
+from .sockets import Encoded, TicftSettings, TrainSettings, latent_counts
 
 
 class TICFTTrain(io.ComfyNode):
@@ -67,22 +68,7 @@ class TICFTTrain(io.ComfyNode):
                     optional=True,
                     tooltip="Clip pairs that are not trained on; their loss is taken before and after.",
                 ),
-                io.Int.Input(
-                    "condition_latents",
-                    default=-1,
-                    min=-1,
-                    max=256,
-                    optional=True,
-                    tooltip="Clean latent frames at the start; -1 for the task's, 0 for none.",
-                ),
-                io.Int.Input(
-                    "buffer_latents",
-                    default=-1,
-                    min=-1,
-                    max=256,
-                    optional=True,
-                    tooltip="Buffer latent frames behind them; -1 for the task's, 0 for none.",
-                ),
+                *latent_counts(),
                 io.String.Input(
                     "run_name",
                     default="",
@@ -133,7 +119,9 @@ class TICFTTrain(io.ComfyNode):
         config = replace(settings or TrainConfig(), **values)
         workflow = workflow_metadata(cls.hidden)
         trained, ticft = train_tic_ft(model, encoded, config, order, validation, vae, workflow)
-        return io.NodeOutput(trained.file, {"loss": trained.losses}, trained.steps, str(trained.path), ticft)
+        loss, path = {"loss": trained.losses}, str(trained.path)
+        ui = {**trained.ui, **timeline_of_training(model, ticft)}
+        return io.NodeOutput(trained.file, loss, trained.steps, path, ticft, ui=ui)
 
     @classmethod
     def fingerprint_inputs(cls, run_name: str | None = "", **_others) -> str:

@@ -121,3 +121,11 @@ def _turns(seed: int, epoch: int, sizes: tuple[int, ...], batch_size: int) -> tu
 def dropped(count: int, probability: float, generator: torch.Generator) -> list[bool]:
     """Whether each clip of the batch loses its caption."""
     return (torch.rand(count, generator=generator) < probability).tolist()
+
+
+def shape_groups(x0: Sequence[Tensor]) -> tuple[tuple[int, ...], ...]:
+    """The clips of each bucket, which are those whose latents can be stacked."""
+    groups: dict[torch.Size, list[int]] = {}
+    for i, latents in enumerate(x0):
+        groups.setdefault(latents.shape, []).append(i)
+    return tuple(map(tuple, groups.values()))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..methods import tic_ft
 from ..methods.flow import FLOW, NoiseProcess
-from .batches import Conditioning, FlowBatch, StepGenerators, dropped, seeded_generator
+from .batches import Conditioning, FlowBatch, StepGenerators, dropped, seeded_generator, shape_groups
 from .config import TrainConfig
 from .densities import draw_sigmas
 from .objective import Predict, StepLoss
@@ -57,7 +57,7 @@ class TicftObjective:
         self.x0, self.conditioning, self.unconditional = list(x0), list(conditioning), unconditional
         self.recipe, self.layout, self.config = recipe, recipe.layout, config
         self.size, self.dataset, self.process = len(self.x0), dataset, process
-        self.groups = _by_shape(self.x0)
+        self.groups = shape_groups(self.x0)
 
     def batch(self, indices: Sequence[int], generators: StepGenerators) -> FlowBatch:
         """Clips of a step with their noise, levels and dropped captions.
@@ -99,11 +99,3 @@ class TicftObjective:
         """``settings`` as text, for the LoRA file."""
         settings = self.recipe.settings(self.config.per_frame_timesteps, self.dataset)
         return {key: json.dumps(value) for key, value in settings.items()}
-
-
-def _by_shape(x0: Sequence[Tensor]) -> tuple[tuple[int, ...], ...]:
-    """The clips of each bucket, which are those whose latents can be stacked."""
-    groups: dict[torch.Size, list[int]] = {}
-    for i, latents in enumerate(x0):
-        groups.setdefault(latents.shape, []).append(i)
-    return tuple(map(tuple, groups.values()))

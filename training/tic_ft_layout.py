@@ -12,7 +12,8 @@ from torch import Tensor
 from ..methods import tic_ft, tic_ft_tasks
 from ..methods.tic_ft import Layout
 from .clips import clip_length
-from .tic_ft_buckets import COMPRESSION, data_form, layout_for, target_frames
+from .tic_ft_buckets import COMPRESSION, data_form
+from .tic_ft_cuts import cut_frames
 
 if TYPE_CHECKING:
     from .dataset import Dataset
@@ -120,7 +121,7 @@ def plan_layouts(
         time_patch: Latent frames of a patch of the network; the task's counts are rounded up to it.
 
     Raises:
-        ValueError: no clips, a target that is too short, or conditions missing.
+        ValueError: no clips, a target that is too short, or conditions that are missing or do not suit the task.
     """
     if not dataset.samples:
         raise ValueError("the data set has no clips; training needs at least one, add clips to it")
@@ -138,7 +139,8 @@ def plan_layouts(
     )
     layouts = tuple(Layout(condition, buffer, target, parsed) for target in dict.fromkeys(targets))
     tic_ft.check_patches(layouts[0], time_patch)
-    _tell_trimmed(dataset, layouts, compression)
+    for sentence in cut_frames(task, dataset, layouts, compression):
+        log.info("%s", sentence)
     return layouts
 
 
@@ -162,14 +164,6 @@ def _target_latents(frames: int, behind: bool, compression: int, time_patch: int
         least = compression * time_patch if behind else tic_ft.pixel_frames(time_patch, compression)
         raise ValueError(f"the targets have {frames} frames; TIC-FT needs at least {least}, load longer clips")
     return target
-
-
-def _tell_trimmed(dataset: Dataset, layouts: Sequence[Layout], compression: int) -> None:
-    for bucket in dataset.buckets():
-        layout = layout_for(bucket.frames, layouts, compression)
-        if trimmed := bucket.frames - target_frames(layout, compression):
-            message = "the last %d of %d target frames are left out: %d latents hold the rest"
-            log.info(message, trimmed, bucket.frames, layout.target)
 
 
 def _need_conditions(task: str, dataset: Dataset) -> None:

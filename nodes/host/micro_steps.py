@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from ...training.batches import Conditioning
-from ...training.config import CHECKPOINTING, TrainConfig
+from ...training.config import ATTENTION_PRESET, CHECKPOINTING, TrainConfig
 from ...training.optimizers import make_optimizer
 from ...training.plan import Asked, MicroStep, Network
+from .adapters import select_layers
 from .checkpointing import transformer_blocks
 from .families import Family
 from .memory_use import is_out_of_memory, peak_memory
@@ -129,9 +130,9 @@ def _network(model: Any, session: Session, family: Family) -> Network:
     return Network(
         weights=_bytes(on_device),  # those that the host lends out take no room
         narrow=max(weight.element_size() for weight in (layer.weight for layer in linears)) == 1,
-        used=sum(layer.weight.numel() for layer in linears),
+        used=sum(layer.in_features * layer.out_features for layer in linears),
         depth=len(blocks),
-        width=next(iter(session.trained.by_name.values())).lora_up.shape[0],
+        width=next(iter(select_layers(network, ATTENTION_PRESET, family).values())).in_features,
     )
 
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ...training.config import CHECKPOINTING, TrainConfig
+from ...training.dataset import Dataset
 from ...training.encoding import EncodedDataset
 from ...training.optimizers import with_installed_optimizer
 from ...training.plan import Row, first_that_fits, plan_rows, report
+from ...training.tic_ft_cuts import cut_frames
 from ...training.tic_ft_layout import plan_layouts
 from ...training.tic_ft_recipe import TicftRecipe
 from .adapters import check_trainable
@@ -44,10 +46,12 @@ def plan_training(
     check_trainable(model)
     model = repaired(model)
     config, note = with_installed_optimizer(config)
-    clip = largest_clip(model, encoded, order, family)
+    recipe = _recipe(model, encoded.dataset, order, family)
+    cut = cut_frames(order.task, encoded.dataset, recipe.layouts, family.compression)
+    clip = largest_clip(model, encoded, recipe, family)
     measured, network, free, notes = measure(model, config, clip, family)
     asked = step_of(clip, clip.x0.shape, config.batch_size)
-    lines = [note, *notes]
+    lines = [note, *notes, *cut]
     if not measured:
         text, mode = "Not even a small step fits; use a smaller model, or its weights in fp8.", CHECKPOINTING[-1]
     else:
@@ -58,15 +62,9 @@ def plan_training(
     return text, replace(config, checkpointing=mode)
 
 
-def largest_clip(model: Any, encoded: EncodedDataset, order: PlanOrder, family: Family) -> LargestClip:
+def largest_clip(model: Any, encoded: EncodedDataset, recipe: TicftRecipe, family: Family) -> LargestClip:
     """The clip of the data set that makes the longest sequence, encoded as the trainer will find it in the cache."""
     dataset = encoded.dataset
-    for bucket in dataset.buckets():
-        check_size(bucket.width, bucket.height, family)
-    counts = (order.condition_latents, order.buffer_latents, "", family.compression, family.time_patch)
-    layouts = plan_layouts(order.task, dataset, *counts)
-    first, *others = layouts
-    recipe = TicftRecipe(order.task, first, False, family.compression, latent_channels(model), tuple(others))
 
     def size(sample: Any) -> int:
         bucket = dataset.bucket(sample)
@@ -77,7 +75,15 @@ def largest_clip(model: Any, encoded: EncodedDataset, order: PlanOrder, family: 
     sample = view.encode(recipe, encoding_progress()).samples[0]
     side = _patch_side(model.model.diffusion_model)
     x0 = sample.latents["x0"]
-    return LargestClip(x0, sample.conditioning["caption"], first.prefix, (family.time_patch, side, side))
+    return LargestClip(x0, sample.conditioning["caption"], recipe.layout.prefix, (family.time_patch, side, side))
+
+
+def _recipe(model: Any, dataset: Dataset, order: PlanOrder, family: Family) -> TicftRecipe:
+    for bucket in dataset.buckets():
+        check_size(bucket.width, bucket.height, family)
+    counts = (order.condition_latents, order.buffer_latents, "", family.compression, family.time_patch)
+    first, *others = plan_layouts(order.task, dataset, *counts)
+    return TicftRecipe(order.task, first, False, family.compression, latent_channels(model), tuple(others))
 
 
 def _chosen(rows: list[Row], free: float) -> str:

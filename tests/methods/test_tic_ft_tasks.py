@@ -77,6 +77,29 @@ def test_no_condition_and_no_buffer_ask_for_nothing(task):
     assert tasks.arrange(task, [], 0, 0) == []
 
 
+@pytest.mark.parametrize(
+    ("task", "lengths", "used"),
+    [
+        ("image to video", [1], [1]),
+        ("video to video", [9], [9]),
+        ("video to video", [49], [25]),
+        ("keyframes", [3, 1], [3, 1]),
+        ("action transfer", [30, 1], [21, 1]),
+        ("custom", [7, 6], [5, 6]),
+    ],
+)
+def test_the_frames_used_of_a_source_are_those_that_its_segment_shows(task, lengths, used):
+    counts = (4, 3) if task == "custom" else (tasks.TASKS[task].condition, tasks.TASKS[task].buffer)
+    assert tasks.used_frames(task, lengths, *counts) == used
+    if tasks.TASKS[task].reads != "images":
+        segments = tasks.arrange(task, [clip(length, 1.0) for length in lengths], *counts)
+        assert [len(set(numbers(segment))) for segment in segments] == used
+
+
+def test_without_condition_latents_no_frame_is_used():
+    assert tasks.used_frames("video to video", [25], 0, 0) == [0]
+
+
 def test_an_image_is_repeated_over_thirteen_frames():
     (segment,) = tasks.arrange("image to video", [clip(1, 5.0)], 1, 3)
     assert numbers(segment) == [5.0] * 13

@@ -11,6 +11,7 @@ import tiny_families as families
 import torch
 from clip_pairs import encoded_pairs
 from tiny_families import COG_5B, COG_15, TEXT_DIM, WAN, WAN_5B
+from torch import nn
 from training_steps import CHANNELS
 
 from pack.nodes.host import micro_steps
@@ -19,7 +20,8 @@ from pack.nodes.host.micro_steps import LargestClip, measure, micro_step, small_
 from pack.nodes.host.noise import repaired
 from pack.nodes.host.training import training_session
 from pack.nodes.plan import FewShotTrainingPlan
-from pack.training.config import CHECKPOINTING, TrainConfig
+from pack.training.clips import TensorClip
+from pack.training.config import ATTENTION_PRESET, CHECKPOINTING, TrainConfig
 from pack.training.plan import MARGIN, predict
 
 OFF, BLOCKS, OFFLOADED = CHECKPOINTING
@@ -59,6 +61,24 @@ def test_the_memory_of_a_large_step_is_predicted_from_small_ones(family, monkeyp
         assert predicted / MARGIN == pytest.approx(real.memory, rel=0.01)
         assert seconds > 0
     assert predict(measured[BLOCKS], network, asked, BLOCKS)[0] < predict(measured[OFF], network, asked, OFF)[0]
+
+
+@pytest.mark.parametrize("family", [WAN, COG_5B], ids=lambda family: family.name)
+def test_what_is_adapted_does_not_change_what_the_network_is(family, monkeypatch):
+    """Its width is that of its tokens, whatever layer comes first and whichever get adapters."""
+    monkeypatch.setattr(micro_steps, "TIMED", 1)
+    model, inner = repaired(families.model_of(family.name)), "ffn.0" if family is WAN else "ff_proj"
+    row = trainable_family_of(model)
+    found = [
+        measure(model, TrainConfig(rank=2, target_modules=modules, checkpointing=OFFLOADED), clip_of(family, 6), row)[1]
+        for modules in (ATTENTION_PRESET, inner)
+    ]
+    layers = {
+        name: layer for name, layer in model.model.diffusion_model.named_modules() if name.startswith("blocks.0.")
+    }
+    assert found[0] == found[1]
+    assert found[0].width == layers[f"blocks.0.{inner}"].in_features != layers[f"blocks.0.{inner}"].out_features
+    assert found[0].used == 2 * sum(layer.weight.numel() for layer in layers.values() if isinstance(layer, nn.Linear))
 
 
 def test_a_larger_rank_takes_more_memory_and_adafactor_less_than_adamw():
@@ -170,6 +190,16 @@ def test_only_the_largest_clip_is_encoded_and_the_model_is_left_as_it_was():
     after = model.model.diffusion_model.state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items())
     assert not any("forward" in vars(module) for module in model.model.diffusion_model.modules())
+
+
+def test_the_plan_tells_which_frames_of_conditions_no_latent_holds(monkeypatch):
+    monkeypatch.setattr(micro_steps, "TIMED", 1)
+    data = encoded_pairs(clips=1)
+    sample = replace(data.dataset.samples[0], conditions=(TensorClip(torch.rand(31, 16, 16, 3)),))
+    data.dataset = replace(data.dataset, samples=(sample,))
+    text, _ = plan(families.model_of("Wan 2.1"), encoded=data, task="video to video")
+    assert text.startswith("the last 6 of 31 frames of condition 1 are left out: 'video to video' holds 25 of it")
+    assert "(pair 0)\nA step of 1 x 9 latents" in text
 
 
 def test_a_model_the_pack_does_not_train_is_refused():

@@ -18,8 +18,9 @@ from pack.training.dataset import Dataset, Sample
 from pack.training.loop import train
 from pack.training.lora_metadata import from_metadata, to_metadata
 from pack.training.tic_ft import TicftObjective, TicftRecipe
+from pack.training.tic_ft_cuts import cut_frames
 from pack.training.tic_ft_layout import plan_layout, settings_from_record, ticft_settings
-from pack.training.validation import validation_loss
+from pack.training.validation import validation_losses
 
 LAYOUT = Layout.linear(1, 3, 2)
 
@@ -127,6 +128,39 @@ def test_the_layout_takes_the_tasks_counts_and_the_clips_length(caplog):
     assert plan_layout("image to video", pairs(8), condition=2, buffer=1) == Layout.linear(2, 1, 2)
 
 
+def test_condition_frames_that_no_latent_holds_are_told_with_their_clips(caplog):
+    dataset = pairs(8, 8, conditions=(clip(31),)).with_sample(Sample(clip(8), "ball", (clip(49),), name="longer"))
+    with caplog.at_level(logging.INFO):
+        plan_layout("video to video", dataset)
+    assert [record.getMessage() for record in caplog.records] == [
+        "the last 6 of 31 frames of condition 1 are left out: 'video to video' holds 25 of it in 4 condition and "
+        "3 buffer latents (pair 0, pair 1)",
+        "the last 24 of 49 frames of condition 1 are left out: 'video to video' holds 25 of it in 4 condition and "
+        "3 buffer latents (longer)",
+    ]
+
+
+def test_nothing_is_told_of_conditions_that_fit(caplog):
+    with caplog.at_level(logging.INFO):
+        plan_layout("video to video", pairs(8, conditions=(clip(25),)))
+        plan_layout("video to video", pairs(8, conditions=(clip(9),)))
+        plan_layout("keyframes", pairs(8, conditions=(clip(4),)))
+        plan_layout("video to video", pairs(9, conditions=(clip(49),)), condition=0, buffer=0)
+    assert not caplog.records
+
+
+def test_of_many_cut_clips_a_few_are_named():
+    (sentence,) = cut_frames("video to video", pairs(*[8] * 10, conditions=(clip(26),)), [Layout.linear(4, 3, 2)])
+    assert sentence.endswith("(pair 0, pair 1, pair 2, pair 3, pair 4, pair 5, pair 6, pair 7 and 2 more)")
+
+
+def test_a_condition_clip_for_a_task_of_one_image_is_refused_before_anything_is_encoded():
+    with pytest.raises(
+        ValueError, match=r"^pair 0: 'image to video' got 1 condition\(s\) with 5 frames; give one image"
+    ):
+        plan_layout("image to video", pairs(8, conditions=(clip(5),)))
+
+
 @pytest.mark.parametrize(
     ("dataset", "said"),
     [
@@ -202,8 +236,9 @@ def test_the_loss_falls_on_a_network_of_one_matrix():
 def test_validation_is_the_same_every_time_and_takes_no_gradient():
     made = objective()
     weight = torch.nn.Parameter(torch.ones(1))
-    first, second = (validation_loss(made, lambda xt, *_: xt * weight, "cpu") for _ in range(2))
-    assert first == second > 0
+    first, second = (validation_losses(made, lambda xt, *_: xt * weight, "cpu") for _ in range(2))
+    assert first == second
+    assert first["mean"] > 0
     assert weight.grad is None
 
 
