@@ -68,6 +68,14 @@ def ordinary(tensor: Tensor) -> Tensor:
     if not tensor.is_inference():
         return tensor.detach()
     if _is_wrapper(tensor):
-        return tensor.clone()  # a wrapper (quantised weights) has no single storage to share
+        copy = tensor.clone()  # a wrapper (quantised weights) has no single storage to share
+        return _of_its_class(tensor) if copy.is_inference() else copy
     empty = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
     return empty.set_(tensor.untyped_storage(), tensor.storage_offset(), tensor.size(), tensor.stride())
+
+
+def _of_its_class(tensor: Tensor) -> Tensor:
+    """For a class that gives itself out as its copy, as those of GGUF weights do: the same memory and attributes."""
+    found = ordinary(tensor.as_subclass(Tensor)).as_subclass(type(tensor))
+    vars(found).update(vars(tensor))
+    return found

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+CLOSE = 0.1  # relative; rounding in 16 bits stays far below, a wrong gradient does not
+
 
 @contextmanager
 def recast_in_backward(network: nn.Module, dtype: torch.dtype, device: torch.device) -> Iterator[None]:
@@ -18,11 +20,17 @@ def recast_in_backward(network: nn.Module, dtype: torch.dtype, device: torch.dev
     Autograd would keep each copy until then: a second model where the weights are fp8 or lie in host memory,
     and overwritten numbers where the host puts the next layer's copy in the same place.
 
+    Layers of other packs, which unpack their weights in their own way, are computed again as they are.
+
     Args:
         network: The bare network; its weights do not change.
         dtype: What it computes in.
         device: Where it computes.
+
+    Raises:
+        ValueError: another pack's layers let no right gradient through.
     """
+    check_gradients(network, dtype, device)
     changed: list[nn.Module] = []
     try:
         for module in network.modules():
@@ -31,7 +39,7 @@ def recast_in_backward(network: nn.Module, dtype: torch.dtype, device: torch.dev
                 continue
             if _is_plain_linear(module) and (weight.dtype != dtype or weight.device != device):
                 module.forward = _recasting(module)
-            elif weight.device != device:
+            elif weight.device != device or (_is_foreign(module) and _is_packed(module, dtype)):
                 module.forward = _computing_again(module.forward)
             else:
                 continue  # as it lies, or a copy too small to matter
@@ -40,6 +48,48 @@ def recast_in_backward(network: nn.Module, dtype: torch.dtype, device: torch.dev
     finally:
         for module in changed:
             del module.forward
+
+
+def check_gradients(network: nn.Module, dtype: torch.dtype, device: torch.device) -> None:
+    """Try one layer of each kind that is another pack's: what comes back must be the gradient of what it computes.
+
+    For ``f(x) = W x + b`` and ``d = f(2 x) - f(x)``: the gradient of ``<d, f>`` at x, times x, is ``<d, d>``.
+
+    Raises:
+        ValueError: it is not, or nothing comes back; what lies before such a layer would learn nonsense.
+    """
+    kinds: dict[type, Any] = {type(module): module for module in network.modules() if _is_foreign(module)}
+    for kind, layer in kinds.items():
+        x = torch.randn(2, layer.in_features, generator=torch.Generator().manual_seed(0)).to(device, dtype)
+        if not _passes(layer, x):
+            raise ValueError(
+                f"the model's layers of the kind {kind.__module__}.{kind.__qualname__} let no right gradient through; "
+                "load the fp16 or bf16 file with a stock loader"
+            )
+
+
+def _passes(layer: Any, x: Tensor) -> bool:
+    with torch.no_grad():
+        moved = layer.forward(2 * x) - layer.forward(x)
+    with torch.enable_grad():
+        x.requires_grad_()
+        output = layer.forward(x)
+        if not output.requires_grad:
+            return False
+        (gradient,) = torch.autograd.grad(output, x, moved)
+    found, expected = (gradient.double() * x).sum(), moved.double().square().sum()
+    return bool((found - expected).abs() <= CLOSE * expected)
+
+
+def _is_foreign(module: nn.Module) -> bool:
+    """Whether this is a linear layer of another pack; the host's own and torch's are known."""
+    known = type(module).__module__.startswith(("comfy.", "torch."))
+    return not known and isinstance(module, nn.Linear) and getattr(module, "weight", None) is not None
+
+
+def _is_packed(layer: Any, dtype: torch.dtype) -> bool:
+    """Whether its weight is stored as other numbers than it computes with; the size is asked, shapes may pretend."""
+    return layer.weight.dtype != dtype or tuple(layer.weight.size()) != (layer.out_features, layer.in_features)
 
 
 def _is_plain_linear(module: nn.Module) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import comfy.model_management
+import packed_layers
 import pytest
 import tiny_wan
 import torch
@@ -63,6 +64,31 @@ def test_weights_in_fp8_are_not_kept_in_full_precision_and_the_gradients_are_the
     assert all(torch.allclose(a, b, rtol=1e-5, atol=1e-7) for a, b in zip(gradients, others, strict=True))
     assert all(gradient.any() for gradient in gradients)
     assert not any("forward" in vars(module) for module in fp8.model.diffusion_model.modules())
+
+
+def test_packed_layers_of_other_packs_give_the_gradients_of_their_numbers_and_keep_no_unpacked_copy(tmp_path):
+    model = packed_layers.load(tmp_path)
+    layer = model.model.diffusion_model.blocks[0].ffn[0]
+    assert (layer.weight.size(), layer.weight.dtype) == ((64, 52), torch.uint8)
+    assert layer.weight.is_inference()
+    loss, gradients, sizes = run(model)
+    expected, others, kept = run(packed_layers.load(tmp_path, unpacked=True))
+    assert (48, 48) in kept  # that of the projections
+    assert (48, 48) not in sizes
+    assert torch.equal(loss, expected)
+    assert all(torch.allclose(a, b, rtol=1e-5, atol=1e-7) for a, b in zip(gradients, others, strict=True))
+    assert layer.weight.is_inference()  # the host's own parameters are back
+    assert not any("forward" in vars(module) for module in model.model.diffusion_model.modules())
+
+
+@pytest.mark.parametrize("operations", [packed_layers.BlindOps, packed_layers.CrookedOps])
+def test_layers_that_would_give_wrong_gradients_are_refused(tmp_path, operations):
+    model = packed_layers.load(tmp_path, operations)
+    with pytest.raises(
+        ValueError, match=r"^the model's layers of the kind \S+ let no right gradient through; load the fp16"
+    ):
+        run(model)
+    assert not any("forward" in vars(module) for module in model.model.diffusion_model.modules())
 
 
 def is_linear(module: nn.Module) -> bool:
