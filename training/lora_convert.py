@@ -24,9 +24,10 @@ from .lora_layers import (
     tensors_of,
 )
 from .lora_metadata import PREFIX
-from .lora_table import bare_name
+from .lora_table import bare_name, template
 
 ORIGIN = f"{PREFIX}converted_from"  # a line for each conversion
+AUTHORS = "the model's authors"  # whose names diffusion-pipe and musubi-tuner write
 FAMILIES = tuple(table.family for table in TABLES)
 
 
@@ -34,7 +35,7 @@ def convert_lora(lora: LoraModel, target: str, name: str, family: str = "") -> L
     """The LoRA in the names of another tool; its metadata stays and gains a line that says where it comes from.
 
     Tensors keep their bits and types. The result is read back before it is returned: converted to the names it
-    came from, it is the same LoRA, bit for bit.
+    came from, it is the same LoRA, bit for bit; names of the model's authors come back as ComfyUI's.
 
     Args:
         lora: Plain up and down matrices, with or without alpha, in any of the names.
@@ -56,7 +57,8 @@ def convert_lora(lora: LoraModel, target: str, name: str, family: str = "") -> L
         _check_lossless(lora, result, table, source)
     except ValueError as error:
         raise ValueError(f"{name} cannot be converted: {error}") from error
-    lines = [*lora.metadata.get(ORIGIN, "").splitlines(), f"{name}, in the names of {source}"]
+    owner = AUTHORS if _by_authors({split_key(key)[0] for key in lora}, table) else source
+    lines = [*lora.metadata.get(ORIGIN, "").splitlines(), f"{name}, in the names of {owner}"]
     result.metadata[ORIGIN] = "\n".join(lines)
     return result
 
@@ -82,12 +84,22 @@ def table_of(lora: Mapping[str, Tensor], family: str = "") -> KeyTable:
 
 
 def format_of(keys: Iterable[str], table: KeyTable) -> str:
-    """Whose names a LoRA has; layers that ComfyUI and diffusers call the same are told by their prefix."""
+    """Whose names a LoRA has; layers that ComfyUI and diffusers call the same are told by their prefix.
+
+    Names of the model's authors are other words for ComfyUI's layers and count as its names.
+    """
     layers = {split_key(key)[0] for key in keys}
     if any(layer.startswith(KOHYA_PREFIX) for layer in layers):
         return KOHYA
+    if _by_authors(layers, table):
+        return COMFYUI
     ours = all(table.to_host(layer) == bare_name(layer) for layer in layers)
     return COMFYUI if ours and not any(layer.startswith(DIFFUSERS_PREFIX) for layer in layers) else DIFFUSERS
+
+
+def _by_authors(layers: Iterable[str], table: KeyTable) -> bool:
+    """Whether some layers have the names of the model's authors, where these are not the host's."""
+    return bool({template(layer) for layer in layers} & {name for _, name in table.others})
 
 
 def with_joined_layers(lora: LoraModel, table: KeyTable) -> LoraModel:

@@ -178,6 +178,23 @@ def test_peft_and_trainers_names_are_read():
     assert tensors_equal(there_and_back(LoraModel(flat), COMFYUI), host)
 
 
+@pytest.mark.parametrize("prefix", ["diffusion_model.", "transformer.", ""])
+@pytest.mark.parametrize("target", FORMATS)
+def test_hunyuan_in_the_names_of_its_authors_is_what_it_is_in_the_hosts(prefix, target):
+    """As diffusion-pipe writes it: PEFT's endings, no alpha."""
+    names, host, theirs = dict(HUNYUAN.others), of_comfyui(HUNYUAN, None), LoraModel({}, RECORD)
+    for name in HUNYUAN.names(0):
+        own, its = f"diffusion_model.{name.format(BLOCK)}", f"{prefix}{names.get(name, name).format(BLOCK)}"
+        theirs |= {f"{its}.lora_A.weight": host[f"{own}.lora_down.weight"],
+                   f"{its}.lora_B.weight": host[f"{own}.lora_up.weight"]}  # fmt: skip
+    assert any("img_attn_qkv" in key for key in theirs)
+    converted = convert_lora(theirs, target, "pipe.safetensors")
+    assert tensors_equal(converted, host if target == COMFYUI else there_and_back(host, target))
+    assert converted.metadata[ORIGIN] == "pipe.safetensors, in the names of the model's authors"
+    if target != COMFYUI:
+        assert tensors_equal(there_and_back(converted, COMFYUI), host)
+
+
 @FAMILY
 def test_whose_names_a_file_has_is_told(table):
     lora = of_comfyui(table)
