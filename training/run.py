@@ -73,7 +73,8 @@ class Run:
             self.note("save", "the run was stopped within an update, so the last saved state counts")
             return None
         begun, config, best = time.monotonic(), self.trainer.config, self.state.best
-        values = {"train": self.state.to_dict(), "trainer": self.trainer.values()}
+        values: dict[str, Any] = {"train": self.state.to_dict(), "trainer": self.trainer.values()}
+        values["learning_rate"] = config.learning_rate  # the one that the state's ``rate_scale`` is of
         try:
             path = self.folder.save(self.state.step, values, config.keep, int(best["step"]) if best else None)
         except Exception as error:  # whatever it is, the run is worth more than one state
@@ -99,9 +100,12 @@ class Run:
         return True
 
     def restore(self, values: dict[str, Any]) -> None:
-        """Become what a saved state says."""
+        """Become what a saved state says; a learning rate that was given since is taken whole."""
         self.trainer.load(values["trainer"])
         self.state.take(TrainState.from_dict(values["train"]))
+        rate = self.trainer.config.learning_rate
+        if values.get("learning_rate", rate) != rate:
+            self.state.rate_scale, self.state.rewinds = 1.0, 0
 
     def note(self, kind: str, text: str) -> None:
         """Say something to the log and to all monitors."""

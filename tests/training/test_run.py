@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from regression import Regression, new_run, new_trainer
@@ -9,7 +11,7 @@ from regression import Regression, new_run, new_trainer
 from pack.training.config import TrainConfig
 from pack.training.loop import Cancelled, NonFiniteError
 from pack.training.run_state import TrainState, runaway
-from pack.training.stop import SAMPLE, SAVE, STOP, active_runs, registered, request_save, request_stop
+from pack.training.stop import SAMPLE, SAVE, STOP, registered, request_save, request_stop
 
 
 def weights(run) -> torch.Tensor:
@@ -55,7 +57,6 @@ def test_stop_ends_the_run_after_the_step_under_way(tmp_path):
 
 def test_an_order_reaches_a_run_by_its_id_and_no_other():
     with registered("a" * 32) as control:
-        assert active_runs() == ["a" * 32]
         assert request_stop("a" * 32)
         assert not request_stop("b" * 32)
         assert control.take(STOP)
@@ -147,6 +148,23 @@ def test_five_in_a_row_go_back_to_the_saved_state_with_half_the_rate(tmp_path):
     assert ("note", "rewind", "no number in steps 7 to 11; back to step 4 with half the learning rate") in listener.told
     assert run.state.skipped == [7, 8, 9, 10, 11]
     assert TrainState.from_dict(run.folder.load()["train"]).rate_scale == 0.5
+
+
+@pytest.mark.parametrize(("rate", "resumed"), [(0.1, 0.05), (0.02, 0.02)])
+def test_a_new_learning_rate_is_not_halved_for_what_the_old_one_did(tmp_path, rate, resumed):
+    config = TrainConfig(steps=12, save_every=4, learning_rate=0.1)
+    run, _ = new_run(tmp_path / "run", new_trainer(config, Regression(bad_calls=range(7, 12))))
+    run.go()
+    later, listener = new_run(tmp_path / "run", new_trainer(replace(config, steps=16, learning_rate=rate)))
+    later.restore(later.folder.load())
+    assert later.state.rewinds == (1 if rate == 0.1 else 0)
+    later.go()
+    rates = [entry[2].learning_rate for entry in listener.told if entry[0] == "step"]
+    assert rates == [pytest.approx(resumed)] * 4
+    later.save()
+    again, _ = new_run(tmp_path / "run", new_trainer(replace(config, steps=16, learning_rate=rate)))
+    again.restore(again.folder.load())
+    assert again.state.rate_scale == resumed / rate
 
 
 def test_after_two_returns_the_run_stops_and_says_why(tmp_path):
