@@ -10,11 +10,12 @@ from .config import BOTH_EXPERTS
 from .lora_metadata import plain_value
 
 Graph = dict[str, dict[str, Any]]
-TRAINERS = {"tic_ft": "TICFTTrain", "motion": "FewShotMotionTrain"}
+TRAINERS = {"tic_ft": "TICFTTrain", "motion": "FewShotMotionTrain", "appearance": "FewShotMotionTrain"}
 TEXT_ENCODERS = {"Wan": "wan", "CogVideoX": "cogvideox"}  # `type` of the host's CLIPLoader, by the family's first word
 # Settings that are inputs of the Train node, and of Run Settings; Train Settings has all others.
 OF_TRAINER = ("rank", "learning_rate", "steps", "batch_size", "seed")
 OF_RUN = ("save_every", "keep", "validate_every", "sample_every", "checkpointing", "lora_dtype", "expert")
+MULTIPLE = 16  # of the sides of buckets where it is not known
 COMPRESSION = 4  # pixel frames a latent after the first stands for, in all families that are trained
 
 
@@ -33,6 +34,11 @@ def training_graph(record: Mapping[str, str], metadata: Mapping[str, str]) -> tu
     if trainer is not None:
         return _upstream(prompt, trainer), []
     return _rebuilt(record, kind)
+
+
+def asked_config(record: Mapping[str, str]) -> dict[str, Any]:
+    """The settings that a Train node was given: those of the run, but where a node's run makes its own of them."""
+    return plain_value(record, "asked") or plain_value(record, "config")
 
 
 def settings_inputs(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,7 +66,7 @@ def _prompt(metadata: Mapping[str, str]) -> Graph:
 
 def _trainer(prompt: Graph, kind: str, record: Mapping[str, str]) -> str | None:
     """The one Train node of a graph that has the record's settings; None where there is none, or cannot be told."""
-    config, task = plain_value(record, "config"), plain_value(record, "task")
+    config, task = asked_config(record), plain_value(record, "task")
     wanted = {**{name: config[name] for name in OF_TRAINER}, "task": task}
     found = []
     for key, node in prompt.items():
@@ -98,7 +104,7 @@ def _upstream(prompt: Graph, last: str) -> Graph:
 
 
 def _rebuilt(record: Mapping[str, str], kind: str) -> tuple[Graph, list[str]]:
-    config = plain_value(record, "config")
+    config = asked_config(record)
     encoder = TEXT_ENCODERS[record["base_family"].split()[0]]
     run = {name: config[name] for name in OF_RUN if name in config}
     trainer = {"model": ["1", 0], "encoded": ["5", 0], "settings": ["7", 0], **_trainer_inputs(record, config)}
@@ -113,11 +119,11 @@ def _rebuilt(record: Mapping[str, str], kind: str) -> tuple[Graph, list[str]]:
         "8": (kind, trainer),
     }
     graph: Graph = {key: {"class_type": name, "inputs": inputs} for key, (name, inputs) in nodes.items()}
-    return graph, ["1.unet_name", "2.clip_name", "3.vae_name", "4.folder"]
+    return graph, ["1.unet_name", "2.clip_name", "3.vae_name", "4.folder", *(f"4.{name}" for name in _unknown(record))]
 
 
 def _trainer_inputs(record: Mapping[str, str], config: Mapping[str, Any]) -> dict[str, Any]:
-    inputs = {name: config[name] for name in OF_TRAINER}
+    inputs = {name: config[name] for name in OF_TRAINER} | (plain_value(record, "inputs") or {})
     if "task" not in record:
         return inputs
     return {
@@ -137,8 +143,20 @@ def _dataset_inputs(record: Mapping[str, str]) -> dict[str, Any]:
     if "buckets" in record:
         lengths = {bucket["target_latents"] for bucket in plain_value(record, "buckets")}
         size["buckets"] = "by aspect and length" if len(lengths) > 1 else "by aspect"
+        size["multiple"] = MULTIPLE
         target = max(lengths)
     if target is None:
         return size
     behind = int(plain_value(record, "condition_latents")) + int(plain_value(record, "buffer_latents"))
     return {**size, "frames": COMPRESSION * int(target) if behind else 1 + COMPRESSION * (int(target) - 1)}
+
+
+def _unknown(record: Mapping[str, str]) -> tuple[str, ...]:
+    """Inputs of the folder that the record does not tell: it has the buckets' sizes, not the one they were made near.
+
+    In buckets of several lengths the longest clip may also be shorter than what was asked for.
+    """
+    if "buckets" not in record:
+        return ()
+    several = len({bucket["target_latents"] for bucket in plain_value(record, "buckets")}) > 1
+    return ("width", "height", "multiple", "frames") if several else ("width", "height", "multiple")

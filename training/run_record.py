@@ -18,7 +18,7 @@ from .private_paths import without_paths
 from .run_graph import training_graph
 
 FORMAT = "fewshot_video.run_record 1"
-PAPERS = {"tic_ft": "arXiv 2506.00996", "motion": "arXiv 2212.11565"}
+PAPERS = {"tic_ft": "arXiv 2506.00996", "motion": "arXiv 2212.11565", "appearance": "arXiv 2310.08465"}
 
 
 def run_record(lora: LoraModel, name: str) -> dict[str, Any]:

@@ -106,6 +106,21 @@ def test_without_that_workflow_the_graph_comes_from_the_settings(prompt):
     assert [entry for entry in empty if not entry.startswith(("6.", "8."))] == found["fill_in"]
 
 
+def test_of_a_set_in_buckets_the_maker_must_say_what_they_were_made_near():
+    """The record has the size of the fullest bucket, which is not the one that was asked for."""
+    sizes = [{"width": 480, "height": 832, "target_latents": 9, "clips": 7}, {"width": 832, "height": 480, "clips": 5}]
+    by_aspect = [{**sizes[0]}, {**sizes[1], "target_latents": 9}]
+    graph, fill_in = training_graph(record(width="480", height="832", buckets=json.dumps(by_aspect)), {})
+    assert graph["4"]["inputs"] == {
+        "folder": "", "width": 480, "height": 832, "fps": 16.0, "buckets": "by aspect", "multiple": 16, "frames": 36,
+    }  # fmt: skip
+    assert fill_in[3:] == ["4.folder", "4.width", "4.height", "4.multiple"]
+    by_length = [{**sizes[0]}, {**sizes[1], "target_latents": 6}]
+    graph, fill_in = training_graph(record(buckets=json.dumps(by_length)), {})
+    assert graph["4"]["inputs"]["buckets"] == "by aspect and length"
+    assert fill_in[3:] == ["4.folder", "4.width", "4.height", "4.multiple", "4.frames"]
+
+
 def test_a_prompt_that_is_damaged_is_not_used():
     for text in ("{", "[1]", '{"1": 3}', '{"1": {"class_type": "TICFTTrain"}}'):
         metadata = lora().metadata | {"prompt": text}
