@@ -6,11 +6,14 @@ LoRA on the other expert's bare network cannot.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import Any
 
 from ...training.config import BOTH_EXPERTS, HIGH_NOISE, LOW_NOISE, MODEL_SHIFT, TrainConfig
 from .families import Family
+
+log = logging.getLogger(__name__)
 
 MARK = "fewshot_video_expert"  # of a model that has an expert's LoRA
 
@@ -37,7 +40,7 @@ def resolved(config: TrainConfig, model: Any, family: Family) -> TrainConfig:
 
 
 def mark_expert(model: Any, expert: str, name: str) -> None:
-    """Note on a model that it has the LoRA of an expert; ``name`` is the LoRA's file.
+    """Note on a model that it has the LoRA of an expert, and log which; ``name`` is the LoRA's file.
 
     Raises:
         ValueError: it has one of the other expert already.
@@ -50,6 +53,7 @@ def mark_expert(model: Any, expert: str, name: str) -> None:
             f"{name} is for the {expert} expert, and the model already has a LoRA for the {there} one; "
             "load each on its own expert"
         )
+    log.info("%s says that it is for the %s expert; no model says which it is, so make sure of it", name, expert)
     model.set_attachments(MARK, expert)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,14 @@ def test_a_swapped_pair_of_experts_is_refused(model):
 def test_one_model_with_both_experts_loras_is_refused(model):
     with pytest.raises(ValueError, match="already has a LoRA for the high noise one"):
         marked(marked(model, "high noise"), "low noise")
+
+
+def test_which_expert_a_lora_is_for_is_told_because_the_model_does_not_say(model, caplog):
+    with caplog.at_level(logging.INFO):
+        marked(model, "")
+        assert "expert" not in caplog.text
+        marked(model, "low noise")
+    assert "low noise.safetensors says that it is for the low noise expert; no model says which it is" in caplog.text
 
 
 def test_a_family_without_experts_is_refused_them(model, monkeypatch):
