@@ -40,9 +40,11 @@ class MemoryCache:
         self._entries: dict[str, dict[str, Tensor]] = {}
 
     def get(self, key: str) -> dict[str, Tensor] | None:
+        """The tensors stored under ``key``, the very ones, or None."""
         return self._entries.get(key)
 
     def put(self, key: str, tensors: dict[str, Tensor]) -> None:
+        """Store tensors under ``key``, not copied."""
         self._entries[key] = tensors
 
 
@@ -61,6 +63,7 @@ class DiskCache:
         return self.folder / f"{hashlib.sha256(key.encode()).hexdigest()}.safetensors"
 
     def get(self, key: str) -> dict[str, Tensor] | None:
+        """The tensors stored under ``key``, on the CPU, or None; a file that is not what was stored counts as none."""
         path = self.path(key)
         if not path.is_file():
             return None

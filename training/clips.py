@@ -63,9 +63,11 @@ class TensorClip:
         return len(self._pixels)
 
     def frames(self) -> Tensor:
+        """All frames: float32 ``[T, H, W, 3]`` in [0, 1], new ones at each call."""
         return self._pixels.float() / 255
 
     def key(self) -> str:
+        """Shape and digest of the pixels."""
         if not self._key:
             digest = hashlib.sha256(self._pixels.numpy().tobytes()).hexdigest()
             self._key = f"tensor {list(self._pixels.shape)} {digest}"
@@ -112,6 +114,11 @@ class FileClip:
         self.count = available if frames is None else frames
 
     def frames(self) -> Tensor:
+        """Decode now: float32 ``[count, height, width, 3]`` in [0, 1], cropped and at the wanted rate.
+
+        Raises:
+            ValueError: The file has fewer frames than when it was looked at, or cannot be decoded.
+        """
         out = torch.empty(self.count, self.height, self.width, 3)
         previous, filled = None, 0
         for picture in read_frames(self.path, self.info, self.fps, self.count):
@@ -128,6 +135,11 @@ class FileClip:
         return out
 
     def key(self) -> str:
+        """The file's path, time of change and size, and what is wanted of it; nothing is decoded.
+
+        Raises:
+            ValueError: The file is gone.
+        """
         wanted = f"{self.width}x{self.height} {self.count} frames {self.fps:g} fps"
         return f"file {self.path.resolve().as_posix()} {file_stamps(self.path)} {wanted}"
 

@@ -86,6 +86,7 @@ class ClipCheck:
 
     @property
     def used(self) -> bool:
+        """Whether nothing speaks against it."""
         return not self.reason
 
     @property

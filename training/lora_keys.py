@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from .lora import KEY_PREFIX
 from .lora_table import KOHYA_PREFIX, KeyTable, template
@@ -40,20 +40,18 @@ def host_keys(keys: Iterable[str], table: KeyTable) -> dict[str, str]:
     Raises:
         ValueError: two keys of the file mean the same tensor.
     """
-
-    def whole(layer: str) -> str | None:
-        return None if table.part_of(layer) is not None else table.to_host(layer)
-
-    return _renamed(keys, whole, KEY_PREFIX, _HOST_ENDS)
-
-
-def diffusers_keys(keys: Iterable[str], table: KeyTable) -> dict[str, str]:
-    """Diffusers' key for every key of a file, the way back from ``host_keys``.
-
-    Raises:
-        ValueError: two keys of the file mean the same tensor.
-    """
-    return _renamed(keys, table.to_diffusers, DIFFUSERS_PREFIX, _DIFFUSERS_ENDS)
+    new_keys: dict[str, str] = {}
+    old_keys: dict[str, str] = {}
+    for key in keys:
+        layer, role = split_key(key)
+        name = None if table.part_of(layer) is not None else table.to_host(layer)
+        new = host_key(name, role) if name and role in _HOST_ENDS else key
+        if new in old_keys:
+            raise ValueError(
+                f"the LoRA holds one tensor twice, as {old_keys[new]} and as {key}; keep one adapter in it"
+            )
+        new_keys[key], old_keys[new] = new, key
+    return new_keys
 
 
 def host_key(layer: str, role: str) -> str:
@@ -110,20 +108,3 @@ def _is_hosts(layer: str, table: KeyTable) -> bool:
 
 def _kohya(table: KeyTable) -> set[str]:
     return {f"{KOHYA_PREFIX}{name.replace('.', '_')}" for name in table.names(0)}
-
-
-def _renamed(
-    keys: Iterable[str], rename: Callable[[str], str | None], prefix: str, endings: dict[str, str]
-) -> dict[str, str]:
-    new_keys: dict[str, str] = {}
-    old_keys: dict[str, str] = {}
-    for key in keys:
-        layer, role = split_key(key)
-        name = rename(layer)
-        new = f"{prefix}{name}.{endings[role]}" if name and role in endings else key
-        if new in old_keys:
-            raise ValueError(
-                f"the LoRA holds one tensor twice, as {old_keys[new]} and as {key}; keep one adapter in it"
-            )
-        new_keys[key], old_keys[new] = new, key
-    return new_keys

@@ -56,12 +56,6 @@ def registered(run_id: str) -> Iterator[RunControl]:
             del _runs[run_id]
 
 
-def active_runs() -> list[str]:
-    """The ids of the runs that go on."""
-    with _lock:
-        return list(_runs)
-
-
 def request_stop(run_id: str) -> bool:
     """End a run after the step under way and return what it has learned; False where no such run goes on."""
     return _give(run_id, STOP)

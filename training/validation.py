@@ -22,13 +22,6 @@ class Validated(Protocol):
     def loss(self, predict: Predict, batch: FlowBatch) -> StepLoss: ...
 
 
-def validation_loss(
-    objective: Validated, predict: Predict, device: torch.device | str, sigmas: tuple[float, ...] = SIGMAS
-) -> float:
-    """Mean loss over all clips and the given noise levels."""
-    return validation_losses(objective, predict, device, sigmas)["mean"]
-
-
 @torch.no_grad()
 def validation_losses(
     objective: Validated, predict: Predict, device: torch.device | str, sigmas: tuple[float, ...] = SIGMAS

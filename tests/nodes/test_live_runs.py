@@ -24,8 +24,8 @@ def _no_runs(monkeypatch, tmp_path):
 
 
 def start(folder: Path, run_id: str, steps: int = 3) -> tuple[Reporter, LiveRun]:
-    live = LiveRun("7", {"stop": lambda _run: True})
-    reporter = Reporter([LogFile(), live])
+    live = LiveRun("7", {"stop": lambda _run: True}, "w-1")
+    reporter = Reporter([LogFile(), live], place=live.place)
     reporter.started(FakeRun(folder, run_id, folder.name), config(), 0)
     for step in range(1, steps + 1):
         reporter.step(step, record(1 / step))
@@ -48,7 +48,9 @@ def test_a_run_of_an_earlier_session_is_read_from_its_folder(tmp_path, monkeypat
     reporter.ended("finished", "done")
     live = run_table("a1")
     monkeypatch.setattr(live_runs, "_runs", {})
-    assert run_table("a1") == {**live, "node": ""}
+    assert run_table("a1") == live
+    assert (live["node"], live["workflow"]) == ("7", "w-1")
+    assert [(run["node"], run["workflow"], run["live"]) for run in run_list()] == [("7", "w-1", False)]
 
 
 def test_a_resumed_run_is_the_same_one_with_all_its_steps(tmp_path):

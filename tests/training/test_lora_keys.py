@@ -15,7 +15,6 @@ from pack.training.lora_keys import (
     WAN,
     KeyTable,
     describe_layers,
-    diffusers_keys,
     host_keys,
     kohya_key,
     some,
@@ -124,11 +123,11 @@ def test_the_authors_names_of_hunyuan_are_known_with_dots_and_without(ours, thei
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.family)
-def test_the_keys_of_a_file_survive_the_way_there_and_back(table):
-    theirs = [f"transformer.{layer}.{end}" for layer in layers(table, 1)
-              for end in ("lora_A.weight", "lora_B.weight", "alpha")]  # fmt: skip
+def test_diffusers_keys_become_the_hosts_each_one_of_its_own(table):
+    endings = {"lora_A.weight": "lora_down.weight", "lora_B.weight": "lora_up.weight", "alpha": "alpha"}
+    theirs = [f"transformer.{layer}.{end}" for layer in layers(table, 1) for end in endings]
     ours = list(host_keys(theirs, table).values())
-    assert list(diffusers_keys(ours, table).values()) == theirs
+    assert ours == [f"diffusion_model.{layer}.{end}" for layer in layers(table, 0) for end in endings.values()]
     assert list(host_keys(ours, table).values()) == ours
     assert len(set(ours)) == len(theirs)
 
@@ -137,9 +136,8 @@ def test_what_the_table_does_not_know_keeps_its_name():
     keys = ["transformer.blocks.0.attn3.to_q.lora_A.weight", "text_encoder.x.lora_A.weight",
             "transformer.blocks.0.attn1.to_q.lora_magnitude_vector", "lora_unet_blocks_0_extra_0.alpha"]  # fmt: skip
     assert host_keys(keys, WAN) == {key: key for key in keys}
-    assert diffusers_keys(keys, WAN) == {key: key for key in keys}
     part = "transformer.transformer_blocks.0.attn.to_q.lora_A.weight"  # its tensor is only a part of the host's
-    assert host_keys([part], HUNYUAN) == diffusers_keys([part], HUNYUAN) == {part: part}
+    assert host_keys([part], HUNYUAN) == {part: part}
 
 
 def test_kohyas_keys_become_the_hosts():
