@@ -1,7 +1,7 @@
-"""Variance-preserving diffusion with velocity prediction, in the terms of k-samplers.
+"""Variance-preserving diffusion with velocity or noise prediction, in the terms of k-samplers.
 
 ``sigma = sqrt((1 - a) / a)`` with a = cumulative alpha. A k-sampler's state is ``x = x0 + sigma noise``; the network
-sees ``x / sqrt(1 + sigma^2)`` and predicts ``v = (noise - sigma x0) / sqrt(1 + sigma^2)``.
+sees ``x / sqrt(1 + sigma^2)`` and predicts ``v = (noise - sigma x0) / sqrt(1 + sigma^2)``, or the noise.
 """
 
 from __future__ import annotations
@@ -69,6 +69,17 @@ class DdpmProcess:
         """What the network predicts: ``v = (noise - s x0) / sqrt(1 + s^2)``."""
         s = per_frame(sigmas, x0)
         return (noise - s * x0) / (1.0 + s.square()).sqrt()
+
+
+class NoisePrediction(DdpmProcess):
+    """The same process of a network that predicts the noise itself, Stable Diffusion 1.x for one.
+
+    Source: Ho et al., arXiv 2006.11239, equation 14.
+    """
+
+    def target(self, x0: Tensor, noise: Tensor, sigmas: Tensor) -> Tensor:  # noqa: ARG002 - as others have it
+        """What the network predicts: the noise."""
+        return noise
 
 
 def snr_shifted(sigmas: Tensor, scale: float) -> Tensor:

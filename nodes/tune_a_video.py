@@ -6,9 +6,36 @@ from comfy_api.latest import io
 
 from ..methods.tune_a_video import GROUP_NORMS
 from .host.tune_a_video import apply_tuned
+from .host.tune_a_video_files import read_tuned, tuned_names, tuned_stamp
 from .sockets import TuneAVideo
 
 AS_TUNED = "as tuned"
+
+
+class TuneAVideoLoad(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="TuneAVideoLoad",
+            display_name="Tune-A-Video Load",
+            category="FewShot Video/Tune-A-Video",
+            description="Loads what Tune-A-Video Train has tuned on a clip; it fits the base model it was tuned on.",
+            search_aliases=["one-shot video", "motion"],
+            inputs=[
+                io.Combo.Input(
+                    "name", options=tuned_names(), tooltip="A .safetensors file of the tune_a_video folders."
+                )
+            ],
+            outputs=[TuneAVideo.Output("tuned", tooltip="To Tune-A-Video Apply.")],
+        )
+
+    @classmethod
+    def execute(cls, name: str) -> io.NodeOutput:
+        return io.NodeOutput(read_tuned(name))
+
+    @classmethod
+    def fingerprint_inputs(cls, name: str, **_others) -> str:
+        return tuned_stamp(name)
 
 
 class TuneAVideoApply(io.ComfyNode):
@@ -25,7 +52,7 @@ class TuneAVideoApply(io.ComfyNode):
             search_aliases=["one-shot video", "sparse-causal attention", "inflate"],
             inputs=[
                 io.Model.Input("model", tooltip="The image model it was tuned on. It is not changed."),
-                TuneAVideo.Input("tuned", tooltip="What was tuned on one clip."),
+                TuneAVideo.Input("tuned", tooltip="What was tuned on one clip, from Tune-A-Video Train or Load."),
                 io.Float.Input(
                     "strength",
                     default=1.0,
@@ -50,4 +77,4 @@ class TuneAVideoApply(io.ComfyNode):
         return io.NodeOutput(apply_tuned(model, tuned, strength, None if group_norms == AS_TUNED else group_norms))
 
 
-NODES = [TuneAVideoApply]
+NODES = [TuneAVideoLoad, TuneAVideoApply]

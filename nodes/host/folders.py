@@ -85,3 +85,18 @@ def register_aicl_folders() -> None:
 
     folder_paths.add_model_folder_path("aicl", str(Path(folder_paths.models_dir) / "aicl"))
     folder_paths.add_model_folder_path("aicl", str(aicl_output_folder()))
+
+
+def tune_a_video_output_folder() -> Path:
+    """Where what Tune-A-Video has tuned is saved: ``tune_a_video`` below the host's output folder."""
+    import folder_paths
+
+    return Path(folder_paths.get_output_directory()) / "tune_a_video"
+
+
+def register_tune_a_video_folders() -> None:
+    """Make ``tune_a_video`` a folder of the host's models, and offer what was tuned in it; again changes nothing."""
+    import folder_paths
+
+    folder_paths.add_model_folder_path("tune_a_video", str(Path(folder_paths.models_dir) / "tune_a_video"))
+    folder_paths.add_model_folder_path("tune_a_video", str(tune_a_video_output_folder()))

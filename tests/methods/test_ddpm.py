@@ -83,6 +83,15 @@ def test_input_and_target_turn_back_into_the_clean_latent():
     assert torch.allclose(shown**2 + v**2, x0**2 + noise**2, atol=1e-9)  # a rotation
 
 
+def test_a_network_that_predicts_the_noise_has_the_same_input_and_another_target():
+    x0, noise = pair()
+    sigmas = torch.tensor([0.3, 40.0])
+    ours = ddpm.NoisePrediction(sigmas_of())
+    assert torch.equal(ours.network_input(x0, noise, sigmas), process().network_input(x0, noise, sigmas))
+    assert torch.equal(ours.target(x0, noise, sigmas), noise)
+    assert not torch.equal(process().target(x0, noise, sigmas), noise)
+
+
 @pytest.mark.parametrize("scale", [1.0, 3.0])
 def test_a_shifted_schedule_is_that_of_diffusers(scale):
     plain = sigmas_of()

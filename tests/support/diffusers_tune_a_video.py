@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import DDPMScheduler, UNet2DConditionModel
 from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
@@ -64,6 +64,8 @@ class Oracle:
         kind: str = "SD15",
     ) -> None:
         self.frames = 1
+        self.temporal: dict[str, Attention] = {}  # by the host's name of the block
+        self.blocks = {host: name for name, host in names.items()}
         self.heads = dict(zip(WIDTHS[kind], HEADS[kind], strict=True))
         self.network = UNet2DConditionModel(
             block_out_channels=WIDTHS[kind], layers_per_block=1, cross_attention_dim=TEXT_DIM,
@@ -89,6 +91,7 @@ class Oracle:
             layer = Attention(query_dim=channels, heads=heads, dim_head=channels // heads).eval()
             named = {"to_out": "to_out.0.weight", "to_out_bias": "to_out.0.bias"}
             layer.load_state_dict({named.get(key, f"{key}.weight"): value for key, value in parts.items()})
+            self.temporal[host] = layer
             self.network.get_submodule(block).register_forward_hook(self._behind(layer, nn.LayerNorm(channels)))
 
     def _behind(self, layer: Attention, norm: nn.LayerNorm) -> Any:
@@ -111,10 +114,44 @@ class Oracle:
 
     def __call__(self, x: Tensor, timestep: float, texts: list[Tensor]) -> Tensor:
         """Output for parts ``[P F, C, h, w]`` with one prompt ``[1, N, D]`` each; every part is run alone."""
+        with torch.no_grad():
+            return self.run(x, timestep, texts)
+
+    def run(self, x: Tensor, timestep: float, texts: list[Tensor]) -> Tensor:
+        """The same with gradients."""
         self.frames = x.shape[0] // len(texts)
         outputs = []
-        with torch.no_grad():
-            for part, text in zip(x.split(self.frames), texts, strict=True):
-                context = text.expand(self.frames, -1, -1)
-                outputs.append(self.network(part, timestep, context, return_dict=False)[0])
+        for part, text in zip(x.split(self.frames), texts, strict=True):
+            context = text.expand(self.frames, -1, -1)
+            outputs.append(self.network(part, timestep, context, return_dict=False)[0])
         return torch.cat(outputs)
+
+    def training_step(
+        self, x0: Tensor, noise: Tensor, timestep: int, text: Tensor, prediction: str
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss on the frames ``x0 [F, C, h, w]`` at a timestep, and the gradients of all that is tuned.
+
+        Returns:
+            The loss, and gradients by the names of the pack's files.
+        """
+        scheduler = DDPMScheduler(
+            beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, prediction_type=prediction
+        )
+        at = torch.tensor([timestep])
+        target = noise if prediction == "epsilon" else scheduler.get_velocity(x0, noise, at)
+        output = self.run(scheduler.add_noise(x0, noise, at), timestep, [text])
+        loss = torch.nn.functional.mse_loss(output, target)
+        loss.backward()
+        return loss.detach(), self._gradients()
+
+    def _gradients(self) -> dict[str, Tensor]:
+        found = {}
+        for host, layer in self.temporal.items():
+            for name in ("to_q", "to_k", "to_v"):
+                found[f"temporal.{host}.{name}"] = getattr(layer, name).weight.grad
+            found[f"temporal.{host}.to_out"] = layer.to_out[0].weight.grad
+            found[f"temporal.{host}.to_out_bias"] = layer.to_out[0].bias.grad
+            ours = self.blocks[f"{host}.norm1.weight"].removesuffix(".norm1.weight")
+            for name in ("attn1.to_q", "attn2.to_q"):
+                found[f"queries.{host}.{name}"] = self.network.get_submodule(f"{ours}.{name}").weight.grad
+        return found
