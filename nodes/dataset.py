@@ -158,7 +158,7 @@ class FewShotEncodeDataset(io.ComfyNode):
             search_aliases=["latent cache", "cache latents"],
             inputs=[
                 Dataset.Input("dataset", tooltip="Clips and captions."),
-                io.Vae.Input("vae", tooltip="Video VAE of the model to train."),
+                io.Vae.Input("vae", tooltip="VAE of the model to train."),
                 io.Clip.Input("clip", tooltip="Text encoder of the model to train."),
                 io.Boolean.Input(
                     "cache",

@@ -26,7 +26,8 @@ class Recipe(Protocol):
     def key(self) -> str:
         """Text that changes whenever ``clips`` or ``assemble`` would give something else.
 
-        A recipe may also have ``key_of(sample)``, which is then asked instead: one key for each bucket.
+        A recipe may also have ``key_of(sample)``, which is then asked instead: one key for each bucket. And it may
+        have ``frame_by_frame``, true where it wants each frame encoded alone, by an image VAE.
         """
         ...
 
@@ -73,6 +74,7 @@ class EncodedDataset:
         cache_dir: Path | None,
         release: Callable[[], None],
         text_key: str | None = None,
+        frame_by_frame: bool = False,
     ) -> None:
         """Keep everything, do nothing yet.
 
@@ -84,15 +86,22 @@ class EncodedDataset:
             cache_dir: Folder for results; None keeps them in memory, on this object.
             release: Frees both encoders; called once after each ``encode`` that used one.
             text_key: Identity of the text encoder; None where ``encoder_key`` covers both.
+            frame_by_frame: Whether the video encoder is an image VAE, which encodes each frame alone.
         """
         self.dataset = dataset
         self.encoder_key = encoder_key
         self.text_key = encoder_key if text_key is None else text_key
+        self.frame_by_frame = frame_by_frame
         self._encode_video, self._encode_text, self._release = encode_video, encode_text, release
         self._cache: Cache = MemoryCache() if cache_dir is None else DiskCache(cache_dir)
 
     def key(self, recipe: Recipe) -> str:
-        """Identity of what ``encode(recipe)`` gives, as a hexadecimal digest."""
+        """Identity of what ``encode(recipe)`` gives, as a hexadecimal digest.
+
+        Raises:
+            ValueError: The VAE is of another kind than the recipe needs.
+        """
+        self._check_kind(recipe)
         entries = [self._latents_key(sample, recipe) for sample in self.dataset.samples]
         captions = [recipe.captions(sample) for sample in self.dataset.samples]
         return hashlib.sha256(json.dumps([entries, captions, self.text_key]).encode()).hexdigest()
@@ -108,9 +117,10 @@ class EncodedDataset:
             progress: Called with (done, total) after each entry; may raise to cancel.
 
         Raises:
-            ValueError: A clip cannot be read or does not fit the recipe.
+            ValueError: A clip cannot be read or does not fit the recipe, or the VAE is of another kind.
             RuntimeError: An encoder gives non-finite numbers, or the cache cannot be written.
         """
+        self._check_kind(recipe)
         captions = [recipe.captions(sample) for sample in self.dataset.samples]
         texts = list(dict.fromkeys(["", *(text for named in captions for text in named.values())]))
         run = _Run(self._cache, len(texts) + len(self.dataset), progress)
@@ -130,6 +140,15 @@ class EncodedDataset:
             for sample, x0, named in zip(self.dataset.samples, latents, captions, strict=True)
         ]
         return EncodedSet(samples, encoded[""])
+
+    def _check_kind(self, recipe: Recipe) -> None:
+        wanted = bool(getattr(recipe, "frame_by_frame", False))
+        if wanted != self.frame_by_frame:
+            kinds = ("a video VAE", "an image VAE")
+            raise ValueError(
+                f"the data set was given {kinds[self.frame_by_frame]}, {kinds[wanted]} is needed; load the one that "
+                "belongs to the model and encode with it"
+            )
 
     def _latents_key(self, sample: Sample, recipe: Recipe) -> str:
         # A recipe that treats buckets unlike has a key for each sample, so that a new bucket leaves the others alone.
@@ -166,6 +185,7 @@ class _Run:
     encoded: bool = False
 
     def entry(self, key: str, make: Callable[[], Tensors]) -> Tensors:
+        """The tensors under ``key`` from the cache, or made, stored and noted as encoded; then progress is told."""
         tensors = self.cache.get(key)
         if tensors is None:
             self.encoded = True

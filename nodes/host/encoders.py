@@ -18,7 +18,7 @@ def encode_dataset(dataset: Dataset, vae: Any, clip: Any, cache: bool) -> tuple[
     """The lazy handle trainers ask for their recipe, and a report. Nothing is encoded here.
 
     Raises:
-        ValueError: The VAE is not a video VAE.
+        ValueError: The VAE is neither a video VAE nor an image VAE of two dimensions.
     """
     handle = EncodedDataset(
         dataset,
@@ -28,6 +28,7 @@ def encode_dataset(dataset: Dataset, vae: Any, clip: Any, cache: bool) -> tuple[
         text_key=clip_key(clip),
         cache_dir=cache_folder() if cache else None,
         release=releaser(vae.patcher, clip.patcher),
+        frame_by_frame=is_image_vae(vae),
     )
     count, buckets = len(dataset), dataset.buckets()
     size = next(iter(buckets)) if len(buckets) == 1 else dataset
@@ -41,23 +42,31 @@ def encode_dataset(dataset: Dataset, vae: Any, clip: Any, cache: bool) -> tuple[
     return handle, "\n".join(lines).strip()
 
 
+def is_image_vae(vae: Any) -> bool:
+    """Whether a VAE encodes images one by one, to latents without a time axis."""
+    return vae.latent_dim == 2
+
+
 def video_encoder(vae: Any) -> Callable[[Tensor], Tensor]:
     """Pixels ``[T, H, W, 3]`` in [0, 1] to latents ``[C, T, h, w]``, fp32 on the CPU, in VAE space.
 
+    An image VAE encodes each frame alone.
+
     Raises:
-        ValueError: The VAE encodes images, one by one.
+        ValueError: The VAE is for images of another kind, or for sound.
     """
     vae.throw_exception_if_invalid()
-    if vae.latent_dim != 3 or vae.not_video:
+    alone = is_image_vae(vae)
+    if not alone and (vae.latent_dim != 3 or vae.not_video):
         raise ValueError(
-            f"the VAE is an image VAE with {vae.latent_channels} channels, a video VAE is needed; "
-            "load the one that belongs to the video model"
+            f"the VAE has {vae.latent_channels} channels and is neither a video VAE nor that of Stable Diffusion; "
+            "load the one that belongs to the model"
         )
 
     def encode(pixels: Tensor) -> Tensor:
         with torch.inference_mode():  # the host may patch or move weights that were made in this mode
             latents = vae.encode(pixels)
-        return _plain(latents[0])  # B C T H W -> C T H W
+        return _plain(latents.movedim(1, 0) if alone else latents[0])  # T C h w or 1 C T h w -> C T h w
 
     return encode
 

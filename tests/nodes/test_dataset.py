@@ -9,6 +9,7 @@ import comfy.model_management as management
 import comfy.sd
 import folder_paths
 import pytest
+import tiny_svd
 import torch
 from comfy.ldm.wan.vae import WanVAE
 from comfy_api.latest import InputImpl, Types
@@ -266,15 +267,37 @@ def test_a_lora_merged_into_the_loaded_clip_does_not_change_the_key_of_the_bare_
         assert clip_key(patched) != before
 
 
-def test_an_image_vae_is_refused(vae):
-    class ImageVae:
-        latent_dim, latent_channels, not_video = 2, 4, False
+def test_an_image_vae_encodes_each_frame_alone():
+    vae = tiny_svd.tiny_image_vae()
+    frames = images(3)
+    with torch.inference_mode():
+        found = video_encoder(vae)(frames)
+        alone = torch.cat([vae.encode(frame[None]) for frame in frames])
+    torch.testing.assert_close(found.transpose(0, 1), alone.float(), atol=1e-5, rtol=1e-5)
+    assert not found.is_inference()
+
+
+@pytest.mark.usefixtures("output")
+def test_image_and_video_vaes_are_told_apart_before_anything_is_encoded(vae, clip):
+    handle, _ = encode(add(images()), tiny_svd.tiny_image_vae(), clip)
+    with pytest.raises(ValueError, match="was given an image VAE, a video VAE is needed; load the one that belongs"):
+        handle.encode(PlainRecipe())
+    recipe = PlainRecipe()
+    recipe.frame_by_frame = True
+    with pytest.raises(ValueError, match="was given a video VAE, an image VAE is needed"):
+        encode(add(images()), vae, clip)[0].key(recipe)
+    assert handle.encode(recipe).samples[0].latents["x0"].shape[0] == 4
+
+
+def test_a_vae_of_another_kind_is_refused(vae):
+    class OtherVae:
+        latent_dim, latent_channels, not_video = 3, 16, True
 
         def throw_exception_if_invalid(self):
             return None
 
-    with pytest.raises(ValueError, match="image VAE with 4 channels, a video VAE is needed"):
-        video_encoder(ImageVae())
+    with pytest.raises(ValueError, match="has 16 channels and is neither a video VAE nor that of Stable Diffusion"):
+        video_encoder(OtherVae())
     assert video_encoder(vae)
 
 

@@ -75,6 +75,18 @@ def test_latents_and_conditioning_come_as_the_recipe_names_them():
     assert encoded.unconditional["cross_attn"].abs().max() == 0
 
 
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_recipe_gets_the_kind_of_vae_it_needs_or_a_sentence(alone):
+    encoders, recipe = Encoders(), TailRecipe()
+    recipe.frame_by_frame = alone
+    assert handle(encoders, frame_by_frame=alone).encode(recipe).samples
+    kinds = ["a video VAE", "an image VAE"]
+    said = f"was given {kinds[not alone]}, {kinds[alone]} is needed; load the one that belongs to the model"
+    for ask in ("key", "encode"):
+        with pytest.raises(ValueError, match=said):
+            getattr(handle(encoders, frame_by_frame=not alone), ask)(recipe)
+
+
 def test_identical_captions_are_encoded_once():
     encoders = Encoders()
     handle(encoders).encode(TailRecipe())
