@@ -37,6 +37,7 @@ METRICS: dict[str, Metric] = {
     "psnr": Metric("higher", 0, 100, needs="reference", unit="dB"),
     "colour_agreement": Metric("higher", 0, 1, needs="reference"),
     "edge_agreement": Metric("higher", -1, 1, needs="reference"),
+    "appearance_leak": Metric("lower", 0, 1, needs="reference"),
 }
 
 

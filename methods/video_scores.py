@@ -13,7 +13,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from . import image_scores, motion_scores
+from . import image_scores, leak_scores, motion_scores
 from .frames import resize
 from .metrics import METRICS
 from .optical_flow import Motion, clip_motion
@@ -24,7 +24,9 @@ PIECE = 8  # frames that are worked on at once
 MOST_CONDITIONS = 4  # pictures of a condition that are looked at
 
 
-def score(video: Tensor, reference: Tensor | None = None, condition: Tensor | None = None) -> dict[str, float]:
+def score(
+    video: Tensor, reference: Tensor | None = None, condition: Tensor | None = None, asked: Tensor | None = None
+) -> dict[str, float]:
     """All metrics that the inputs and their lengths allow: finite numbers by name, in the order of ``METRICS``.
 
     Args:
@@ -33,6 +35,8 @@ def score(video: Tensor, reference: Tensor | None = None, condition: Tensor | No
             the video; of unequal lengths the first ``min(T)`` frames are compared, see ``compared_frames``.
         condition: a picture, or several of which up to four, evenly spread, are looked at; resized likewise.
             Each frame counts by the picture of which it keeps most.
+        asked: frames of what the prompt asks for, resized likewise, for ``appearance_leak``: what they share with the
+            reference is no leak. Without them all of the reference counts.
 
     Raises:
         ValueError: an input is no clip, the video is smaller than 16 pixels, or there are NaN or infinity.
@@ -51,6 +55,11 @@ def score(video: Tensor, reference: Tensor | None = None, condition: Tensor | No
         _check(reference, "reference")
         other = _planes(reference[: len(clip)], "reference", width, height).to(clip)
         out |= _against_reference(clip[: len(other)], small[: len(other)], motion, other)
+        if asked is not None:
+            _check(asked, "asked look")
+            asked = _shrink(_planes(asked, "asked look", width, height).to(clip), FOUND)
+        tiny = (_shrink(planes, FOUND) for planes in (small, other))
+        out["appearance_leak"] = leak_scores.appearance_leak(*tiny, asked)
     return {name: out[name] for name in (*METRICS, "compared_frames") if name in out}
 
 

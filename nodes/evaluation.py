@@ -51,6 +51,13 @@ class FewShotVideoScore(io.ComfyNode):
                     tooltip="The image the video was made from; of another size it is cropped and resized in pixels. "
                     "Of several images up to four, evenly spread, count.",
                 ),
+                io.MultiType.Input(
+                    "asked",
+                    [io.Image, io.Video],
+                    optional=True,
+                    tooltip="Frames of what the prompt asks for, such as the same prompt without the LoRA: what they "
+                    "share with the reference is no appearance leak. Resized in pixels likewise.",
+                ),
             ],
             outputs=[
                 io.Float.Output(display_name="score", tooltip="The chosen metric, in its own unit."),
@@ -59,14 +66,14 @@ class FewShotVideoScore(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, video, metric, reference=None, condition=None) -> io.NodeOutput:
+    def execute(cls, video, metric, reference=None, condition=None, asked=None) -> io.NodeOutput:
         clips = (
             connected_frames(video),
             frames_of(reference, rate_of(video), ("reference", "video's")),
             frames_of(condition),
         )
         check_metric(metric, *clips)
-        scores = {name: round(value, DIGITS) for name, value in score(*clips).items()}
+        scores = {name: round(value, DIGITS) for name, value in score(*clips, frames_of(asked)).items()}
         return io.NodeOutput(float(scores[metric]), json.dumps(scores, indent=2, allow_nan=False))
 
 

@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 PREFIX = "fewshot_video."
 PACK_VERSION = "0.1.0"  # of pyproject.toml; a test compares them
 MODEL_SPEC = "1.0.0"  # of the sai_model_spec that the modelspec keys follow
-METHODS = {"tic_ft": "TIC-FT", "motion": "one-shot motion"}  # as titles name them
+METHODS = {
+    "tic_ft": "TIC-FT",
+    "motion": "one-shot motion",
+    "appearance": "appearance of one-shot motion",
+}  # as titles name them
 # Family: the architecture a LoRA is for, and the reference code whose model that is.
 ARCHITECTURES = {
     "Wan 2.1": ("wan2.1", "https://github.com/Wan-Video/Wan2.1"),

@@ -27,6 +27,10 @@ class Family:
     blocks: str = r"blocks\.\d+"  # pattern of the transformer blocks in the network, where the pack trains it
     places: int | None = None  # patches the network's table of places has room for; None: it needs no table
     expert_boundary: float | None = None  # sigma from which on the high-noise expert of such a network works
+    motion: str = ""  # pattern of the projections that decide where a token looks: one-shot motion is learned there
+    classic: str = ""  # of the queries alone, which Tune-A-Video trains
+    looks: str = ""  # of attention and feed-forward, where the look of a clip is learned
+    stretches_time: bool = False  # whether the host can space the tokens' temporal places out
     matches: Callable[[Any], bool] = _any_network  # among networks of the same class
 
 
@@ -39,21 +43,38 @@ def _has_place_table(network: Any) -> bool:
 
 
 WAN_ATTENTION = r"blocks\.\d+\.(self_attn|cross_attn)\.(q|k|v|o)"
+WAN: Any = {
+    "compression": 4,
+    "attention": WAN_ATTENTION,
+    "per_frame_timesteps": True,
+    "motion": r"blocks\.\d+\.(self_attn\.[qk]|cross_attn\.q)",
+    "classic": r"blocks\.\d+\.(self_attn|cross_attn)\.q",
+    "looks": rf"{WAN_ATTENTION}|blocks\.\d+\.ffn\.[02]",
+    "stretches_time": True,
+}
 COGVIDEOX_ATTENTION = r"blocks\.\d+\.(q|k|v|attn_out)"
+COGVIDEOX: Any = {
+    "class_name": "CogVideoX",
+    "compression": 4,
+    "spatial": 16,
+    "attention": COGVIDEOX_ATTENTION,
+    # The one attention of a block is of text and video together.
+    "motion": r"blocks\.\d+\.[qk]",
+    "classic": r"blocks\.\d+\.q",
+    "looks": rf"{COGVIDEOX_ATTENTION}|blocks\.\d+\.(ff_proj|ff_out)",
+}
 
 # Where several of a class match, the first one counts.
 FAMILIES: tuple[Family, ...] = (
     # Also Wan 2.2 14B, whose two experts are such networks.
     # Their boundary is that of wan/configs/wan_t2v_A14B.py in Wan-Video/Wan2.2.
-    Family("Wan 2.1", "WAN21", 4, 16, WAN_ATTENTION, per_frame_timesteps=True, expert_boundary=0.875),
-    Family("Wan 2.2 5B", "WAN22", 4, 32, WAN_ATTENTION, per_frame_timesteps=True, takes_image=True),
-    Family("CogVideoX 1.5", "CogVideoX", 4, 16, COGVIDEOX_ATTENTION, time_patch=2, matches=_patches_time),
+    Family("Wan 2.1", "WAN21", spatial=16, expert_boundary=0.875, **WAN),
+    Family("Wan 2.2 5B", "WAN22", spatial=32, takes_image=True, **WAN),
+    Family("CogVideoX 1.5", time_patch=2, matches=_patches_time, **COGVIDEOX),
     # Its schedule is shifted: arXiv 2408.06072, and snr_shift_scale of its scheduler in diffusers.
     # The places are those of 13 latents of 720 x 480.
-    Family(
-        "CogVideoX 2B", "CogVideoX", 4, 16, COGVIDEOX_ATTENTION, snr_shift=3.0, places=17550, matches=_has_place_table
-    ),
-    Family("CogVideoX 5B", "CogVideoX", 4, 16, COGVIDEOX_ATTENTION),
+    Family("CogVideoX 2B", snr_shift=3.0, places=17550, matches=_has_place_table, **COGVIDEOX),
+    Family("CogVideoX 5B", **COGVIDEOX),
     Family("LTXV", "LTXV", 8, 32),
     Family("HunyuanVideo", "HunyuanVideo", 4, 16),
 )

@@ -81,6 +81,19 @@ def apply_lora(model: Any, lora: LoraModel, strength: float, name: str) -> Any:
     A weight becomes ``W + strength (alpha / rank) B A``. Keys may be the host's, diffusers' or PEFT's.
 
     Raises:
+        ValueError: as ``fitting_patches``, or the model has a LoRA of the other expert.
+    """
+    patches = fitting_patches(model, lora, strength, name)
+    clone = repaired(model).clone()
+    mark_expert(clone, from_metadata(lora.metadata).get("expert", ""), name)
+    clone.add_patches(patches, strength)
+    return clone
+
+
+def fitting_patches(model: Any, lora: LoraModel, strength: float, name: str) -> dict[Any, Any]:
+    """A LoRA as patches of a model, by weight; how many of its layers are applied is logged.
+
+    Raises:
         ValueError: made for another family, no layer matches, shapes differ, or the file is damaged.
     """
     record = from_metadata(lora.metadata)
@@ -93,14 +106,11 @@ def apply_lora(model: Any, lora: LoraModel, strength: float, name: str) -> Any:
             f"{describe_base(model)}; choose a LoRA that was made for it"
         )
     _check_shapes(model, found.by_weight, record, name)
-    clone = repaired(model).clone()
-    mark_expert(clone, record.get("expert", ""), name)
-    clone.add_patches(found.by_weight, strength)
     log.info("%s: %d of %d layers applied at strength %g", name, count - len(missing), count, strength)
     if missing:
         base = describe_base(model)
         log.warning("%s: %s lacks %d of its layers, they are left out: %s", name, base, len(missing), some(missing))
-    return clone
+    return found.by_weight
 
 
 def save_lora_as(lora: Mapping[str, Tensor], filename: str, workflow: Mapping[str, str] | None = None) -> Path:

@@ -43,7 +43,7 @@ def test_a_metric_the_clip_is_too_short_for_is_absent():
     video = clip()
     assert set(score(video[:1], video, video)) == {
         "condition_fidelity", "condition_colour", "ssim", "psnr", "colour_agreement", "edge_agreement",
-        "compared_frames",
+        "appearance_leak", "compared_frames",
     }  # fmt: skip
     assert set(METRICS) - set(score(video[:2], video, video)) == {"jerk", "self_similarity"}
 
@@ -51,10 +51,11 @@ def test_a_metric_the_clip_is_too_short_for_is_absent():
 def test_a_clip_compared_with_itself_has_the_best_of_everything():
     video = clip()
     found = score(video, video, video[:1])
-    for name in OF_REFERENCE - {"compared_frames", "flow_error", "psnr"}:
+    for name in OF_REFERENCE - {"compared_frames", "flow_error", "psnr", "appearance_leak"}:
         assert found[name] == pytest.approx(1, abs=1e-4), name
     assert (found["psnr"], found["flow_error"], found["compared_frames"]) == (100, 0, 12)
     assert found["condition_fidelity"] > 0.95
+    assert found["appearance_leak"] > 0.8
 
 
 def test_a_frozen_clip_is_perfectly_steady_and_not_dynamic():

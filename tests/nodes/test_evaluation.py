@@ -34,11 +34,11 @@ def run(video, metric: str = "frame_consistency", **inputs) -> tuple[float, dict
 
 def test_the_sockets_are_those_of_the_contract():
     schema = FewShotVideoScore.GET_SCHEMA()
-    video, metric, reference, condition = schema.inputs
+    video, metric, reference, condition, asked = schema.inputs
     assert (schema.node_id, schema.category) == ("FewShotVideoScore", "FewShot Video/evaluation")
-    assert [field.id for field in schema.inputs] == ["video", "metric", "reference", "condition"]
-    assert [field.optional for field in schema.inputs] == [False, False, True, True]
-    assert all(set(f.get_io_type().split(",")) == IMAGE_OR_VIDEO for f in (video, reference, condition))
+    assert [field.id for field in schema.inputs] == ["video", "metric", "reference", "condition", "asked"]
+    assert [field.optional for field in schema.inputs] == [False, False, True, True, True]
+    assert all(set(f.get_io_type().split(",")) == IMAGE_OR_VIDEO for f in (video, reference, condition, asked))
     assert (metric.options, metric.default) == (list(METRICS), "frame_consistency")
     assert [output.get_io_type() for output in schema.outputs] == ["FLOAT", "STRING"]
     assert all(socket.tooltip for socket in [*schema.inputs, *schema.outputs])

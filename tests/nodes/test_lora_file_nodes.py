@@ -19,7 +19,7 @@ from pack import nodes as pack_nodes
 from pack.methods.tic_ft import Layout
 from pack.nodes.host import loras
 from pack.nodes.host.families import FAMILIES
-from pack.nodes.host.workflow_metadata import workflow_metadata
+from pack.nodes.host.workflow_metadata import workflow_id, workflow_metadata
 from pack.nodes.lora_files import FewShotConvertLoRA, FewShotRunRecord
 from pack.training.config import TrainConfig
 from pack.training.lora_convert import ORIGIN
@@ -185,6 +185,23 @@ def test_the_workflow_is_written_as_the_hosts_savers_do_and_not_when_it_is_switc
     assert workflow_metadata(None) == {}
     monkeypatch.setattr(comfy.cli_args.args, "disable_metadata", True)
     assert workflow_metadata(Hidden) == {}
+
+
+@pytest.mark.parametrize(
+    ("workflow", "found"),
+    [
+        ('{"id": "e7692259-86e0"}', "e7692259-86e0"),
+        ('{"nodes": []}', ""),
+        ('{"id": 7}', ""),
+        ('{"id": "a b"}', ""),
+        ('{"id": "' + "a" * 65 + '"}', ""),
+        ("[]", ""),
+        ("{", ""),
+    ],
+)
+def test_a_workflow_is_known_by_its_id_if_that_is_one(workflow, found):
+    assert workflow_id({"workflow": workflow}) == found
+    assert workflow_id({}) == ""
 
 
 def test_a_saved_lora_gets_the_workflow_but_keeps_the_one_it_was_made_with():

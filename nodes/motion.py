@@ -1,0 +1,241 @@
+"""One-shot motion: the motion of one clip as a LoRA for a video model, and that LoRA for a part of the sampling."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from comfy_api.latest import io
+
+from ..training.changes import ON_CHANGE, REFUSE
+from ..training.motion import default_config
+from .host.loras import lora_names, lora_stamp, read_lora
+from .host.motion_apply import apply_motion
+from .host.motion_settings import MotionOrder, stages_stamp
+from .host.motion_training import train_motion
+from .host.workflow_metadata import workflow_metadata
+from .sockets import Encoded, TrainSettings
+
+CATEGORY = "FewShot Video/motion"
+
+
+class FewShotMotionTrain(io.ComfyNode):
+    """Two runs in one node: how the clip looks, then how it moves."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="FewShotMotionTrain",
+            display_name="Motion Train",
+            category=CATEGORY,
+            description=(
+                "Learns the motion of one clip, for other subjects and places. First a LoRA of how the clip looks is "
+                "trained on its single frames, then, on top of it, one of how it moves; only that one is needed later."
+            ),
+            search_aliases=["one-shot motion", "tune-a-video", "motion lora", "motion director"],
+            is_output_node=True,
+            inputs=[
+                io.Model.Input("model", tooltip="The video model to train on (Wan or CogVideoX); it is not changed."),
+                Encoded.Input("encoded", tooltip="The clip with its encoders, or several clips of one motion."),
+                io.Int.Input("rank", default=32, min=1, max=1024, tooltip="Rank of both LoRAs (a count)."),
+                io.Float.Input(
+                    "learning_rate",
+                    default=1e-4,
+                    min=1e-8,
+                    max=1.0,
+                    step=1e-6,
+                    round=False,
+                    tooltip="Size of a step of the optimiser (no unit), in both runs.",
+                ),
+                io.Int.Input("steps", default=500, min=1, max=1000000, tooltip="Optimiser steps of the motion run."),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFFFFFFFFFF,
+                    control_after_generate=io.ControlAfterGenerate.fixed,
+                    tooltip="Decides noise, noise levels, frame order and the LoRAs' start (a number).",
+                ),
+                TrainSettings.Input(
+                    "settings",
+                    optional=True,
+                    tooltip="Further settings, from Train Settings. Without them high noise levels are preferred and "
+                    "one caption in ten is left out.",
+                ),
+                io.Int.Input(
+                    "batch_size",
+                    default=1,
+                    min=1,
+                    max=256,
+                    optional=True,
+                    tooltip="Clips or frames of a step (a count).",
+                ),
+                io.Int.Input(
+                    "appearance_steps",
+                    default=300,
+                    min=0,
+                    max=1000000,
+                    optional=True,
+                    tooltip="Optimiser steps of the first run, on single frames; 0 leaves it out.",
+                ),
+                io.String.Input(
+                    "still_caption",
+                    default="",
+                    multiline=True,
+                    optional=True,
+                    tooltip="What a single frame shows, without the motion: one line, or one a clip. Empty: the clip's "
+                    "own caption.",
+                ),
+                io.Float.Input(
+                    "debiased_weight",
+                    default=1.0,
+                    min=0.0,
+                    max=100.0,
+                    step=0.05,
+                    optional=True,
+                    tooltip="Weight of the loss on frames without what they share with one of them (a factor).",
+                ),
+                io.Float.Input(
+                    "direction_weight",
+                    default=0.1,
+                    min=0.0,
+                    max=100.0,
+                    step=0.05,
+                    optional=True,
+                    tooltip="Weight of the loss on the direction in which frames change (a factor).",
+                ),
+                io.Int.Input(
+                    "sparse_latents",
+                    default=0,
+                    min=0,
+                    max=256,
+                    optional=True,
+                    tooltip="Of a long clip at most so many latent frames a step, evenly spaced and told their places "
+                    "(Wan only); 0: all of them.",
+                ),
+                io.Boolean.Input(
+                    "classic",
+                    default=False,
+                    optional=True,
+                    tooltip="As Tune-A-Video: queries alone, the plain loss, all noise levels alike, no first run.",
+                ),
+                io.String.Input(
+                    "run_name",
+                    default="",
+                    optional=True,
+                    tooltip="Name of the runs, to which _appearance and _motion are added, and of the LoRAs below "
+                    "output/loras. Runs of this name that are not finished go on; empty: new runs.",
+                ),
+                io.Combo.Input(
+                    "on_change",
+                    options=list(ON_CHANGE),
+                    default=REFUSE,
+                    optional=True,
+                    tooltip="When a run of this name had other settings. refuse: list them and stop. accept: go on "
+                    "with the new ones. start over: begin again, the old run is kept under another name.",
+                ),
+                io.Vae.Input(
+                    "vae",
+                    optional=True,
+                    tooltip="Decodes previews; without it they show the latents as colours. Training does not use it.",
+                ),
+            ],
+            hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
+            outputs=[
+                io.LoraModel.Output("motion", tooltip="The LoRA of the motion, for Motion Apply and Load LoRA Model."),
+                io.LoraModel.Output("appearance", tooltip="The LoRA of the clip's look; empty where it was left out."),
+                io.LossMap.Output("loss", tooltip="Loss of each step of the motion run, for Plot Loss Graph."),
+                io.Int.Output("steps_done", tooltip="Steps the motion LoRA was trained for."),
+                io.String.Output("path", tooltip="Where the motion LoRA was saved."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, model, encoded, settings=None, vae=None, **values) -> io.NodeOutput:
+        order = MotionOrder(**{name: values.pop(name) for name in MotionOrder.__dataclass_fields__ if name in values})
+        config = replace(settings or default_config(order.classic), **values)
+        trained, appearance = train_motion(model, encoded, config, order, vae, workflow_metadata(cls.hidden))
+        loss = {"loss": trained.losses}
+        return io.NodeOutput(trained.file, appearance, loss, trained.steps, str(trained.path))
+
+    @classmethod
+    def fingerprint_inputs(cls, run_name: str | None = "", **_others) -> str:
+        return stages_stamp(run_name or "")
+
+
+class FewShotMotionApply(io.ComfyNode):
+    """A LoRA for a part of the sampling."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="FewShotMotionApply",
+            display_name="Motion Apply",
+            category=CATEGORY,
+            description=(
+                "Puts a LoRA on a model for a part of the sampling. Motion is decided at high noise, so the first half "
+                "often suffices and leaves the looks to the prompt. Any LoRA of a video model will do."
+            ),
+            search_aliases=["lora schedule", "scheduled lora", "motion lora", "lora hook"],
+            inputs=[
+                io.Model.Input("model", tooltip="The model the LoRA was trained on."),
+                io.LoraModel.Input("lora", tooltip="From Motion Train or Motion Load; any LoRA of the model will do."),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=-10.0,
+                    max=10.0,
+                    step=0.01,
+                    tooltip="How much of the LoRA is added (a factor): 0 none, 1 as trained.",
+                ),
+                io.Float.Input(
+                    "start_percent",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="From which point of the sampling on it acts (a share, 0 to 1).",
+                ),
+                io.Float.Input(
+                    "end_percent",
+                    default=0.6,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip="Up to which point of the sampling it acts (a share, 0 to 1).",
+                ),
+            ],
+            outputs=[io.Model.Output("model_out", display_name="model", tooltip="The model, for any sampler.")],
+        )
+
+    @classmethod
+    def execute(cls, model, lora, strength: float, start_percent: float, end_percent: float) -> io.NodeOutput:
+        return io.NodeOutput(apply_motion(model, lora, strength, start_percent, end_percent))
+
+
+class FewShotMotionLoad(io.ComfyNode):
+    """A LoRA file as data: the host's loaders put it on a model at once."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="FewShotMotionLoad",
+            display_name="Motion Load",
+            category=CATEGORY,
+            description="Reads a LoRA file for Motion Apply, or for any node that takes a LORA_MODEL.",
+            search_aliases=["load lora", "motion lora"],
+            inputs=[
+                io.Combo.Input("lora_name", options=lora_names(), tooltip="A .safetensors file of the loras folders.")
+            ],
+            outputs=[io.LoraModel.Output("lora", tooltip="To Motion Apply.")],
+        )
+
+    @classmethod
+    def execute(cls, lora_name: str) -> io.NodeOutput:
+        return io.NodeOutput(read_lora(lora_name))
+
+    @classmethod
+    def fingerprint_inputs(cls, lora_name: str) -> str:
+        return lora_stamp(lora_name)
+
+
+NODES = [FewShotMotionTrain, FewShotMotionLoad, FewShotMotionApply]

@@ -1,0 +1,124 @@
+"""One-shot motion as figures: one clip of a motion the toy model was never shown, then other subjects with it.
+
+    COMFYUI_PATH=... python scripts/bench/motion.py --arms base "two stages" --seeds 0
+    COMFYUI_PATH=... python scripts/bench/motion.py
+
+Every arm is trained on the same clip and asked for the motion with other shapes, colours and backgrounds, and for
+motions that the base knew. A finished arm of a seed is kept in ``--out`` and not run again, so the whole can be stopped
+at any moment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by path
+
+import host_pack
+from one_shot_arms import ARMS, Arm, row_name
+
+NEW = ("path_correlation", "trajectory_agreement", "appearance_leak", "found", "colour", "shape", "background")
+KNOWN = ("known_path_correlation", "known_motion", "known_colour", "known_shape", "frame_consistency", "dynamic_degree")
+IDENTITY = ("motion", "subjects", "rank", "learning_rate", "steps", "appearance_steps", "batch", "shift", "cfg",
+            "sampling_steps")  # fmt: skip
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--arms", nargs="*", default=[arm.name for arm in ARMS], choices=[arm.name for arm in ARMS])
+    add("--seeds", nargs="*", type=int, default=[0, 1, 2], help="of training and sampling noise")
+    add("--motion", default="loops in a figure eight", help="one of the toy world's held-out motions")
+    add("--subjects", type=int, default=8, help="other subjects with the motion, and as many known motions")
+    add("--rank", type=int, default=16)
+    add("--learning-rate", type=float, default=1e-3)
+    add("--steps", type=int, default=400)
+    add("--appearance-steps", type=int, default=200)
+    add("--batch", type=int, default=4)
+    add("--shift", type=float, default=5.0, help="of the noise levels in training")
+    add("--cfg", type=float, default=2.0)
+    add("--sampling-steps", type=int, default=24)
+    add("--threads", type=int, default=1)
+    add("--out", type=Path, default=Path("out") / "motion")
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = parse_arguments()
+    host_pack.start(options.threads)
+    from one_shot_runs import Stage
+
+    options.out.mkdir(parents=True, exist_ok=True)
+    stage = Stage(options)
+    for seed in options.seeds:
+        for arm in (arm for arm in ARMS if arm.name in options.arms):
+            run_arm(stage, arm, seed)
+    text = table(read_results(options.out))
+    (options.out / "table.md").write_text(text, encoding="utf-8")
+    sys.stdout.write(text)
+
+
+def run_arm(stage: Any, arm: Arm, seed: int) -> None:
+    """Train and sample one arm with one seed, unless its figures are there."""
+    from one_shot_runs import figures, sample, train, write_sheet
+
+    path = stage.options.out / f"{arm.name} {seed}.json"
+    identity = {name: getattr(stage.options, name) for name in IDENTITY}
+    if path.exists():
+        if json.loads(path.read_text(encoding="utf-8"))["settings"] != identity:
+            raise SystemExit(f"{path.name} was made with other settings; give another --out, or delete it")
+        return
+    started = time.monotonic()
+    lora = train(stage, arm, seed)
+    trained = time.monotonic() - started
+    rows = {}
+    for end in arm.ends:
+        name = row_name(arm, end)
+        new, known = (sample(stage, lora, end, scenes, seed) for scenes in (stage.new, stage.known))
+        write_sheet(stage, new, known, stage.options.out / f"{name} {seed}.png")
+        rows[name] = figures(stage, new, known)
+        print(f"{time.monotonic() - started:6.0f} s  seed {seed}  {name}", file=sys.stderr, flush=True)
+    record = {"settings": identity, "seed": seed, "rows": rows, "training_seconds": trained}
+    draft = path.with_suffix(".tmp")
+    draft.write_text(json.dumps(record, indent=1), encoding="utf-8")
+    draft.replace(path)
+
+
+def read_results(folder: Path) -> dict[str, list[dict[str, float]]]:
+    """Figures of every row, one a seed, in the arms' order."""
+    rows: dict[str, list[dict[str, float]]] = {}
+    for arm in ARMS:
+        for path in sorted(folder.glob(f"{arm.name} [0-9]*.json")):
+            for name, found in json.loads(path.read_text(encoding="utf-8"))["rows"].items():
+                rows.setdefault(name, []).append(found)
+    return rows
+
+
+def table(rows: dict[str, list[dict[str, float]]]) -> str:
+    """Two Markdown tables, of the new motion and of the known ones: mean and standard deviation over the seeds."""
+    return "\n".join(_table(rows, names) for names in (NEW, KNOWN))
+
+
+def _table(rows: dict[str, list[dict[str, float]]], names: tuple[str, ...]) -> str:
+    lines = ["| arm | seeds | " + " | ".join(name.replace("_", " ") for name in names) + " |"]
+    lines.append("|---|---|" + "---|" * len(names))
+    for row, found in rows.items():
+        cells = (_cell([one[name] for one in found]) for name in names)
+        lines.append(f"| {row} | {len(found)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(values: list[float]) -> str:
+    spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.2f}{spread}"
+
+
+if __name__ == "__main__":
+    main()

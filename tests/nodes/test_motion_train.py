@@ -1,0 +1,299 @@
+"""One-shot motion training in the host: two stages, each on its own layers, the second one on top of the first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import comfy.model_management
+import comfy.sd
+import folder_paths
+import pytest
+import tiny_families as tiny
+import tiny_wan
+import torch
+from comfy_extras.nodes_train import LoraModelLoader
+from motion_runs import FIRST, STEPS, heard, layers_of, one_clip, train
+from tic_ft_runs import interrupt_after, probe
+from tiny_vae import tiny_cogvideox_vae, tiny_vae
+
+from pack.methods.motion import stretched_places
+from pack.nodes.host import families
+from pack.nodes.host.motion_settings import stage_name, stages_stamp
+from pack.nodes.host.run_kinds import LORA
+from pack.nodes.host.run_opening import runs_folder
+from pack.nodes.motion import FewShotMotionTrain
+from pack.training.config import TrainConfig
+from pack.training.lora_file import load_lora
+from pack.training.lora_metadata import from_metadata
+from pack.training.run_record import run_record
+
+Interrupt = comfy.model_management.InterruptProcessingException
+WAN_MOTION = {"self_attn.q", "self_attn.k", "cross_attn.q"}
+WAN_LOOKS = {f"{part}.{role}" for part in ("self_attn", "cross_attn") for role in "qkvo"} | {"ffn.0", "ffn.2"}
+COG_LOOKS = {"q", "k", "v", "attn_out", "ff_proj", "ff_out"}
+LAYERS = {"Wan": (WAN_MOTION, WAN_LOOKS, {"self_attn.q", "cross_attn.q"}), "CogVideoX": ({"q", "k"}, COG_LOOKS, {"q"})}
+TRAINED = [family for family in tiny.ALL if family.name.split()[0] in LAYERS]
+
+
+@pytest.fixture
+def model(tmp_path) -> Any:
+    return tiny_wan.load_tiny_wan(tiny_wan.save_tiny_wan(tmp_path / "wan.safetensors"))
+
+
+@pytest.fixture(autouse=True)
+def output(tmp_path) -> Iterator[Path]:
+    """An output folder of the test's own."""
+    before = folder_paths.get_output_directory()
+    folder_paths.set_output_directory(str(tmp_path / "output"))
+    yield tmp_path / "output"
+    folder_paths.set_output_directory(before)
+
+
+def same(first: Any, second: Any) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+
+
+def data_for(family: tiny.Tiny) -> Any:
+    """A clip that the family's network takes, with latents of its own channels."""
+    row = next(known for known in families.FAMILIES if known.name == family.name)
+    channels = tiny.model_of(family.name).model.latent_format.latent_channels
+    return one_clip(frames=17, width=row.spatial, height=row.spatial, channels=channels)
+
+
+@pytest.mark.parametrize("family", TRAINED, ids=lambda family: family.name)
+def test_each_stage_trains_exactly_its_layers_in_every_family(family):
+    motion, looks, _ = LAYERS[family.name.split()[0]]
+    found = train(tiny.model_of(family.name), "layers", encoded=data_for(family), steps=2, appearance_steps=2)
+    assert layers_of(found["motion"]) == motion
+    assert layers_of(found["appearance"]) == looks
+    for lora in (found["motion"], found["appearance"]):
+        ups = [value for key, value in lora.items() if key.endswith("lora_up.weight")]
+        assert ups
+        assert all(up.any() for up in ups)  # they start at zero, so a gradient has reached each
+
+
+@pytest.mark.parametrize("family", TRAINED[:3], ids=lambda family: family.name)
+def test_classic_trains_queries_alone_and_no_look(family, monkeypatch):
+    with heard(monkeypatch) as calls:
+        found = train(tiny.model_of(family.name), "classic", encoded=data_for(family), steps=2, classic=True)
+    assert layers_of(found["motion"]) == LAYERS[family.name.split()[0]][2]
+    assert len(calls) == 2  # no other stage
+    assert found["appearance"] == {}
+    assert from_metadata(found["appearance"].metadata)["steps"] == "0"
+    assert json.loads(from_metadata(found["motion"].metadata)["debiased_weight"]) == 0.0
+
+
+def test_the_first_stage_sees_single_frames_and_the_second_the_clip(model, monkeypatch):
+    with heard(monkeypatch) as calls:
+        train(model, "frames", batch_size=2)
+    assert [call["xt"].shape[2] for call in calls] == [1] * FIRST + [3] * STEPS
+    assert all(len(call["xt"]) == 2 for call in calls)
+
+
+def test_the_appearance_lora_is_active_and_frozen_in_the_second_stage(model, monkeypatch):
+    with heard(monkeypatch) as calls:
+        found = train(model, "frozen", settings=TrainConfig())
+    first = calls[FIRST]  # adapters of the motion add nothing yet
+    context = torch.stack([c["cross_attn"] for c in first["conditioning"]])
+    with_look = LoraModelLoader.execute(model, found["appearance"], 1.0).result[0]
+    inputs = first["xt"], first["sigma"], context
+    torch.testing.assert_close(tiny_wan.velocity_of(with_look, *inputs), first["output"], atol=1e-5, rtol=1e-5)
+    assert (tiny_wan.velocity_of(model, *inputs) - first["output"]).abs().max() > 1e-3
+    (path,) = LORA.files("frozen_appearance").glob("*.safetensors")
+    assert same(load_lora(path), found["appearance"])
+
+
+def test_neither_stage_changes_the_model(model):
+    before = tiny_wan.weights_of(model)
+    train(model, "base")
+    tiny_wan.velocity_of(model, *probe())  # the host puts the original weights back when it loads the plain model
+    assert all(torch.equal(value, before[name]) for name, value in tiny_wan.weights_of(model).items())
+    assert not any(module._forward_hooks for module in model.model.modules())
+    assert "rope_options" not in model.model_options.get("transformer_options", {})
+
+
+def test_both_loras_load_in_the_stock_loader_and_change_what_the_model_does(model):
+    found = train(model, "stock")
+    base = tiny_wan.velocity_of(model, *probe())
+    (look,) = LORA.files("stock_appearance").glob("*.safetensors")
+    for path in (found["path"], look):
+        patched, _ = comfy.sd.load_lora_for_models(model, None, dict(load_lora(Path(path))), 1.0, 0.0)
+        assert (tiny_wan.velocity_of(patched, *probe()) - base).abs().max() > 1e-4
+
+
+def test_the_files_say_what_they_are(model):
+    found = train(model, "told", debiased_weight=0.5, still_caption="a ball")
+    motion, look = (from_metadata(found[name].metadata) for name in ("motion", "appearance"))
+    assert (motion["method"], look["method"]) == ('"motion"', '"appearance"')
+    assert (motion["debiased_weight"], motion["stride"], look["still_caption"]) == ("0.5", "1", '"a ball"')
+    assert (motion["steps"], look["steps"]) == (str(STEPS), str(FIRST))
+    assert motion["base_family"] == "Wan 2.1"
+    assert Path(found["path"]).parent == LORA.files("told_motion")
+
+
+def test_either_file_tells_the_graph_that_makes_both_again(model):
+    values = {"debiased_weight": 0.5, "still_caption": "a ball", "sparse_latents": 0, "classic": False}
+    found = train(model, "graph", **values)
+    for lora in (found["motion"], found["appearance"]):
+        graph = run_record(lora, "graph")["graph"]
+        (node,) = (node for node in graph.values() if node["class_type"] == "FewShotMotionTrain")
+        assert {**values, "steps": STEPS, "appearance_steps": FIRST}.items() <= node["inputs"].items()
+        assert node["inputs"].keys() <= {field.id for field in FewShotMotionTrain.GET_SCHEMA().inputs}
+        (settings,) = (node for node in graph.values() if node["class_type"] == "FewShotTrainSettings")
+        assert settings["inputs"]["target_modules"] == "attention"
+        assert settings["inputs"]["density"] == "high_noise"
+
+
+def test_without_settings_high_noise_is_preferred_and_captions_are_dropped(model):
+    asked = {"plain": {}, "old": {"classic": True}, "own": {"settings": TrainConfig(density="mode")}}
+    loras = [train(model, name, **values)["motion"] for name, values in asked.items()]
+    configs = [json.loads(from_metadata(lora.metadata)["config"]) for lora in loras]
+    assert [config["density"] for config in configs] == ["high_noise", "uniform", "mode"]
+    assert [config["caption_dropout"] for config in configs] == [0.1, 0.0, 0.0]
+
+
+def test_the_look_is_learned_at_all_levels_whatever_is_set_for_the_motion(model, monkeypatch):
+    settings = TrainConfig(density="high_noise", sigma_low=0.9)
+    with heard(monkeypatch) as calls:
+        train(model, "levels", settings=settings, appearance_steps=20)
+    assert min(float(call["sigma"].min()) for call in calls[:20]) < 0.5
+    assert min(float(call["sigma"].min()) for call in calls[20:]) >= 0.9
+
+
+@pytest.mark.parametrize("stage", ["appearance", "motion"])
+def test_a_cancelled_stage_goes_on_to_the_same_bytes(model, monkeypatch, stage):
+    whole = train(model, "whole")
+    before = {"appearance": 0, "motion": FIRST}[stage]
+    with monkeypatch.context() as patch:
+        pressed = iter(range(1, 100))
+        interrupt_after(patch, 2) if stage == "appearance" else _interrupt_at(patch, before + 2, pressed)
+        with pytest.raises(Interrupt):
+            train(model, "parts")
+    kept = {path.parent.name for path in (LORA.folder()).glob("parts*/*.safetensors")}
+    assert kept == {"parts_appearance"} | ({"parts_motion"} if stage == "motion" else set())
+    with heard(monkeypatch) as calls:
+        parts = train(model, "parts")
+    assert len(calls) == FIRST + STEPS - before - 2
+    assert same(parts["motion"], whole["motion"])
+    assert same(parts["appearance"], whole["appearance"])
+    assert parts["loss"] == whole["loss"]
+
+
+def _interrupt_at(patch: Any, step: int, count: Iterator[int]) -> None:
+    """Press cancel once so many steps of both stages together are done."""
+    from pack.nodes.host.progress import StepProgress
+
+    show = StepProgress.show
+
+    def pressed(self: Any, done: int, total: int | None = None) -> None:
+        if total is None and done and next(count) == step:
+            comfy.model_management.interrupt_current_processing()
+        show(self, done, total)
+
+    patch.setattr(StepProgress, "show", pressed)
+
+
+def test_finished_runs_are_returned_with_and_without_a_name(model, monkeypatch):
+    for name in ("again", ""):
+        first = train(model, name)
+        with heard(monkeypatch) as calls:
+            second = train(model, name)
+        assert not calls
+        assert same(first["motion"], second["motion"])
+        assert same(first["appearance"], second["appearance"])
+        assert first["path"] == second["path"]
+
+
+def test_another_look_makes_another_motion_run(model):
+    train(model, "look")
+    with pytest.raises(ValueError, match=r"the run look_motion .* appearance"):
+        train(model, "look", appearance_steps=FIRST + 1)
+    assert train(model, "look", appearance_steps=FIRST + 1, on_change="accept")["steps"] == STEPS
+
+
+def test_the_terms_of_the_loss_change_what_is_learned(model):
+    plain, full = (train(model, f"terms {weight}", debiased_weight=weight)["motion"] for weight in (0.0, 1.0))
+    assert not same(plain, full)
+
+
+def test_sparse_latents_are_told_their_places(model, monkeypatch):
+    with heard(monkeypatch) as calls:
+        found = train(model, "sparse", encoded=one_clip(frames=33), sparse_latents=3)
+    assert [call["xt"].shape[2] for call in calls[FIRST:]] == [3] * STEPS  # of 9, every third
+    assert [call["options"].get("rope_options") for call in calls] == [None] * FIRST + [{"scale_t": 3.0}] * STEPS
+    assert from_metadata(found["motion"].metadata)["stride"] == "3"
+    assert from_metadata(found["motion"].metadata)["target_latents"] == "9"
+
+
+@pytest.mark.parametrize("family", [tiny.WAN, tiny.COG_15], ids=lambda family: family.name)
+def test_both_stages_show_previews_where_they_are_asked_for(family, caplog):
+    vae = tiny_vae() if family is tiny.WAN else tiny_cogvideox_vae()
+    sparse = {"encoded": one_clip(frames=33), "sparse_latents": 3} if family is tiny.WAN else {}
+    values = {"encoded": data_for(family), "settings": TrainConfig(sample_every=2), "vae": vae, **sparse}
+    train(tiny.model_of(family.name), "shown", **values)
+    found = {name: len(list((runs_folder() / f"shown_{name}" / "samples").glob("*.mp4"))) for name in
+             ("appearance", "motion")}  # fmt: skip
+    assert found == {"appearance": FIRST // 2, "motion": STEPS // 2}
+    assert "was skipped" not in caplog.text
+
+
+def test_the_host_lays_sparse_latents_where_they_were_in_the_clip(model):
+    rope = model.model.diffusion_model.rope_encode
+    whole = rope(9, 4, 4).reshape(9, -1)
+    sparse = rope(3, 4, 4, transformer_options={"rope_options": {"scale_t": 3.0}}).reshape(3, -1)
+    assert torch.equal(sparse, whole[stretched_places(3, 3).long()])
+
+
+def test_a_run_that_was_named_by_the_pack_goes_on_under_that_name(model, monkeypatch):
+    interrupt_after(monkeypatch, 2)
+    with pytest.raises(Interrupt):
+        train(model, "")
+    monkeypatch.undo()
+    (run,) = (path.name for path in runs_folder().iterdir())
+    assert stage_name(run, "appearance") == run
+    assert stage_name(run, "motion") == f"{run}_motion"
+    with heard(monkeypatch) as calls:
+        train(model, run)
+    assert len(calls) == FIRST + STEPS - 2
+
+
+def test_the_node_runs_again_when_one_of_its_runs_has_gone_on(model):
+    before = stages_stamp("stamp")
+    train(model, "stamp")
+    assert FewShotMotionTrain.fingerprint_inputs(run_name=" stamp ") == stages_stamp("stamp") != before
+    assert stages_stamp("") == stages_stamp(" ")
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"encoded": one_clip(frames=4)}, "4 frames is too short for its motion to be learned"),
+        ({"encoded": one_clip(width=24)}, "width 24 is no multiple of 16"),
+        ({"encoded": one_clip(channels=4)}, "makes latents of 4 channels"),
+        ({"sparse_latents": 1}, "motion needs at least 2"),
+        ({"debiased_weight": -1.0}, "the debiased weight is -1.0"),
+        ({"still_caption": "a\nb"}, "2 captions of stills were given for 1 clips"),
+        ({"settings": TrainConfig(per_frame_timesteps=True)}, "one noise level for all frames"),
+        ({"settings": TrainConfig(target_modules="q, v"), "classic": True}, "classic trains the queries alone"),
+        ({"run_name": "../out"}, "cannot name a folder"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_in_one_sentence_and_leaves_nothing(model, values, said):
+    with pytest.raises(ValueError, match=said):
+        train(model, **{"run_name": "refused", **values})
+    assert not list(LORA.folder().glob("refused*")) if LORA.folder().is_dir() else True
+    assert not any(module._forward_hooks for module in model.model.modules())
+
+
+def test_cogvideox_is_not_offered_sparse_latents():
+    with pytest.raises(ValueError, match="CogVideoX 5B cannot be told where sparse latents lie"):
+        train(tiny.model_of("CogVideoX 5B"), "sparse", encoded=data_for(tiny.COG_5B), sparse_latents=3)
+
+
+def test_layers_that_the_settings_name_are_the_ones_trained(model):
+    found = train(model, "own", settings=TrainConfig(target_modules="self-attention"))
+    assert layers_of(found["motion"]) == {f"self_attn.{role}" for role in "qkvo"}
+    assert layers_of(found["appearance"]) == WAN_LOOKS
