@@ -28,7 +28,7 @@ NODE_MODULES = (
     "evaluation",
 )
 # Nodes that are tested but not shown: what they need on the other side of their wires is not there yet.
-IN_PREPARATION = ("tune_a_video", "inversion", "aicl")
+IN_PREPARATION = ("tune_a_video", "tune_a_video_train", "inversion", "motion", "aicl", "aicl_train")
 
 
 def node_list() -> list[type[io.ComfyNode]]:

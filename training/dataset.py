@@ -29,6 +29,7 @@ class Sample:
     name: str = ""  # for reports
     fps: float = 16.0  # frames a second of every clip
     size: tuple[int, int] | None = None  # width and height of every clip in pixels; None: the dataset's
+    action: str = ""  # the sub-folder it lies in, which names what all clips in it do
 
     def key(self) -> str:
         """Identity of the pixels: every clip's key, without the captions."""

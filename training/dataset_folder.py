@@ -77,6 +77,11 @@ class FolderReader:
     checks: list[ClipCheck] = field(default_factory=list)
 
     def read(self, progress: Progress | None = None) -> Dataset:
+        """The dataset, with what became of each clip in its ``checks`` and its report; see ``read_folder``.
+
+        Raises:
+            ValueError: There is no such folder, or nothing in it can be used; the reasons are named.
+        """
         if not self.folder.is_dir():
             raise ValueError(f"the folder {self.folder.name!r} does not exist; choose another")
         files = list_folder(self.folder)
@@ -171,6 +176,7 @@ def _sample_of(name: str, clips: dict[str, FileClip], caption: str, reference_ca
         name=name,
         fps=fps,
         size=(target.width, target.height),
+        action=name.rpartition("/")[0],
     )
 
 

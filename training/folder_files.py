@@ -3,7 +3,8 @@
 ``NAME.mp4`` (mov, webm, mkv, gif) or a folder of pictures ``NAME/`` is a target, ``NAME.txt`` its caption.
 Beside it: ``NAME.condition.EXT``, ``NAME.condition_2.EXT`` and so on, ``NAME.reference.EXT`` and
 ``NAME.reference.txt``. Conditions and references may be videos, pictures or folders of pictures. Capitals in the
-ending and in ``condition`` and ``reference`` do not matter.
+ending and in ``condition`` and ``reference`` do not matter. A folder without pictures that holds clips is an action:
+they are called ``ACTION/NAME``.
 """
 
 from __future__ import annotations
@@ -78,9 +79,10 @@ def list_folder(folder: Path) -> FolderFiles:
     """Sort the files of a folder; every one of them ends in exactly one place of the result."""
     found = FolderFiles()
     for path in sorted(folder.iterdir()):
-        if path.name.startswith((".", "__")):
-            found.ignored[path.name] = "hidden"
-        else:
+        inside = sorted(path.iterdir()) if _is_action(path) else []
+        for inner in inside:
+            _sort_in(found, inner, f"{path.name}/")
+        if not inside:
             _sort_in(found, path)
     _join_captions(found)
     return found
@@ -107,18 +109,28 @@ def read_caption(path: Path) -> str:
     return caption
 
 
-def _sort_in(found: FolderFiles, path: Path) -> None:
+def _sort_in(found: FolderFiles, path: Path, action: str = "") -> None:
+    """Put one file, or folder of pictures, in its place; ``action`` is the folder it lies in, with a slash."""
     caption = path.suffix.lower() == ".txt" and not path.is_dir()
     stem = path.name if path.is_dir() else path.stem
     match = PART.match(stem)
     name, part = (match["name"], match["part"].lower()) if match else (stem, TARGET)
-    if caption and part not in (TARGET, REFERENCE):
-        found.ignored[path.name] = "a condition needs no caption"
+    if path.name.startswith((".", "__")):
+        found.ignored[f"{action}{path.name}"] = "hidden"
+    elif caption and part not in (TARGET, REFERENCE):
+        found.ignored[f"{action}{path.name}"] = "a condition needs no caption"
     elif reason := "" if caption else _not_a_clip(path, match is not None):
-        found.refused[path.name] = reason
+        found.refused[f"{action}{path.name}"] = reason
     else:
-        entry = found.entries.setdefault(name, Entry())
+        entry = found.entries.setdefault(f"{action}{name}", Entry())
         (entry.captions if caption else entry.clips).setdefault(part, []).append(path)
+
+
+def _is_action(path: Path) -> bool:
+    """Whether this is a folder of clips, and not a clip as a folder of pictures."""
+    if not path.is_dir() or path.name.startswith((".", "__")) or PART.match(path.name) or folder_images(path):
+        return False
+    return any(not _not_a_clip(inner, False) for inner in path.iterdir() if not inner.name.startswith((".", "__")))
 
 
 def _join_captions(found: FolderFiles) -> None:
@@ -138,7 +150,10 @@ def _join_captions(found: FolderFiles) -> None:
             if len(same) == 1 and part not in same[0].captions:
                 same[0].captions[part] = paths
             else:
-                found.ignored.update({path.name: "a caption without a clip" for path in paths})
+                action = name.rpartition("/")
+                found.ignored.update(
+                    {f"{action[0]}{action[1]}{path.name}": "a caption without a clip" for path in paths}
+                )
 
 
 def _not_a_clip(path: Path, is_part: bool) -> str:

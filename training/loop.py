@@ -119,7 +119,7 @@ def _non_finite(state: TrainState, record: StepRecord, config: TrainConfig) -> s
     steps = f"step {first}" if count == 1 else f"steps {first} to {state.step}"
     return (
         f"the {what} of {steps} is not a number; the likely cause is {likely_cause(what, first, config)}; "
-        f"the LoRA keeps the {first - 1} steps before"
+        f"the {first - 1} steps before are kept"
     )
 
 

@@ -43,13 +43,18 @@ def apply_action(
 
 
 def put_on(clone: Any, applied: Sequence[Applied]) -> Additions:
-    """Patch a clone so that ``applied`` act in it, in place of what did before."""
+    """Patch a clone so that ``applied`` act in it, in place of what did before; the host loads their adapters."""
+    patchers = {id(one.action.adapter): one.action.adapter.integrations for one in applied}
+    clone.set_additional_models(KEY, list(patchers.values()))
+    return patch(clone, applied)
+
+
+def patch(clone: Any, applied: Sequence[Applied]) -> Additions:
+    """As ``put_on``, for adapters that somebody else brings to the model's device."""
     from comfy.patcher_extension import WrappersMP
 
     network = clone.model.diffusion_model
     additions = Additions(applied, base_of(clone).kind, getattr(network, "patch_size_t", None) or 1)
-    patchers = {id(one.action.adapter): one.action.adapter.integrations for one in applied}
-    clone.set_additional_models(KEY, list(patchers.values()))
     wrappers = {WrappersMP.DIFFUSION_MODEL: additions.network, WrappersMP.OUTER_SAMPLE: additions.sampling}
     for kind, wrapper in wrappers.items():
         clone.remove_wrappers_with_key(kind, KEY)

@@ -20,7 +20,7 @@ from .checkpointing import checkpointed_blocks
 from .frozen_layers import recast_in_backward
 from .inflation import KEY, blocks_of, inflate
 from .noise import SAMPLING
-from .training import HostPredictor, Session, _avoid_vanishing, _load, _static_clone, differentiable_attention
+from .training import HostPredictor, Session, avoid_vanishing, differentiable_attention, load_for_training, static_clone
 from .tune_a_video import new_layers
 
 BLOCKS = r".*\.transformer_blocks\.\d+"  # of the network, for checkpointing
@@ -101,14 +101,14 @@ def clip_session(model: Any, config: TrainConfig, form: Form) -> Iterator[Sessio
 
     Weights are neither copied nor changed. Enter this before tensors are made that the run shall learn from.
     """
-    clone = _static_clone(model)
+    clone = static_clone(model)
     with gradients():
         temporal = new_layers(clone, seeded_generator(config.seed, 0, "temporal").initial_seed())
         clone = inflate(clone, temporal, 1.0, form.group_norms, form.sparse_causal)
         clone.remove_additional_models(KEY)  # the run keeps the layers where it needs them
         network, queries = clone.model.diffusion_model, query_layers(clone)
-        loss_scale = _avoid_vanishing(clone)
-        device = _load(clone)
+        loss_scale = avoid_vanishing(clone)
+        device = load_for_training(clone)
         changes: Any = new_queries(queries, form.rank, config.lora_alpha, config.seed)
         trained = TunedLayers(temporal, changes).to(device)
         with (

@@ -125,13 +125,13 @@ def training_session(model: Any, config: TrainConfig) -> Iterator[Session]:
 
     Weights are neither copied nor changed. Enter this before tensors are made that the run shall learn from.
     """
-    clone = _static_clone(model)
+    clone = static_clone(model)
     with gradients():
         predict = HostPredictor(clone)
         network, family = clone.model.diffusion_model, trainable_family_of(clone)
         layers = select_layers(network, config.target_modules, family)
-        loss_scale = _avoid_vanishing(clone)
-        device = _load(clone)
+        loss_scale = avoid_vanishing(clone)
+        device = load_for_training(clone)
         adapters = LoraAdapters(layers, config.rank, config.lora_alpha, config.seed).to(device)
         with (
             attached(clone, layers, adapters),
@@ -148,7 +148,7 @@ def model_space(model: Any, latents: Tensor) -> Tensor:
         return model.model.process_latent_in(latents[None])[0].contiguous()
 
 
-def _avoid_vanishing(model: Any) -> float:
+def avoid_vanishing(model: Any) -> float:
     """Keep gradients from vanishing in fp16: compute in bf16, or return what to scale the loss with.
 
     ``model`` is a clone that is not loaded yet; the host takes the other type back with the next load.
@@ -165,7 +165,7 @@ def _avoid_vanishing(model: Any) -> float:
     return LOSS_SCALE
 
 
-def _load(model: Any) -> torch.device:
+def load_for_training(model: Any) -> torch.device:
     """Bring the model onto its device through the host's model management; everything else may leave."""
     import comfy.model_management as management
 
@@ -182,7 +182,7 @@ def _fits(model: Any) -> bool:
     return model.model_size() < WEIGHTS_SHARE * memory
 
 
-def _static_clone(model: Any) -> Any:
+def static_clone(model: Any) -> Any:
     """A clone over the same weights; where the host pages weights in and out, its fixed counterpart.
 
     Pages may be evicted between forward and backward, which would give wrong gradients without an error.

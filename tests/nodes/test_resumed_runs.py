@@ -224,7 +224,7 @@ def test_a_run_out_of_memory_twice_stops_with_advice(model, monkeypatch):
 
 def test_a_second_try_that_cannot_begin_is_a_failed_run(model, monkeypatch):
     failing(monkeypatch, torch.cuda.OutOfMemoryError("no memory left"), 4)
-    load, count, told = training._load, [], []
+    load, count, told = training.load_for_training, [], []
 
     def second_fails(*args: Any) -> Any:
         count.append(1)
@@ -232,7 +232,7 @@ def test_a_second_try_that_cannot_begin_is_a_failed_run(model, monkeypatch):
             raise RuntimeError("the model cannot be loaded")
         return load(*args)
 
-    monkeypatch.setattr(training, "_load", second_fails)
+    monkeypatch.setattr(training, "load_for_training", second_fails)
     monkeypatch.setattr(run_attempts.Monitors, "ended", lambda _self, *values: told.append(values))
     with pytest.raises(RuntimeError, match="cannot be loaded"):
         train(model, "no second")

@@ -16,6 +16,7 @@ from torch.nn.functional import pad
 
 # Frames [B, C, F, h, w], timesteps [B] in 0 .. 1000 and text [B, N, D] to what the network predicts, like the frames.
 Network = Callable[[Tensor, Tensor, Tensor], Tensor]
+Prepare = Callable[[Any], None]  # puts hooks on a network of diffusers, which then keeps what a gradient needs
 Names = tuple[tuple[str, str], ...]  # patterns of the host's names -> diffusers' names
 
 WAN_NAMES: Names = (
@@ -69,7 +70,7 @@ def renamed(weights: dict[str, Tensor], names: Names) -> dict[str, Tensor]:
     return found
 
 
-def wan(weights: dict[str, Tensor]) -> Network:
+def wan(weights: dict[str, Tensor], prepare: Prepare | None = None) -> Network:
     """Wan of the size of ``tiny_wan``."""
     config = tiny_wan.CONFIG
     network = WanTransformer3DModel(
@@ -81,15 +82,17 @@ def wan(weights: dict[str, Tensor]) -> Network:
         num_layers=config["num_layers"],
     ).eval()
     network.load_state_dict(renamed(weights, WAN_NAMES))
+    if prepare is not None:
+        prepare(network.requires_grad_(False))
 
     def answer(xt: Tensor, timestep: Tensor, text: Tensor) -> Tensor:
-        with torch.no_grad():
+        with torch.set_grad_enabled(prepare is not None):
             return network(xt, timestep, text, return_dict=False)[0]
 
     return answer
 
 
-def cogvideox(weights: dict[str, Tensor], host: Any) -> Network:
+def cogvideox(weights: dict[str, Tensor], host: Any, prepare: Prepare | None = None) -> Network:
     """CogVideoX of the sizes of ``host``, the host's bare network.
 
     The tokens lie where diffusers' pipeline puts them, whatever the host does.
@@ -107,6 +110,8 @@ def cogvideox(weights: dict[str, Tensor], host: Any) -> Network:
     weights = dict(weights)
     table = weights.pop(PLACES, None)
     network.load_state_dict(renamed(weights, COGVIDEOX_NAMES))
+    if prepare is not None:
+        prepare(network.requires_grad_(False))
 
     def answer(xt: Tensor, timestep: Tensor, text: Tensor) -> Tensor:
         frames, height, width = xt.shape[2] // (time_patch or 1), xt.shape[3] // 2, xt.shape[4] // 2
@@ -115,7 +120,7 @@ def cogvideox(weights: dict[str, Tensor], host: Any) -> Network:
             first = host.max_text_seq_length
             joint = pad(table[:, first : first + frames * height * width], (0, 0, text.shape[1], 0))
             network.patch_embed._get_positional_embeddings = lambda *_, **__: joint
-        with torch.no_grad():
+        with torch.set_grad_enabled(prepare is not None):
             frames_first = xt.transpose(1, 2)
             return network(frames_first, text, timestep, image_rotary_emb=places, return_dict=False)[0].transpose(1, 2)
 

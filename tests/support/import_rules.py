@@ -112,8 +112,8 @@ def absolute_allowed(entry: Import, place: PurePosixPath) -> bool:
     root, folder = entry.module.split(".")[0], place.parts[0]
     if root in sys.stdlib_module_names or root in LIBRARIES:
         return True
-    if is_script(place) and root == "toy":
-        return True  # run by hand, with the checkout on the path
+    if is_script(place) and root in ("toy", "pack"):
+        return True  # run by hand, with the checkout on the path or loaded as a package
     if root in HOST:
         return host_allowed(entry, place)
     return root in {"safetensors", "av", "PIL"} and folder != "methods"

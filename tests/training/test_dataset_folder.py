@@ -218,3 +218,18 @@ def test_progress_counts_the_clips(shapes):
     seen = []
     read_folder(shapes, 64, 64, 12, 10, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(i, 6) for i in range(1, 7)]
+
+
+def test_sub_folders_are_actions(tmp_path, write_video):
+    for name in ("walk/a", "walk/b", "jump/a", "lone"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_video(tmp_path / f"{name}.mp4", frames=12)
+        (tmp_path / f"{name}.txt").write_text(name)
+    dataset = read_folder(tmp_path, 32, 32, 9, 10)
+    assert [(sample.name, sample.action, sample.caption) for sample in dataset.samples] == [
+        ("jump/a", "jump", "jump/a"),
+        ("lone", "", "lone"),
+        ("walk/a", "walk", "walk/a"),
+        ("walk/b", "walk", "walk/b"),
+    ]
+    assert "a.mp4" in dataset.report

@@ -84,3 +84,38 @@ def test_a_caption_that_cannot_be_used_says_why(tmp_path, content, said):
         read_caption(tmp_path / "a.txt")
     with pytest.raises(ValueError, match=r"the caption b\.txt cannot be read \(No such file"):
         read_caption(tmp_path / "b.txt")
+
+
+def test_a_folder_of_clips_is_an_action_and_its_clips_have_its_name(tmp_path):
+    names = (
+        "b.mp4",
+        "b.txt",
+        "b.reference.mov",
+        "b.reference.txt",
+        "note.pdf",
+        ".hidden",
+        "dog.txt",
+        "b.condition.txt",
+    )
+    for name in names:
+        (tmp_path / "walk").mkdir(exist_ok=True)
+        (tmp_path / "walk" / name).write_bytes(b"x")
+    (tmp_path / "walk" / "frames").mkdir()
+    (tmp_path / "walk" / "frames" / "1.png").write_bytes(b"x")
+    for name in ("1.png", "e.mp4"):
+        (tmp_path / "pictures").mkdir(exist_ok=True)
+        (tmp_path / "pictures" / name).write_bytes(b"x")
+    (tmp_path / "jump" / "deeper").mkdir(parents=True)
+    (tmp_path / "jump" / "deeper" / "c.mp4").write_bytes(b"x")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "d.mp4").write_bytes(b"x")
+    found = make(tmp_path, "a.mp4")
+    assert list(found.entries) == ["a", "pictures", "walk/b", "walk/frames"]
+    entry = found.entries["walk/b"]
+    assert {part: paths[0].name for part, paths in entry.clips.items()} == {
+        TARGET: "b.mp4",
+        REFERENCE: "b.reference.mov",
+    }
+    assert entry.captions.keys() == {TARGET, REFERENCE}
+    assert found.refused.keys() == {"walk/note.pdf", "jump"}
+    assert found.ignored.keys() == {"walk/.hidden", "walk/b.condition.txt", "walk/dog.txt", ".git"}

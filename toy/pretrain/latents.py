@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -56,19 +57,27 @@ def _pick(rng: np.random.Generator, names: tuple[str, ...]) -> str:
     return names[rng.integers(len(names))]
 
 
-def encode_shard(network: nn.Module, number: int, seed: int, folder: Path) -> None:
+def encode_shard(
+    network: nn.Module,
+    number: int,
+    seed: int,
+    folder: Path,
+    scene: Callable[[int, int], Scene] = scene_of,
+    stem: str = "latents",
+) -> None:
     """Write shard ``number`` of ``SHARD`` clips, float16 ``[SHARD, 16, 13, 8, 8]``, unless it is there.
 
-    They are in the model's space, into which the host brings what a VAE gives.
+    They are in the model's space, into which the host brings what a VAE gives. ``scene(index, seed)`` are the clips
+    and ``stem`` is what their files are called.
     """
     from comfy.latent_formats import Wan21  # pyright: ignore[reportMissingImports]
 
-    path = folder / f"latents_{number:04}.safetensors"
+    path = folder / f"{stem}_{number:04}.safetensors"
     if path.exists():
         return
     parts = []
     for start in range(number * SHARD, (number + 1) * SHARD, 4):
-        clips = np.stack([render(scene_of(i, seed), FRAMES) for i in range(start, start + 4)])
+        clips = np.stack([render(scene(i, seed), FRAMES) for i in range(start, start + 4)])
         video = torch.from_numpy(clips).permute(0, 4, 1, 2, 3) * 2 - 1
         with torch.no_grad():
             parts.append(Wan21().process_in(encode_clip(network, video)[0]).half())
@@ -77,7 +86,7 @@ def encode_shard(network: nn.Module, number: int, seed: int, folder: Path) -> No
     temporary.replace(path)
 
 
-def read_latents(folder: Path) -> Tensor:
+def read_latents(folder: Path, stem: str = "latents") -> Tensor:
     """The shards up to the first missing one, ``[N, 16, 13, 8, 8]`` float16, scene i at index i.
 
     Processes that encode side by side leave gaps for a while; what lies behind one would be taken for other scenes.
@@ -85,7 +94,7 @@ def read_latents(folder: Path) -> Tensor:
     Raises:
         RuntimeError: the first shard is missing.
     """
-    numbered = (folder / f"latents_{number:04}.safetensors" for number in itertools.count())
+    numbered = (folder / f"{stem}_{number:04}.safetensors" for number in itertools.count())
     paths = list(itertools.takewhile(Path.exists, numbered))
     if not paths:
         raise RuntimeError(f"the first shard of latents is not in {folder.name}; encode the clips first")
