@@ -8,6 +8,7 @@ from ..methods import tic_ft_tasks
 from ..methods.frames import RESIZE_MODES
 from .host import context as host_context
 from .host.images import frames_of
+from .host.timeline import timeline_of_context
 from .sockets import TicftSettings
 
 TASK_NAMES = list(tic_ft_tasks.TASKS)
@@ -128,7 +129,7 @@ class TICFTContext(io.ComfyNode):
         connected = [clip for clip in images if clip is not None]
         context, latent = host_context.build_context(model, vae, connected, request)
         first, second = host_context.put_on_experts(context, model, model_2)
-        return io.NodeOutput(first, latent, second)
+        return io.NodeOutput(first, latent, second, ui=timeline_of_context(model, connected, request, latent))
 
 
 CONDITIONS = ("condition", "condition_2", "condition_3", "condition_4")

@@ -1,0 +1,72 @@
+// Reading and setting a node's inputs: its own widgets, those shown on the subgraph around it, or wires.
+
+const SUBGRAPH_INPUT = '-10' // id of the place in a subgraph where its inputs come in
+const DEEPEST = 16 // subgraphs in subgraphs
+
+/**
+ * One input of a node. `linked` ones get their value from another node; it is known after a run only.
+ * @typedef {{value: any, linked: boolean, widget: any, set: (value: any) => void}} Input
+ */
+
+/**
+ * @param {any} node @param {string} name @param {any} root the workflow's outermost graph
+ * @returns {Input | null} null where the node has no such input
+ */
+export function readInput(node, name, root, depth = 0) {
+  const widget = node.widgets?.find((one) => one.name === name)
+  if (!widget) return null
+  const link = linkOf(node, name)
+  if (!link) return own(node, widget)
+  const outer = depth < DEEPEST ? promoted(node, link, root, depth) : null
+  return outer ?? { value: widget.value, linked: true, widget, set: () => {} }
+}
+
+/** @param {any} node @param {string} name @returns {boolean} whether the input is wired */
+export function isWired(node, name) {
+  return slotOf(node, name)?.link != null
+}
+
+/**
+ * The key the page keeps a node's outputs under: its id, behind that of its subgraph.
+ * @param {any} node @param {any} root
+ */
+export function outputKey(node, root) {
+  return !node.graph || node.graph === root ? String(node.id) : `${node.graph.id}:${node.id}`
+}
+
+function own(node, widget) {
+  const set = (value) => {
+    widget.value = value
+    widget.callback?.(value)
+    node.graph?.setDirtyCanvas(true, true)
+  }
+  return { value: widget.value, linked: false, widget, set }
+}
+
+/** The input of the subgraph node that a link from the subgraph's edge stands for, where all of its copies agree. */
+function promoted(node, link, root, depth) {
+  if (String(link.origin_id) !== SUBGRAPH_INPUT) return null
+  const name = node.graph.inputs?.[link.origin_slot]?.name
+  const inputs = hostsOf(node.graph, root).map((host) => readInput(host, name, root, depth + 1))
+  const [first] = inputs
+  if (!first || inputs.some((input) => !input || input.linked || input.value !== first.value)) return null
+  return { ...first, set: (value) => inputs.forEach((input) => input?.set(value)) }
+}
+
+/** All nodes that a subgraph is the inside of. */
+function hostsOf(subgraph, graph) {
+  return (graph?.nodes ?? []).flatMap((node) => {
+    if (!node.subgraph) return []
+    return node.subgraph === subgraph ? [node] : hostsOf(subgraph, node.subgraph)
+  })
+}
+
+function slotOf(node, name) {
+  return node.inputs?.find((input) => input.widget?.name === name) ?? node.inputs?.find((input) => input.name === name)
+}
+
+function linkOf(node, name) {
+  const id = slotOf(node, name)?.link
+  if (id == null) return null
+  return node.graph?.getLink?.(id) ?? node.graph?.links?.get?.(id) ?? { origin_id: null, origin_slot: 0 }
+}

@@ -1,0 +1,71 @@
+// The timeline on TIC-FT Context and TIC-FT Train: it shows the inputs of its node, and sets them.
+
+import { api } from '../../scripts/api.js'
+import { app } from '../../scripts/app.js'
+import { outputKey } from './lib/node_inputs.js'
+import { editsOf } from './timeline/edits.js'
+import { leavePlace, takePlace } from './timeline/shown_element.js'
+import { INPUTS, readState } from './timeline/state.js'
+import { createTimeline } from './timeline/view.js'
+
+const NODES = ['TICFTContext', 'TICFTTrain']
+const HEIGHT = 216 // of the widget at least
+const WIDTH = 340 // of the node at least
+
+app.registerExtension({
+  name: 'fewshot.timeline',
+  nodeCreated(node) {
+    if (NODES.includes(node.comfyClass)) attach(node)
+  }
+})
+
+function attach(node) {
+  const read = () => readState(node, app)
+  const refresh = () => view.update(read())
+  const view = createTimeline(editsOf(node, read, { refresh, capture }))
+  const options = { serialize: false, getMinHeight: () => HEIGHT }
+  const widget = node.addDOMWidget('timeline', 'FEWSHOT_TIMELINE', view.element, options)
+  widget.serialize = false
+  for (const name of INPUTS) {
+    const input = node.widgets.find((one) => one.name === name)
+    if (input) chain(input, 'callback', refresh)
+  }
+  let key = ''
+  chain(node, 'onConfigure', () => {
+    key = outputKey(node, app.rootGraph)
+    takePlace(key, view.element)
+    fit(node)
+    refresh()
+  })
+  for (const event of ['onExecuted', 'onConnectionsChange']) chain(node, event, () => queueMicrotask(refresh))
+  const seen = new ResizeObserver(refresh) // also when a subgraph is opened
+  seen.observe(view.element)
+  api.addEventListener('graphChanged', refresh)
+  chain(node, 'onRemoved', () => {
+    leavePlace(key, view.element)
+    seen.disconnect()
+    api.removeEventListener('graphChanged', refresh)
+  })
+  fit(node)
+  refresh()
+}
+
+/** Call something after a method of an object, whatever that was. */
+function chain(object, method, after) {
+  const before = object[method]
+  object[method] = function (...args) {
+    const result = before?.apply(this, args)
+    after()
+    return result
+  }
+}
+
+function fit(node) {
+  const [width, height] = node.computeSize()
+  node.setSize([Math.max(node.size[0], width, WIDTH), Math.max(node.size[1], height)])
+}
+
+/** Let the host see the change, for undo and for the mark of unsaved changes. */
+function capture() {
+  app.extensionManager.workflow?.activeWorkflow?.changeTracker?.captureCanvasState?.()
+}

@@ -1,0 +1,153 @@
+// The timeline as HTML: one bar per latent frame at its noise level, handles on borders and levels, texts.
+
+import { element, useSheet } from '../panel/elements.js'
+import { ROLES } from '../lib/timeline_layout.js'
+import { draw, drawSigma } from './drawing.js'
+import { makeHandle } from './handle.js'
+
+const BORDERS = {
+  condition: 'End of the condition, in latent frames',
+  buffer: 'End of the buffers, in latent frames',
+  target: 'End of the target, in latent frames'
+}
+
+/**
+ * What a user does to the timeline; `done` ends a drag or a key press.
+ * @typedef {object} Edits
+ * @property {(task: string) => void} task
+ * @property {(role: string, latents: number | null) => void} count null: as the task has it
+ * @property {(index: number, level: number) => void} level
+ * @property {() => void} resetLevels
+ * @property {() => void} reset
+ * @property {(fps: number) => void} fps
+ * @property {() => void} done
+ */
+
+/** @param {Edits} edits */
+export function createTimeline(edits) {
+  useSheet('../timeline.css', import.meta.url)
+  const parts = skeleton()
+  let sigma = 1
+  /** @type {any} */
+  let state = null
+  const handles = {
+    borders: ROLES.map((role) => borderHandle(role, parts, () => state, edits)),
+    levels: /** @type {any[]} */ ([]),
+    sigma: sigmaHandle(parts, (value) => {
+      sigma = value
+      drawSigma(parts, handles, state, sigma)
+    })
+  }
+  parts.overlay.append(...handles.borders.map((handle) => handle.element))
+  parts.scrubber.append(handles.sigma.element)
+  listen(parts, edits)
+  return {
+    element: parts.root,
+    /** @param {any} next what `readState` gives */
+    update(next) {
+      const rebuilt = !state || barsKey(state.sequence) !== barsKey(next.sequence)
+      state = next
+      if (rebuilt) rebuild(parts, handles, () => state, edits)
+      draw(parts, handles, state)
+      drawSigma(parts, handles, state, sigma)
+    }
+  }
+}
+
+function skeleton() {
+  const hidden = { 'aria-hidden': 'true' }
+  const task = element('select', { class: 'fewshot-task', 'aria-label': 'Task' })
+  const title = 'Set the counts and levels back to those of the task'
+  const reset = element('button', { class: 'fewshot-reset', type: 'button', title, text: "Task's own" })
+  const number = { type: 'number', min: 1, step: 'any', 'aria-label': 'Frames per second' }
+  const fps = element('input', { class: 'fewshot-fps', ...number })
+  const rate = element('span', {}, fps, ' fps')
+  const summary = element('span', { class: 'fewshot-summary' })
+  const cells = element('div', { class: 'fewshot-cells', ...hidden })
+  const line = element('div', { class: 'fewshot-sigma-line', ...hidden })
+  const overlay = element('div', { class: 'fewshot-overlay' })
+  const chart = element('div', { class: 'fewshot-chart' }, cells, line, overlay)
+  const counts = element('div', { class: 'fewshot-counts' })
+  const scrubber = element('div', { class: 'fewshot-scrubber' })
+  const moving = element('span', { class: 'fewshot-moving', role: 'status' })
+  const kept = element('span', { class: 'fewshot-kept' })
+  const messages = element('ul', { class: 'fewshot-messages', role: 'status' })
+  const root = element(
+    'div',
+    { class: 'fewshot-timeline', role: 'group', 'aria-label': 'Timeline of the sequence' },
+    row(task, reset),
+    summary,
+    chart,
+    counts,
+    row('σ', scrubber, moving),
+    row(kept, rate),
+    messages
+  )
+  return { root, task, reset, fps, rate, summary, cells, line, overlay, chart, counts, scrubber, moving, kept, messages }
+}
+
+/** @param {...(Node | string)} children */
+function row(...children) {
+  return element('div', { class: 'fewshot-row' }, ...children)
+}
+
+function listen(parts, edits) {
+  parts.task.addEventListener('change', () => edits.task(parts.task.value))
+  parts.reset.addEventListener('click', () => edits.reset())
+  parts.fps.addEventListener('change', () => edits.fps(Number(parts.fps.value)))
+  parts.root.addEventListener('pointerdown', (event) => event.stopPropagation())
+}
+
+function borderHandle(role, parts, state, edits) {
+  return makeHandle(`fewshot-border fewshot-${role}`, BORDERS[role], 'horizontal', {
+    grip(event) {
+      const { sequence } = state()
+      const perLatent = parts.chart.getBoundingClientRect().width / sequence.bars.length
+      const [start, count] = [event.clientX, sequence[role]]
+      return (later) => Math.round(count + (later.clientX - start) / perLatent)
+    },
+    move: (latents) => edits.count(role, latents),
+    done: edits.done,
+    reset: () => edits.count(role, null)
+  })
+}
+
+function levelHandle(index, parts, edits) {
+  return makeHandle('fewshot-level', `Noise level of buffer ${index + 1}`, 'vertical', {
+    grip() {
+      const { bottom, height } = parts.chart.getBoundingClientRect()
+      return (later) => (bottom - later.clientY) / height
+    },
+    move: (level) => edits.level(index, level),
+    done: edits.done,
+    reset: () => edits.resetLevels()
+  })
+}
+
+function sigmaHandle(parts, move) {
+  return makeHandle('fewshot-sigma', 'Noise level (sigma) to look at', 'horizontal', {
+    grip() {
+      const { left, width } = parts.scrubber.getBoundingClientRect()
+      return (later) => Math.round((100 * (later.clientX - left)) / width) / 100
+    },
+    move,
+    done: () => {}
+  })
+}
+
+function barsKey({ condition, buffer, target }) {
+  return [condition, buffer, target].join(' ')
+}
+
+/** New bars and level handles, where their number has changed. */
+function rebuild(parts, handles, state, edits) {
+  const { sequence } = state()
+  parts.cells.replaceChildren(
+    ...sequence.bars.map(({ role }) => element('div', { class: `fewshot-cell fewshot-${role}` }, element('div', { class: 'fewshot-fill' })))
+  )
+  parts.cells.classList.toggle('fewshot-crowded', sequence.bars.length > 40)
+  if (handles.levels.length === sequence.buffer) return
+  for (const handle of handles.levels) handle.element.remove()
+  handles.levels = sequence.levels.map((_, index) => levelHandle(index, parts, edits))
+  parts.overlay.append(...handles.levels.map((handle) => handle.element))
+}
