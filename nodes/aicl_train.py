@@ -57,7 +57,7 @@ class AICLTrain(io.ComfyNode):
         config = replace(settings or TrainConfig(), **values)
         workflow = workflow_metadata(cls.hidden)
         adapter, trained = train_aicl(model, encoded, config, order, validation, vae, workflow)
-        return io.NodeOutput(adapter, {"loss": trained.losses}, trained.steps, str(trained.path))
+        return io.NodeOutput(adapter, {"loss": trained.losses}, trained.steps, str(trained.path), ui=trained.ui)
 
     @classmethod
     def fingerprint_inputs(cls, run_name: str | None = "", **_others) -> str:

@@ -155,7 +155,7 @@ class FewShotMotionTrain(io.ComfyNode):
         config = replace(settings or default_config(order.classic), **values)
         trained, appearance = train_motion(model, encoded, config, order, vae, workflow_metadata(cls.hidden))
         loss = {"loss": trained.losses}
-        return io.NodeOutput(trained.file, appearance, loss, trained.steps, str(trained.path))
+        return io.NodeOutput(trained.file, appearance, loss, trained.steps, str(trained.path), ui=trained.ui)
 
     @classmethod
     def fingerprint_inputs(cls, run_name: str | None = "", **_others) -> str:

@@ -99,7 +99,7 @@ class TuneAVideoTrain(io.ComfyNode):
         window = Window(kind=values.pop("window", FIXED), **_taken(values, "frames", "stride", "start"))
         order = Order(form, window, **values)
         trained, tuned = train_tune_a_video(model, encoded, config, order, prior, vae, workflow_metadata(cls.hidden))
-        return io.NodeOutput(tuned, {"loss": trained.losses}, trained.steps, str(trained.path))
+        return io.NodeOutput(tuned, {"loss": trained.losses}, trained.steps, str(trained.path), ui=trained.ui)
 
     @classmethod
     def fingerprint_inputs(cls, run_name: str | None = "", **_others) -> str:

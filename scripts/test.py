@@ -1,6 +1,6 @@
 """Run every check of the project with one command; set-up included.
 
-python scripts/test.py                 style, unit tests without a host, then tests in every supported ComfyUI
+python scripts/test.py                 style, unit tests, then tests in every supported ComfyUI and in a browser
 python scripts/test.py --host 0.30.0   in this ComfyUI only
 python scripts/test.py --fast          the unit tests only
 python scripts/test.py -k release -x   further arguments go to pytest
@@ -18,12 +18,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by path
 
+from chromium import ADVICE as CHROMIUM_ADVICE
+from chromium import CHOSEN, provide_chromium
 from host import find_existing, find_or_build
 from host_build import ensure_built
-from host_pins import PINS, ROOT, Host, HostError
+from host_pins import DEFAULT, PINS, ROOT, Host, HostError, version_tuple
+from javascript import find_node, run_tests
+from javascript import types_are_right as javascript_types_are_right
 
 NO_TESTS = 5  # pytest's exit code when the arguments select nothing
-HOST_FOLDERS = ("tests/nodes",)
+HOST_FOLDERS = ("tests/nodes", "tests/js")
 TYPES_TIMEOUT = 300  # seconds; it takes about fifteen
 TYPED_FOLDERS = ("methods", "training", "nodes")
 NEEDED = ("torch", "pytest", "diffusers", "safetensors", "einops", "numpy", "av")
@@ -70,6 +74,35 @@ def run_host(host: Host, arguments: list[str]) -> int:
     """Tests inside the real ComfyUI."""
     title = f"tests in ComfyUI {host.version}"
     return run_pytest(title, host.python, host, ["-m", "host and not gpu", *arguments])
+
+
+def run_browser(host: Host, arguments: list[str]) -> int:
+    """Tests in a browser on this ComfyUI's pages; what they need and cannot be had is said."""
+    title = f"tests in the browser, ComfyUI {host.version}"
+    why, chromium = "", None
+    if version_tuple(host.version) < version_tuple(DEFAULT):
+        why = f"they are written for the front end of ComfyUI {DEFAULT}"
+    elif missing_modules(host.python, ("playwright",)):
+        why = "playwright is not installed in the host's Python"
+    else:
+        chromium = provide_chromium()
+        why = "" if chromium else CHROMIUM_ADVICE
+    if chromium is None:
+        announce(title)
+        print(f"skipped: {why}")
+        return NO_TESTS
+    os.environ[CHOSEN] = chromium
+    return run_pytest(title, host.python, host, ["tests/js", "-m", "browser", *arguments])
+
+
+def run_javascript() -> int:
+    """Tests and types of the pack's JavaScript, where there is a Node.js; the number of checks that fail."""
+    announce("JavaScript")
+    node = find_node()
+    if node is None:
+        print("there is no Node.js of version 18 or newer: skipped")
+        return 0
+    return (not run_tests(node)) + (not javascript_types_are_right(node))
 
 
 def run_style(host: Host) -> int:
@@ -149,8 +182,9 @@ def main(arguments: list[str] | None = None) -> int:
         hosts = find_hosts(options.host)
         for host in hosts:
             check_packages(host)
-        style = run_style(hosts[0])
-        tests = combine([run_unit(hosts[0].python, extra), *(run_host(host, extra) for host in hosts)])
+        style = run_style(hosts[0]) + run_javascript()
+        stages = [run_unit(hosts[0].python, extra), *(run_host(host, extra) for host in hosts)]
+        tests = combine([*stages, run_browser(hosts[0], extra)])
     except HostError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 BETA = 0.97  # of the smoothed loss: about the last 30 steps count
@@ -81,10 +81,30 @@ class SigmaBuckets:
         A level given for each frame counts with its highest, the one the target frames are at.
         """
         for loss, sigma in zip(losses, sigmas, strict=False):
-            level = finite(max(sigma, default=None) if isinstance(sigma, (list, tuple)) else sigma)
+            level = _level(sigma)
             if level is not None:
                 self.shares[bucket_of(level, len(self.shares))].add(loss)
         return [share.value for share in self.shares]
+
+
+def share_means(losses: Sequence[Any], sigmas: Sequence[Any], buckets: int = BUCKETS) -> list[tuple[float, float, int]]:
+    """Mean loss, mean level and number of the clips in each share of the noise levels that has some.
+
+    Clips whose loss or level is no number are in none; levels of frames count as in ``SigmaBuckets``.
+    """
+    found: dict[int, list[tuple[float, float]]] = {}
+    for loss, sigma in zip(losses, sigmas, strict=False):
+        number, level = finite(loss), _level(sigma)
+        if number is not None and level is not None:
+            found.setdefault(bucket_of(level, buckets), []).append((number, level))
+    return [
+        (fmean(loss for loss, _ in pairs), fmean(level for _, level in pairs), len(pairs))
+        for _, pairs in sorted(found.items())
+    ]
+
+
+def _level(sigma: Any) -> float | None:
+    return finite(max(sigma, default=None) if isinstance(sigma, (list, tuple)) else sigma)
 
 
 class Pace:

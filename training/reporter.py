@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .metrics import Pace, SigmaBuckets, Smoothed, rounded
+from .metrics import Pace, SigmaBuckets, Smoothed, rounded, share_means
 
 if TYPE_CHECKING:
     from .config import TrainConfig
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MOST_NUMBERS = 3000  # of a step's clips in one entry, 12 bytes each at most: half of the longest line of the log
 Entry = dict[str, Any]  # one line of metrics.jsonl: "kind", "step" and what the kind has
 
 
@@ -42,6 +43,7 @@ class Reporter:
         sinks: Told in this order; the first one knows what an earlier session of the run wrote.
         memory: Peak memory of the run in bytes, or None where it is not known.
         clock: Seconds that only rise.
+        place: Where the run was ordered, for those who look for it: ``node`` and ``workflow``, each an id.
     """
 
     def __init__(
@@ -49,8 +51,10 @@ class Reporter:
         sinks: Iterable[Sink],
         memory: Callable[[], int | None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
+        place: Mapping[str, str] | None = None,
     ) -> None:
         self.sinks = list(sinks)
+        self.place = dict(place or {})
         self.memory, self.clock = memory, clock
         self.smoothed, self.buckets, self.pace = Smoothed(), SigmaBuckets(), Pace()
         self.at = self.steps = self.skipped = 0
@@ -70,7 +74,7 @@ class Reporter:
             self._remember(entry)
         text = f"resumed at {step} of {config.steps}" if step else f"started, {config.steps} steps"
         about = {"run": run.id, "name": run.name, "steps": config.steps, "config": config.to_dict()}
-        self._add("started", **about, time=round(time.time(), 3), text=text)
+        self._add("started", **self.place, **about, time=round(time.time(), 3), text=text)
         self.last = None
 
     def step(self, step: int, record: StepRecord) -> None:
@@ -83,11 +87,9 @@ class Reporter:
         entry: Entry = {
             "steps": self.steps,
             "loss": rounded(record.loss),
-            "per_sample": [rounded(loss) for loss in record.per_sample],
-            "sigma": _levels(record.sigma),
+            **_of_clips(record),
             "grad_norm": rounded(record.grad_norm),
             "learning_rate": rounded(record.learning_rate),
-            "clips": list(record.clips),
             "seconds": rounded(record.seconds),
             "seconds_per_step": rounded(self.pace.seconds_per_step),
             "seconds_left": rounded(self.pace.left(self.steps - step)),
@@ -141,6 +143,25 @@ class Reporter:
             if sink in self.sinks:
                 self.sinks.remove(sink)
             log.warning("%s failed and is left out of this run", type(sink).__name__, exc_info=True)
+
+
+def _of_clips(record: StepRecord) -> Entry:
+    """Loss, level and number of each clip; of too many for one line means over the shares of the noise levels.
+
+    ``counts`` is there with the means and says of how many clips each is; ``clips`` is then empty.
+    """
+    levels = _levels(record.sigma)
+    numbers = 2 * len(record.per_sample) + sum(len(level) if isinstance(level, list) else 1 for level in levels)
+    if numbers <= MOST_NUMBERS:
+        per_sample = [rounded(loss) for loss in record.per_sample]
+        return {"per_sample": per_sample, "sigma": levels, "clips": list(record.clips)}
+    means = share_means(record.per_sample, levels)
+    return {
+        "per_sample": [rounded(loss) for loss, _, _ in means],
+        "sigma": [rounded(level) for _, level, _ in means],
+        "counts": [count for _, _, count in means],
+        "clips": [],
+    }
 
 
 def _levels(sigma: Iterable[Any]) -> list[Any]:

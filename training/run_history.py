@@ -28,6 +28,7 @@ class History:
 
     def __init__(self) -> None:
         self.run = self.name = self.text = self.state = ""
+        self.node = self.workflow = ""  # ids of where the last session was ordered
         self.step = self.steps = self.skipped = 0
         self.began: float | None = None  # seconds since 1970 when the last session began
         self.config: dict[str, Any] = {}
@@ -58,6 +59,7 @@ class History:
 
     def _take_started(self, entry: Entry) -> None:
         self.run, self.name = _short(entry.get("run"), NAME), _short(entry.get("name"), NAME)
+        self.node, self.workflow = _short(entry.get("node"), NAME), _short(entry.get("workflow"), NAME)
         self.state = "running"
         self.steps = _count(entry.get("steps"))
         self.began = finite(entry.get("time"))
@@ -110,6 +112,8 @@ class History:
         return {
             "run": self.run,
             "name": self.name,
+            "node": self.node,
+            "workflow": self.workflow,
             "state": self.state,
             "text": self.text,
             "step": self.step,

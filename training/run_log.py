@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOG_FILE = "metrics.jsonl"
-LONGEST = 64 * 1024  # bytes of a line; none of ours comes near
+LONGEST = 64 * 1024  # bytes of a line; `Reporter` keeps its own well below
 MOST_STEPS = 10**9  # no run is longer
 TAIL = 64 * 1024  # bytes
 FLUSH = 10.0  # seconds after which steps are forced onto the disk

@@ -31,7 +31,10 @@ NUMBERS = ("loss", "smoothed", "learning_rate", "seconds_per_step", "seconds_lef
 
 
 def run_monitors(
-    device: torch.device | str = "cpu", orders: Mapping[str, Order] | None = None, node: str | None = None
+    device: torch.device | str = "cpu",
+    orders: Mapping[str, Order] | None = None,
+    node: str | None = None,
+    workflow: str = "",
 ) -> list[Monitor]:
     """What watches a run in the host: log file, loss plot, history for the routes, events for the browser.
 
@@ -39,11 +42,12 @@ def run_monitors(
         device: Where the model trains; its peak memory is told.
         orders: What the routes ``stop``, ``save`` and ``sample`` call with the run's id; None: as the names say.
         node: Execution id of the node that trains; None takes the one the host is executing.
+        workflow: Id of the workflow it lies in, as the page gave it; empty where there is none.
     """
     orders = {STOP: request_stop, SAVE: request_save, SAMPLE: request_sample} if orders is None else orders
-    live = LiveRun(executing_node() if node is None else node, orders)
+    live = LiveRun(executing_node() if node is None else node, orders, workflow)
     sinks: list[Sink] = [LogFile(), live, LossPlot(live.history), Events(live)]
-    return [Reporter(sinks, PeakMemory(torch.device(device)))]
+    return [Reporter(sinks, PeakMemory(torch.device(device)), place=live.place)]
 
 
 class Events:

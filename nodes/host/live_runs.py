@@ -31,9 +31,10 @@ _lock = threading.Lock()
 class LiveRun:
     """The sink that makes a run known to the routes; written by the training thread, read by the server's."""
 
-    def __init__(self, node: str = "", orders: Mapping[str, Order] | None = None) -> None:
-        """Take the execution id of the node that trains, and what can be asked of the run, by name."""
-        self.node, self.orders = node, dict(orders or {})
+    def __init__(self, node: str = "", orders: Mapping[str, Order] | None = None, workflow: str = "") -> None:
+        """Take the ids of the node that trains and of its workflow, and what can be asked of the run, by name."""
+        self.place = {"node": node, "workflow": workflow}
+        self.orders = dict(orders or {})
         self.history = History()
         self.folder = Path()
         self.lock = threading.Lock()
@@ -65,13 +66,13 @@ class LiveRun:
     def summary(self) -> dict[str, Any]:
         """Where the run stands."""
         with self.lock:
-            return {**self.history.summary(), "node": self.node, "live": self.running}
+            return {**self.history.summary(), **self.place, "live": self.running}
 
     def table(self) -> dict[str, Any]:
         """All there is to draw the run."""
         with self.lock:
             table = self.history.table()
-        return _with_views({**table, "node": self.node, "live": self.running}, self.folder)
+        return _with_views({**table, **self.place, "live": self.running}, self.folder)
 
 
 def live_run(run_id: str) -> LiveRun | None:
@@ -90,7 +91,7 @@ def run_table(run_id: str) -> dict[str, Any] | None:
         return live.table()
     for folder in run_folders():
         if _id_of(folder) == run_id:
-            return _with_views({**_history(folder).table(), "node": "", "live": False}, folder)
+            return _with_views({**_history(folder).table(), "live": False}, folder)
     return None
 
 
@@ -104,7 +105,7 @@ def run_list() -> list[dict[str, Any]]:
             break
         history = _history(folder, ends=True)
         if history.run:
-            found.setdefault(history.run, {**history.summary(), "node": "", "live": False})
+            found.setdefault(history.run, {**history.summary(), "live": False})
     return list(found.values())
 
 

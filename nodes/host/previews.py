@@ -14,7 +14,7 @@ from torch import Tensor
 from ...methods.tic_ft import pixel_frames
 from ...training.preview import PreviewOrder, preview_latents
 from ...training.video_file import write_video
-from .encoders import releaser
+from .encoders import is_image_vae, releaser
 from .events import executing_node, prompt_server
 from .live_runs import view_of
 from .memory_use import is_out_of_memory
@@ -93,6 +93,8 @@ def decode(session: Session, preview: Preview, latents: Tensor, note: Note) -> T
     model, prefix = session.predict.model.model, preview.objective.layout.prefix
     if preview.vae is not None:
         packed = model.process_latent_out(latents[None].clone())
+        if is_image_vae(preview.vae):
+            packed = packed[0].transpose(0, 1)  # 1 C T h w -> T C h w
         if fits_beside(preview.vae, packed):
             return _decoded(preview.vae, packed)[pixel_frames(prefix, preview.compression) :]
         note("preview", "the VAE does not fit beside the model, so the preview shows colours of the latents")

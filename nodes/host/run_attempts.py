@@ -24,6 +24,7 @@ from .run_opening import OpenedRun
 from .run_output import Trained
 from .run_saving import Saver
 from .training import Session
+from .workflow_metadata import workflow_id
 
 if TYPE_CHECKING:
     from .runs import Job
@@ -164,7 +165,7 @@ def _make_run(order: Order, data: _Data, session: Session, trainer: Trainer, con
         throw_if_cancelled()
         return session.predict(*inputs)
 
-    monitors = Monitors(run_monitors(session.device, ORDERS))
+    monitors = Monitors(run_monitors(session.device, ORDERS, workflow=workflow_id(job.workflow)))
     sample = None
     if job.make_sample is not None:
         sample = job.make_sample(data.objective if held_out is None else held_out, folder.path, session, monitors.note)

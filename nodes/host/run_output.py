@@ -24,6 +24,12 @@ class Trained:
     losses: list[float]
     steps: int
     path: Path
+    run: str = ""  # id of the run, for the routes; empty where it is not known
+
+    @property
+    def ui(self) -> dict[str, list[str]]:
+        """What the page is told of it, also when the host has the node's result already."""
+        return {"fewshot_run": [self.run]} if self.run else {}
 
 
 def find_finished(folder: Path, key: str) -> Trained | None:
@@ -34,7 +40,7 @@ def find_finished(folder: Path, key: str) -> Trained | None:
             if record.get("run_key") != key or record.get("finished") != "true":
                 continue
             history = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-            return Trained(load_lora(path), history["loss"], int(record["steps"]), path)
+            return Trained(load_lora(path), history["loss"], int(record["steps"]), path, str(history.get("run", "")))
         except (OSError, ValueError, KeyError) as error:
             log.warning("%s cannot be used again (%s)", path.name, error)
     return None

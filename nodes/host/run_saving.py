@@ -57,7 +57,7 @@ class Saver:
         file, state = self.file(finished), self.state
         path = write_somewhere(self.kind, file, self._history(), self.name, self.name)
         log.info("saved %d layers after %d steps to %s", len(self.trained), state.step, path)
-        return Trained(file, state.losses, state.step, path)
+        return Trained(file, state.losses, state.step, path, self.folder.id)
 
     def keep_best(self) -> None:
         """Write it beside the run's states; failing to is logged."""
@@ -84,7 +84,13 @@ class Saver:
 
     def _history(self) -> dict[str, Any]:
         state = self.state
-        return {"loss": state.losses, "sigma": state.sigmas, "skipped": state.skipped, "validation": state.validation}
+        return {
+            "run": self.folder.id,
+            "loss": state.losses,
+            "sigma": state.sigmas,
+            "skipped": state.skipped,
+            "validation": state.validation,
+        }
 
     def _validation(self) -> dict[str, str]:
         """Mean validation loss before the first step and after the last."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -20,3 +22,12 @@ def workflow_metadata(hidden: Any) -> dict[str, str]:
     if args.disable_metadata or prompt is None:
         return {}
     return {"prompt": json.dumps(prompt), **{key: json.dumps(value) for key, value in (extra or {}).items()}}
+
+
+def workflow_id(metadata: Mapping[str, str]) -> str:
+    """The id that the front end gave the workflow of ``workflow_metadata``; empty where there is none."""
+    try:
+        found = json.loads(metadata.get("workflow", "{}")).get("id")
+    except (ValueError, AttributeError):
+        return ""
+    return found if isinstance(found, str) and re.fullmatch(r"[\w-]{1,64}", found) else ""

@@ -42,7 +42,7 @@ def sent() -> Sent:
 
 
 def reporter(tmp_path, sent, clock=time.monotonic, name="a run") -> Reporter:
-    live = LiveRun("3:2")
+    live = LiveRun("3:2", workflow="w" * 64)
     made = Reporter([live, Events(live, sent, clock)])
     made.started(FakeRun(tmp_path, name=name), config(800), 0)
     return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,12 @@ import torch
 from clip_pairs import encoded_pairs
 from tic_ft_runs import STEPS, train
 
+from pack.nodes import tic_ft_train
 from pack.nodes.host import run_attempts, runs
 from pack.nodes.host.run_kinds import LORA
-from pack.training.lora_file import load_lora
+from pack.nodes.host.run_opening import runs_folder
+from pack.nodes.host.run_output import Trained
+from pack.training.lora_file import LoraModel, load_lora
 from pack.training.lora_metadata import from_metadata
 
 
@@ -99,6 +103,23 @@ def test_a_cancelled_run_that_cannot_be_saved_is_still_a_cancelled_one(model, mo
         train(model, "cancelled and full", validation=encoded_pairs())
     assert f"stopped after {STEPS} steps and the LoRA could be saved neither" in caplog.text
     assert files(LORA.files("cancelled and full")) + files(temp) == []
+
+
+def test_a_run_tells_the_page_its_id_also_when_it_is_returned_and_not_trained_again(model, monkeypatch):
+    shown = []
+    node_output = tic_ft_train.io.NodeOutput
+    monkeypatch.setattr(
+        tic_ft_train.io, "NodeOutput", lambda *values, ui: shown.append(ui) or node_output(*values, ui=ui)
+    )
+    first, again = train(model, "told"), train(model, "told")
+    assert again[3] == first[3]
+    record = json.loads((runs_folder() / "told" / "run.json").read_text())
+    assert [ui["fewshot_run"] for ui in shown] == [[record["id"]]] * 2
+
+
+@pytest.mark.parametrize("run", [{}, {"run": ""}])
+def test_a_run_whose_id_is_not_known_tells_the_page_nothing(tmp_path, run):
+    assert Trained(LoraModel({}, {}), [], 0, tmp_path, **run).ui == {}
 
 
 def test_a_run_of_an_earlier_way_of_training_is_not_taken_for_this_one(model, monkeypatch):

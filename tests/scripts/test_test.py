@@ -57,13 +57,16 @@ def stages(monkeypatch) -> list[tuple[str, Path, list[str]]]:
     monkeypatch.setattr(command, "find_or_build", lambda version: Host(Path("C"), Path("mine"), version or "0.31.0"))
     monkeypatch.setattr(command, "missing_modules", lambda _python, _names: [])
     monkeypatch.setattr(command, "run_style", lambda _host: 0)
+    monkeypatch.setattr(command, "run_javascript", lambda: 0)
+    monkeypatch.setattr(command, "provide_chromium", lambda: "a chromium")
     monkeypatch.setattr(command, "run_pytest", run_pytest)
+    monkeypatch.setenv(command.CHOSEN, "")  # it is set by the stage
     return calls
 
 
 def test_further_arguments_reach_every_stage_and_a_failure_is_the_result(stages, capsys):
     assert command.main(["-k", "release"]) == 1
-    assert [arguments[-2:] for _, _, arguments in stages] == [["-k", "release"]] * 3
+    assert [arguments[-2:] for _, _, arguments in stages] == [["-k", "release"]] * 4
     assert "FAILED" in capsys.readouterr().out
 
 
@@ -73,8 +76,14 @@ def test_the_unit_tests_run_once_and_the_others_in_every_pinned_host_from_the_ne
         "unit tests, without a host",
         "tests in ComfyUI 0.30.0",
         "tests in ComfyUI 0.27.0",
+        "tests in the browser, ComfyUI 0.30.0",
     ]
-    assert [python.name for _, python, _ in stages] == ["python-0.30.0", "python-0.30.0", "python-0.27.0"]
+    assert [python.name for _, python, _ in stages] == [
+        "python-0.30.0",
+        "python-0.30.0",
+        "python-0.27.0",
+        "python-0.30.0",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +93,9 @@ def test_the_unit_tests_run_once_and_the_others_in_every_pinned_host_from_the_ne
 def test_one_host_can_be_chosen_and_the_one_at_hand_is_the_only_one(stages, monkeypatch, arguments, existing, expected):
     monkeypatch.setattr(command, "find_existing", lambda: existing)
     command.main(arguments)
-    assert [title for title, _, _ in stages[1:]] == [f"tests in ComfyUI {expected}"]
+    assert stages[1][0] == f"tests in ComfyUI {expected}"
+    browser = [f"tests in the browser, ComfyUI {expected}"] if expected != "0.27.0" else []  # its pages are older
+    assert [title for title, _, _ in stages[2:]] == browser
 
 
 def test_a_host_without_the_packages_is_refused_before_any_stage(stages, monkeypatch, capsys):
@@ -101,3 +112,39 @@ def test_pyright_that_cannot_run_is_skipped_with_a_line(monkeypatch, capsys):
     monkeypatch.setattr(command.subprocess, "run", run)
     assert command.types_are_right(HOST) is True
     assert "skipped (cannot fetch node)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("version", "absent", "chromium", "why"),
+    [
+        ("0.27.0", [], "a chromium", "front end of ComfyUI 0.30.0"),
+        ("0.30.0", ["playwright"], "a chromium", "playwright is not installed"),
+        ("0.30.0", [], None, "install one, or set FEWSHOT_CHROMIUM"),
+    ],
+)
+def test_the_browser_tests_are_skipped_with_a_reason(stages, monkeypatch, capsys, version, absent, chromium, why):
+    monkeypatch.setattr(command, "missing_modules", lambda _python, _names: absent)
+    monkeypatch.setattr(command, "provide_chromium", lambda: chromium)
+    assert command.run_browser(Host(Path("C"), Path("P"), version), []) == command.NO_TESTS
+    assert stages == []
+    assert why in capsys.readouterr().out
+
+
+def test_the_browser_that_was_found_is_the_one_that_is_used(stages):
+    command.run_browser(HOST, ["-x"])
+    assert command.os.environ[command.CHOSEN] == "a chromium"
+    assert stages[0][2] == ["tests/js", "-m", "browser", "-x"]
+
+
+def test_without_nodejs_its_checks_are_skipped_with_a_line(monkeypatch, capsys):
+    monkeypatch.setattr(command, "find_node", lambda: None)
+    assert command.run_javascript() == 0
+    assert "skipped" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("tests", "types", "failed"), [(True, True, 0), (False, True, 1), (True, False, 1)])
+def test_a_check_of_the_javascript_that_fails_counts(monkeypatch, tests, types, failed):
+    monkeypatch.setattr(command, "find_node", lambda: "node")
+    monkeypatch.setattr(command, "run_tests", lambda _node: tests)
+    monkeypatch.setattr(command, "javascript_types_are_right", lambda _node: types)
+    assert command.run_javascript() == failed

@@ -7,7 +7,17 @@ import math
 
 import pytest
 
-from pack.training.metrics import Curve, Pace, SigmaBuckets, Smoothed, bucket_labels, bucket_of, finite, rounded
+from pack.training.metrics import (
+    Curve,
+    Pace,
+    SigmaBuckets,
+    Smoothed,
+    bucket_labels,
+    bucket_of,
+    finite,
+    rounded,
+    share_means,
+)
 
 
 def test_the_smoothed_loss_is_the_corrected_exponential_mean():
@@ -34,6 +44,12 @@ def test_each_clip_counts_for_the_share_of_its_own_level_and_frames_for_their_hi
     buckets.add([1.0, 3.0], [0.1, 0.9])
     found = buckets.add([5.0, 7.0], [[0.0, 0.3, 0.6], math.nan])
     assert found == [pytest.approx(1.0), None, pytest.approx(5.0), pytest.approx(3.0)]
+
+
+def test_the_means_of_the_shares_leave_out_what_is_no_number():
+    losses, sigmas = [1.0, 3.0, math.nan, 5.0, 7.0], [0.1, 0.2, 0.2, [0.3, 0.9], None]
+    assert share_means(losses, sigmas) == [(2.0, pytest.approx(0.15), 2), (5.0, 0.9, 1)]
+    assert share_means([], []) == []
 
 
 def test_the_pace_is_the_median_and_what_is_left_counts_the_time_between_steps():

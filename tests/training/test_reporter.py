@@ -9,7 +9,8 @@ import pytest
 from monitored_runs import Clock, FakeRun, config, record
 
 from pack.training.metrics import Smoothed
-from pack.training.reporter import Reporter
+from pack.training.reporter import MOST_NUMBERS, Reporter
+from pack.training.run_log import LOG_FILE, LogFile, read_entries
 
 
 class Kept:
@@ -44,6 +45,12 @@ def test_a_run_begins_with_who_it_is_and_what_it_is_asked_for(tmp_path):
     assert entry["run"] == FakeRun(tmp_path).id
     assert entry["config"]["learning_rate"] == config().learning_rate
     assert entry["text"] == "started, 800 steps"
+
+
+def test_a_run_begins_with_where_it_was_ordered(tmp_path):
+    sink = Kept()
+    started(tmp_path, sink, place={"node": "3:2", "workflow": "w-1"})
+    assert (sink.entries[0]["node"], sink.entries[0]["workflow"]) == ("3:2", "w-1")
 
 
 def test_a_step_tells_loss_level_pace_memory_and_time_left(tmp_path):
@@ -102,6 +109,41 @@ def test_a_resumed_run_goes_on_smoothing_where_it_was(tmp_path):
     assert behind.entries[0]["text"] == "resumed at 3 of 800"
     expected = [whole.add(loss) for loss in losses]
     assert behind.entries[-1]["smoothed"] == pytest.approx(expected[-1], rel=1e-5)
+
+
+def test_a_step_of_very_many_clips_is_one_readable_line_of_means(tmp_path):
+    """What a resumed run reads is what the others were told."""
+    count = 1001
+    levels = [i / (count - 1) for i in range(count)]
+    many = record(0.5, per_sample=[2 * level for level in levels], sigma=levels, clips=list(range(count)))
+    sink = Kept()
+    reporter = started(tmp_path, LogFile(), sink)
+    reporter.step(1, many)
+    (written,) = [entry for entry in read_entries(tmp_path / LOG_FILE) if entry["kind"] == "step"]
+    assert written == sink.entries[-1]
+    assert written["counts"] == [250, 250, 250, 251]
+    assert written["clips"] == []
+    assert written["sigma"] == pytest.approx([0.1245, 0.3745, 0.6245, 0.875])
+    assert written["per_sample"] == pytest.approx([0.249, 0.749, 1.249, 1.75])
+    assert written["buckets"] == written["per_sample"]
+    assert (tmp_path / LOG_FILE).stat().st_size < 4000
+    again = Kept()
+    resumed = started(tmp_path, LogFile(), again, step=1)
+    for each in (reporter, resumed):
+        each.step(2, record(0.25, sigma=[0.1]))
+    assert again.entries[-1]["buckets"] == sink.entries[-1]["buckets"]
+
+
+@pytest.mark.parametrize("frames", [0, 41])
+def test_as_many_clips_as_are_listed_fit_into_a_line(tmp_path, frames):
+    count = MOST_NUMBERS // (frames + 2 if frames else 3)
+    wide = 1.23457e-07
+    levels = [[wide] * frames for _ in range(count)] if frames else [wide] * count
+    reporter = started(tmp_path, LogFile())
+    reporter.step(1, record(0.5, per_sample=[wide] * count, sigma=levels, clips=[10**10] * count))
+    (entry,) = [entry for entry in read_entries(tmp_path / LOG_FILE) if entry["kind"] == "step"]
+    assert len(entry["clips"]) == len(entry["per_sample"]) == count
+    assert "counts" not in entry
 
 
 def test_a_sample_is_named_from_the_folder_of_the_run_where_it_lies_there(tmp_path):

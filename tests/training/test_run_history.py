@@ -47,6 +47,15 @@ def test_a_history_holds_what_a_panel_draws(tmp_path):
     assert table["config"]["steps"] == 800
 
 
+def test_a_history_knows_where_its_run_was_ordered_last():
+    begin = {"kind": "started", "step": 0, "run": "a", "steps": 9}
+    assert history_of([begin]).summary()["node"] == ""
+    found = history_of([{**begin, "node": "3", "workflow": "v"}, {**begin, "node": "4:1", "workflow": "w" * 999}])
+    assert found.summary()["node"] == "4:1"
+    assert found.summary()["workflow"] == "w" * 120
+    assert history_of([{**begin, "node": {"a": 1}, "workflow": None}]).summary()["node"] == ""
+
+
 def test_a_run_whose_log_has_no_end_was_interrupted(tmp_path):
     short_run(tmp_path)
     history = read_history(tmp_path)

@@ -1,0 +1,129 @@
+/** The training panel of one node: its parts, and what they show. It asks nobody; `RunFollower` tells it. */
+
+import { TEXTS, figures, refused, stateLine } from '../lib/training_texts.js'
+import { CurveChoice, chosenLines, overlayColor } from './curve_choice.js'
+import { element, say, useSheet } from './elements.js'
+import { LossChart } from './loss_chart.js'
+import { PreviewStrip } from './preview_strip.js'
+import { RunList } from './run_list.js'
+
+/**
+ * @typedef {import('../lib/run_state.js').RunState} RunState
+ * @typedef {import('../lib/run_state.js').Summary} Summary
+ * @typedef {{
+ *   order: (name: string) => Promise<string>, show: (id: string) => void, overlay: (ids: string[]) => void,
+ *   list: () => void, changed: () => void, address: (sample: import('../lib/run_state.js').Sample) => string,
+ * }} Actions
+ */
+
+const ORDERS = /** @type {const} */ ([['stop', TEXTS.stop, TEXTS.stopHelp], ['save', TEXTS.save, TEXTS.saveHelp], ['sample', TEXTS.sample, TEXTS.sampleHelp]])
+const MESSAGES = 5
+
+export class TrainingView {
+  /** @param {Actions} actions */
+  constructor(actions) {
+    useSheet('../training_panel.css', import.meta.url)
+    this.actions = actions
+    this.name = element('span', { class: 'fewshot-name' })
+    this.state = element('div', { class: 'fewshot-state', role: 'status', text: TEXTS.empty })
+    this.progress = element('progress', { max: 1, value: 0, 'aria-label': TEXTS.title })
+    this.figures = element('dl', { class: 'fewshot-figures', 'aria-label': TEXTS.figures })
+    this.choice = new CurveChoice(actions.changed)
+    this.chart = new LossChart()
+    this.buttons = ORDERS.map(([name, text, help]) =>
+      element('button', { type: 'button', text, title: help, 'data-order': name, disabled: true, onclick: () => this.order(name) }))
+    this.answer = element('div', { class: 'fewshot-answer', role: 'status' })
+    this.strip = new PreviewStrip(actions.address)
+    this.messages = element('ul', { class: 'fewshot-happened', 'aria-label': TEXTS.messages })
+    this.runs = new RunList(actions.show, actions.overlay, actions.list)
+    this.body = element('div', { class: 'fewshot-body', hidden: true }, this.progress, this.figures, this.choice.element, this.chart.element,
+      element('div', { class: 'fewshot-buttons' }, ...this.buttons), this.answer, this.strip.element, this.messages)
+    this.element = element('section', { class: 'fewshot-panel', 'aria-label': TEXTS.title },
+      element('header', {}, this.state, this.name), this.body, this.runs.element)
+    this.keepToItself()
+    this.shown = ''
+    this.pending = false
+  }
+
+  /** Keys and the wheel work on the panel and not on the graph behind it. */
+  keepToItself() {
+    this.element.addEventListener('keydown', (event) => event.key !== 'Escape' && event.stopPropagation())
+    this.element.addEventListener('wheel', (event) => {
+      const scrolls = this.element.scrollHeight > this.element.clientHeight && !event.ctrlKey && !event.metaKey
+      if (scrolls) event.stopPropagation()
+    })
+  }
+
+  /**
+   * @param {RunState | null} run
+   * @param {RunState[]} others laid over it
+   * @param {Summary[]} list runs of the node
+   * @param {string} [trouble] what to say in place of a run's state
+   */
+  draw(run, others, list, trouble) {
+    say(this.state, trouble ?? (run ? stateLine(run) : TEXTS.empty))
+    say(this.name, run?.name ?? '')
+    this.body.hidden = !run
+    const colors = Object.fromEntries(others.map((other, i) => [other.run, overlayColor(i)]))
+    this.runs.draw(list, run?.run ?? '', colors)
+    if (!run) return
+    this.changeTo(run)
+    this.element.dataset.state = run.state
+    this.progress.max = Math.max(1, run.steps)
+    this.progress.value = Math.min(run.step, run.steps)
+    for (const button of this.buttons) button.disabled = !run.live || this.pending
+    this.drawFigures(run)
+    this.drawMessages(run)
+    this.choice.draw(run.bucketLabels)
+    this.strip.draw(run.samples)
+    void this.chart.draw(chosenLines(run, others, this.choice.choice), this.choice.choice.log)
+  }
+
+  /** @param {RunState} run */
+  changeTo(run) {
+    if (run.run === this.shown) return
+    this.shown = run.run
+    this.strip.reset()
+    say(this.answer, '')
+  }
+
+  /** @param {RunState} run */
+  drawFigures(run) {
+    const rows = figures(run)
+    if (this.figures.childElementCount !== rows.length) {
+      this.figures.replaceChildren(...rows.map(([name, value, help]) =>
+        element('div', { title: help }, element('dt', { text: name }), element('dd', { text: value }))))
+    }
+    rows.forEach(([, value], i) => say(/** @type {HTMLElement} */ (this.figures.children[i].lastElementChild), value))
+  }
+
+  /** @param {RunState} run */
+  drawMessages(run) {
+    const last = run.notes.slice(-MESSAGES).reverse()
+    const texts = last.map((note) => note.text)
+    if ([...this.messages.children].map((item) => item.textContent).join('\n') === texts.join('\n')) return
+    this.messages.replaceChildren(...last.map((note) => element('li', { text: note.text, 'data-kind': note.kind })))
+  }
+
+  /** @param {string} name */
+  async order(name) {
+    this.pending = true
+    for (const button of this.buttons) button.disabled = true
+    try {
+      say(this.answer, await this.actions.order(name))
+    } catch (error) {
+      say(this.answer, refused(error instanceof Error ? error.message : String(error)))
+    }
+    this.pending = false
+    this.actions.changed()
+  }
+
+  /** @param {number} width of a chosen preview, in pixels */
+  setPreviewSize(width) {
+    this.element.style.setProperty('--fewshot-preview', `${width}px`)
+  }
+
+  destroy() {
+    this.chart.destroy()
+  }
+}

@@ -1,0 +1,52 @@
+// What the pack uses of ComfyUI's front end. Its own types do not know the events and settings of packs.
+
+declare module '*/scripts/app.js' {
+  export const app: {
+    graph: ComfyGraph
+    rootGraph: ComfyGraph
+    canvas: any
+    nodeOutputs?: Record<string, Record<string, any>>
+    extensionManager: {
+      setting: { get(id: string): unknown; set(id: string, value: unknown): Promise<void> }
+      workflow: { activeWorkflow?: { changeTracker?: { captureCanvasState?(): void } } }
+      toast: { add(message: { severity: string; summary: string; detail?: string; life?: number }): void }
+    }
+    registerExtension(extension: ComfyExtension): void
+  }
+}
+
+declare module '*/scripts/api.js' {
+  export const api: {
+    fetchApi(path: string, options?: RequestInit): Promise<Response>
+    apiURL(path: string): string
+    addEventListener(name: string, listener: (event: CustomEvent<any>) => void): void
+    removeEventListener(name: string, listener: (event: CustomEvent<any>) => void): void
+  }
+}
+
+interface ComfyGraph {
+  id?: string
+  nodes: any[]
+  links?: any
+  setDirtyCanvas(front: boolean, back?: boolean): void
+}
+
+interface ComfyExtension {
+  name: string
+  settings?: {
+    id: string
+    name: string
+    type: string
+    defaultValue: unknown
+    tooltip?: string
+    category?: string[]
+    attrs?: Record<string, unknown>
+    onChange?(value: any, before?: any): void
+  }[]
+  commands?: { id: string; label: string; icon?: string; function(): void }[]
+  menuCommands?: { path: string[]; commands: string[] }[]
+  init?(): void
+  setup?(): void | Promise<void>
+  nodeCreated?(node: any): void
+  loadedGraphNode?(node: any): void
+}

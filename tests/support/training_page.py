@@ -1,0 +1,109 @@
+"""A small workflow that trains the toy model, and its training panel in the page."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import Any
+
+import workflow_checks as workflows
+from browser import PATIENCE, Site
+
+KEPT = ("FewShotToyVideoModel", "FewShotToyClips", "FewShotEncodeDataset", "FewShotRunSettings", "TICFTTrain")
+TRAINER = "TICFTTrain"
+STEPS, BATCH, RUN_NAME = 3, 4, 9  # places of the trainer's widget values
+VALIDATE_EVERY, SAMPLE_EVERY = 2, 3  # of the run settings'
+
+
+def training_workflow(run_name: str, steps: int, validate_every: int = 10, sample_every: int = 0) -> dict[str, Any]:
+    """The shipped workflow that trains, cut down to what trains; its id goes with the name of the run."""
+    workflow = workflows.load("tic_ft_train_toy")
+    nodes = [node for node in workflow["nodes"] if node["type"] in KEPT]
+    ids = {node["id"] for node in nodes}
+    links = [link for link in workflow["links"] if {link[1], link[3]} <= ids]
+    known = {link[0] for link in links}
+    for node in nodes:
+        for socket in node["inputs"]:
+            socket["link"] = socket["link"] if socket["link"] in known else None
+        for socket in node["outputs"]:
+            socket["links"] = [link for link in socket["links"] or [] if link in known]
+        if node["type"] == "FewShotRunSettings":
+            node["widgets_values"][VALIDATE_EVERY] = validate_every
+            node["widgets_values"][SAMPLE_EVERY] = sample_every
+        if node["type"] == TRAINER:
+            values = node["widgets_values"]
+            values[STEPS], values[BATCH], values[RUN_NAME] = steps, 1, run_name
+            node["pos"] = [20, 480]
+        if node["type"] == "FewShotToyClips":
+            node["widgets_values"][1] = 2
+    return {
+        **workflow,
+        "id": str(uuid.uuid5(uuid.NAMESPACE_OID, run_name)),
+        "nodes": nodes,
+        "links": links,
+        "groups": [],
+        "extra": {},
+    }
+
+
+class Panel:
+    """The training panel of a page."""
+
+    def __init__(self, site: Site, page: Any = None) -> None:
+        self.site, self.page = site, page or site.page
+        self.element = self.page.locator(".fewshot-panel")
+
+    def state(self) -> str:
+        """The line that says where the run stands."""
+        return self.element.locator(".fewshot-state").inner_text()
+
+    def wait_state(self, pattern: str, timeout: float = PATIENCE) -> str:
+        """Wait until that line matches a regular expression of the page's language, and return it."""
+        self.page.wait_for_function(
+            "p => new RegExp(p).test(document.querySelector('.fewshot-panel .fewshot-state')?.textContent ?? '')",
+            arg=pattern,
+            timeout=timeout * 1000,
+        )
+        return self.state()
+
+    def figures(self) -> dict[str, str]:
+        """The figures by their names."""
+        rows = self.element.locator(".fewshot-figures > div")
+        pairs = [row.locator("dt, dd").all_inner_texts() for row in rows.all()]
+        return dict(pairs)
+
+    def messages(self) -> list[str]:
+        """What happened, the newest first."""
+        return self.element.locator(".fewshot-happened li").all_inner_texts()
+
+    def button(self, order: str) -> Any:
+        """The button of an order: ``stop``, ``save`` or ``sample``."""
+        return self.element.locator(f"button[data-order={order}]")
+
+    def drawn(self) -> int:
+        """Pixels of the chart that are not empty."""
+        return self.element.locator("canvas").first.evaluate(
+            "c => { const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
+            " let n = 0; for (let i = 3; i < d.length; i += 4) n += d[i] > 0; return n }"
+        )
+
+    def wait_message(self, pattern: str, timeout: float = PATIENCE) -> str:
+        """Wait until something that matches a regular expression has happened, and return it."""
+        text = lambda: next((text for text in self.messages() if re.search(pattern, text)), None)  # noqa: E731
+        return self.site.until(text, f"a message like {pattern}", timeout)
+
+    def read_first(self) -> str:
+        """What the chart tells of its first step."""
+        self.element.locator(".fewshot-loss-chart").press("Home")
+        return self.element.locator(".fewshot-reading").inner_text()
+
+    def runs(self) -> list[str]:
+        """Lines of the list of runs; it is opened for that."""
+        details = self.element.locator("details.fewshot-runs")
+        if details.get_attribute("open") is None:
+            details.locator("summary").click()
+        return details.locator("li").all_inner_texts()
+
+    def overlay(self, place: int) -> None:
+        """Lay a run of the list over the curves."""
+        self.element.locator("details.fewshot-runs li input").nth(place).check()
