@@ -1,4 +1,4 @@
-"""The embedded default: a tiny video model and endless clips of its world, nothing to download."""
+"""The embedded default: tiny models and endless clips of their world, nothing to download."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from comfy_api.latest import io
 
 from ..toy import clips
 from .host import toy as host_toy
+from .host import toy_image
 from .sockets import Dataset
 
 CATEGORY = "FewShot Video/toy"
@@ -37,6 +38,34 @@ class FewShotToyVideoModel(io.ComfyNode):
     @classmethod
     def execute(cls) -> io.NodeOutput:
         return io.NodeOutput(host_toy.load_model(), host_toy.load_clip(), host_toy.load_vae())
+
+
+class FewShotToyImageModel(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="FewShotToyImageModel",
+            display_name="Toy Image Model",
+            category=CATEGORY,
+            description=(
+                "A tiny Stable Diffusion 1.x model that comes with the pack: a coloured shape on a plain background, "
+                "64 x 64 pixels. Tune-A-Video makes it move."
+            ),
+            search_aliases=["demo model", "test model", "tiny stable diffusion"],
+            inputs=[],
+            outputs=[
+                io.Model.Output(
+                    display_name="model",
+                    tooltip="Image model; prompt it like: a red disc on a grey background.",
+                ),
+                io.Clip.Output(display_name="clip", tooltip="Its text encoder."),
+                io.Vae.Output(display_name="vae", tooltip="Its image VAE, 4 x smaller in width and height."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls) -> io.NodeOutput:
+        return io.NodeOutput(toy_image.load_image_model(), toy_image.load_image_clip(), toy_image.load_image_vae())
 
 
 class FewShotToyClips(io.ComfyNode):
@@ -77,4 +106,4 @@ class FewShotToyClips(io.ComfyNode):
         return io.NodeOutput(host_toy.dataset_of(clips.make_samples(kind, count, seed, split), kind))
 
 
-NODES = [FewShotToyVideoModel, FewShotToyClips]
+NODES = [FewShotToyVideoModel, FewShotToyImageModel, FewShotToyClips]

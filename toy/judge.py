@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .world import BACKGROUNDS, COLOURS, SHAPES, Scene, render, signed_distance
+from .world import BACKGROUNDS, BLUEPRINT_INK, BLUEPRINT_PAPER, COLOURS, SHAPES, Scene, render, signed_distance
 
 OBJECT_DISTANCE = 0.30  # RGB distance from the background at which a pixel belongs to the object
 PATH_TOLERANCE = 3.0  # pixels RMS between the object's path and the told one, start offset free
@@ -55,6 +55,22 @@ def judge(video: np.ndarray, scene: Scene, start: int = 0) -> Verdict:
         motion=float(moves and found.mean() > 0.99),
         path_error=error,
     )
+
+
+def judge_picture(picture: np.ndarray, scene: Scene) -> Verdict:
+    """The same for one picture ``[H, W, 3]``, wherever its object lies; ``motion`` says that there is one."""
+    return judge(np.asarray(picture)[None], scene)
+
+
+def name_look(picture: np.ndarray) -> str:
+    """Which of the world's looks a picture ``[H, W, 3]`` in [0, 1] has, by its paper and by its lines."""
+    video = np.clip(np.asarray(picture, dtype=np.float32), 0, 1)[None]
+    paper = find_background(video)
+    if _nearest(paper, {**BACKGROUNDS, "blueprint": BLUEPRINT_PAPER}) != "blueprint":
+        return "plain"
+    distance = np.linalg.norm(video - paper, axis=-1)
+    ink = find_ink(video, distance, distance > OBJECT_DISTANCE)
+    return "blueprint" if _nearest(ink, {**COLOURS, "blueprint": BLUEPRINT_INK}) == "blueprint" else "plain"
 
 
 def find_background(video: np.ndarray) -> np.ndarray:

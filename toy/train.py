@@ -1,8 +1,11 @@
-"""Train the toy model, stage after stage: ``python toy/train.py vae``, then ``latents``, then ``base``.
+"""Train the toy models, stage after stage: ``python toy/train.py vae``, then ``latents``, then ``base``.
 
+The image model has two stages of its own: ``image_vae``, then ``image_base``.
 Every stage can be stopped at any moment and goes on when it is called again. Needs the host's network
 classes: set COMFYUI_PATH to what ``python scripts/host.py`` prints and use the Python it prints. The files
-``vae.safetensors`` and ``base.safetensors`` of the run folder are then copied to ``toy/weights/``.
+``vae.safetensors`` and ``base.safetensors`` of the run folder (of the image model ``image_vae.safetensors`` and
+``image_base.safetensors``) are then copied to ``toy/weights/``. ``action`` trains AICL's adapter on the shipped video
+model and gives ``action.safetensors``.
 
 Batches, noise and levels are functions of (seed, step). The learning rate follows the clock, so that a run
 ends when it was told to; a faster machine takes more steps and ends with other weights.
@@ -12,10 +15,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
+from functools import partial
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-SECONDS = {"vae": 2400.0, "latents": 0.0, "base": 6000.0}
+SECONDS = {"vae": 2400.0, "latents": 0.0, "base": 6000.0, "image_vae": 720.0, "image_base": 2400.0}
+SECONDS |= {"action": 14400.0}
 
 
 def main() -> None:
@@ -43,18 +50,39 @@ def run(options: argparse.Namespace) -> None:
     use_host()
     torch.set_num_threads(options.threads)
     seconds = options.seconds or SECONDS[options.stage]
-    if options.stage == "vae":
-        from toy.pretrain.vae_training import train_vae
-
-        train_vae(options.out, seconds, options.seed)
-    elif options.stage == "latents":
+    if options.stage == "latents":
         from toy.pretrain.latents import encode_shards
 
         encode_shards(options.out, options.clips, options.seed, options.part, options.parts)
     else:
-        from toy.pretrain.base_training import train_base
+        trainer(options.stage, options.clips)(options.out, seconds, options.seed)
 
-        train_base(options.out, seconds, options.seed)
+
+def trainer(stage: str, clips: int) -> Callable[[Path, float, int], None]:
+    """What trains a stage, ``action`` on so many clips; takes the run's folder, its seconds and its seed."""
+    if stage == "vae":
+        from toy.pretrain.vae_training import train_vae as train
+    elif stage == "image_vae":
+        from toy.pretrain.image_vae_training import train_image_vae as train
+    elif stage == "image_base":
+        from toy.pretrain.image_base_training import train_image_base as train
+    elif stage == "action":
+        load_pack()
+        from pack.toy.pretrain.action_training import train_action  # pyright: ignore[reportMissingImports]
+
+        return partial(train_action, clips=clips)
+    else:
+        from toy.pretrain.base_training import train_base as train
+    return train
+
+
+def load_pack() -> None:
+    """Load the checkout as a package, as the host does: this stage trains what lies beside ``toy/``."""
+    spec = spec_from_file_location("pack", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])
+    if spec is None or spec.loader is None:
+        raise RuntimeError(f"{ROOT} is no checkout of the pack; run this script where it lies")
+    sys.modules["pack"] = module_from_spec(spec)
+    spec.loader.exec_module(sys.modules["pack"])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The toy model's files."""
+"""The toy models' files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from torch import Tensor
 FOLDER = Path(__file__).parent / "weights"
 BASE = FOLDER / "base.safetensors"
 VAE = FOLDER / "vae.safetensors"
+IMAGE_BASE = FOLDER / "image_base.safetensors"
+IMAGE_VAE = FOLDER / "image_vae.safetensors"
 SHIFT = 5.0  # of the flow schedule the base is sampled with
 
 

@@ -41,7 +41,8 @@ BACKGROUNDS: dict[str, tuple[int, int, int]] = {
     "grey": (120, 120, 120),
     "white": (244, 244, 244),
 }
-LOOKS = ("plain", "blueprint")  # "blueprint" is never shown in pre-training
+LOOKS = ("plain", "blueprint")  # "blueprint" is never shown in pre-training of the video model
+BLUEPRINT_INK, BLUEPRINT_PAPER = (235, 240, 250), (24, 48, 120)
 
 DIRECTIONS = {"left": (-1.0, 0.0), "right": (1.0, 0.0), "up": (0.0, -1.0), "down": (0.0, 1.0)}
 SPEEDS = {"slowly": 0.36, "quickly": 0.72}  # pixels a frame
@@ -156,7 +157,7 @@ def paint(scene: Scene, distance: np.ndarray) -> np.ndarray:
     """Colour a distance field ``[T, H, W]`` in pixels: float32 ``[T, H, W, 3]`` in [0, 1]."""
     ink, paper = np.array((COLOURS | UNNAMED_COLOURS)[scene.colour]), np.array(BACKGROUNDS[scene.background])
     if scene.look == "blueprint":  # a pale outline on dark blue paper
-        ink, paper, distance = np.array((235, 240, 250)), np.array((24, 48, 120)), np.abs(distance + 1.2) - 1.2
+        ink, paper, distance = np.array(BLUEPRINT_INK), np.array(BLUEPRINT_PAPER), np.abs(distance + 1.2) - 1.2
     cover = np.clip(0.5 - distance, 0.0, 1.0)[..., None]
     return ((paper + (ink - paper) * cover) / 255.0).astype(np.float32)
 
