@@ -2,6 +2,7 @@
 
     COMFYUI_PATH=... python scripts/bench/ablation.py --split validation --arms "few-shot, buffers" --seeds 0
     COMFYUI_PATH=... python scripts/bench/ablation.py --split test
+    COMFYUI_PATH=... python scripts/bench/ablation.py --split validation --seeds 0 --arms "few-shot, high levels"
 
 A finished arm of a seed is kept in ``--out`` and not run again, so the whole can be stopped at any moment. Settings
 are chosen on the validation split; the test split holds other combinations of shape, colour and motion.
@@ -20,7 +21,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by path
 
 import host_pack
-from ablation_arms import ARMS, Arm, row_name
+from ablation_arms import ARMS, CHECKS, Arm, row_name
 
 SHARES = ("colour", "shape", "background", "motion", "all_right", "every_frame")
 SCORES = ("path_error", "condition_fidelity", "frame_consistency", "dynamic_degree", "flow_agreement", "ssim")
@@ -33,7 +34,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--split", choices=("validation", "test"), default="validation")
-    add("--arms", nargs="*", default=[arm.name for arm in ARMS], choices=[arm.name for arm in ARMS])
+    add("--arms", nargs="*", default=[arm.name for arm in ARMS], choices=[arm.name for arm in (*ARMS, *CHECKS)])
     add("--seeds", nargs="*", type=int, default=[0, 1, 2], help="of pairs, training and sampling noise")
     add("--conditions", type=int, default=32, help="held-out conditions of every arm and seed")
     add("--pairs", type=int, default=30)
@@ -58,7 +59,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     stage = Stage(options)
     for seed in options.seeds:
-        for arm in (arm for arm in ARMS if arm.name in options.arms):
+        for arm in (arm for arm in (*ARMS, *CHECKS) if arm.name in options.arms):
             run_arm(stage, arm, seed)
     text = table(read_results(options.out, options.split))
     (options.out / f"table_{options.split}.md").write_text(text, encoding="utf-8")
@@ -93,7 +94,7 @@ def run_arm(stage: Any, arm: Arm, seed: int) -> None:
 def read_results(folder: Path, split: str) -> dict[str, list[dict[str, float]]]:
     """Figures of every row, one a seed, in the arms' order."""
     rows: dict[str, list[dict[str, float]]] = {}
-    for arm in ARMS:
+    for arm in (*ARMS, *CHECKS):
         for path in sorted(folder.glob(f"{split} {arm.name} [0-9]*.json")):
             for name, found in json.loads(path.read_text(encoding="utf-8"))["rows"].items():
                 rows.setdefault(name, []).append(found)

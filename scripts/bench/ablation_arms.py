@@ -21,6 +21,8 @@ class Arm:
     steps: tuple[int, ...] = (STEPS,)  # empty: zero-shot
     joint: bool = False  # condition and target through the VAE as one clip
     replace: bool = False  # the condition noised to the global level, the paper's baseline without TIC-FT
+    levels: tuple[float, ...] = ()  # of the buffers; empty: evenly rising
+    rank: int | None = None  # of the LoRA; None: the command line's
 
 
 ARMS = (
@@ -34,6 +36,14 @@ ARMS = (
     Arm("few-shot, 1 buffer, short", buffers=1, target=SHORT),
     Arm("few-shot, 3 buffers, short", buffers=3, target=SHORT),
     Arm("few-shot, 6 buffers, short", buffers=6, target=SHORT),
+)
+
+# Why buffers do not help the LoRA: asked on the validation split.
+CHECKS = (
+    Arm("few-shot, high levels", levels=(0.7, 0.85, 0.95)),
+    Arm("few-shot, low levels", levels=(0.05, 0.15, 0.3)),
+    Arm("few-shot, rank 64", rank=64),
+    Arm("few-shot, rank 64, no buffers", buffers=0, rank=64),
 )
 
 

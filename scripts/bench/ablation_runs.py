@@ -56,7 +56,7 @@ def recipe_of(arm: Arm) -> Any:
     from pack.methods.tic_ft import Layout
     from pack.training.tic_ft import TicftRecipe
 
-    layout = Layout.linear(1, arm.buffers, arm.target)
+    layout = Layout(1, arm.buffers, arm.target, arm.levels) if arm.levels else Layout.linear(1, arm.buffers, arm.target)
     if arm.replace:
         layout = Layout(layout.prefix, 0, arm.target)
     return TicftRecipe(TASK, layout, arm.joint)
@@ -70,8 +70,8 @@ def train(stage: Stage, arm: Arm, seed: int) -> dict[int, dict[str, Tensor]]:
 
     options = stage.options
     config = TrainConfig(
-        rank=options.rank, learning_rate=options.learning_rate, steps=max(arm.steps), batch_size=options.batch,
-        seed=seed, shift=options.shift, caption_dropout=options.caption_dropout,
+        rank=arm.rank or options.rank, learning_rate=options.learning_rate, steps=max(arm.steps),
+        batch_size=options.batch, seed=seed, shift=options.shift, caption_dropout=options.caption_dropout,
     )  # fmt: skip
     saved = {}
     with training_session(stage.model, config) as session:
