@@ -26,9 +26,13 @@ NODE_MODULES = (
     "plan",
     "lora_files",
     "evaluation",
+    "tune_a_video_train",
+    "tune_a_video",
+    "inversion",
+    "motion",
 )
 # Nodes that are tested but not shown: what they need on the other side of their wires is not there yet.
-IN_PREPARATION = ("tune_a_video", "tune_a_video_train", "inversion", "motion", "aicl", "aicl_train")
+IN_PREPARATION = ("aicl", "aicl_train")
 
 
 def node_list() -> list[type[io.ComfyNode]]:

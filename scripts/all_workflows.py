@@ -5,11 +5,21 @@ from __future__ import annotations
 from workflow_cogvideox import cogvideox_workflows
 from workflow_graph import Graph
 from workflow_lora_files import lora_file_workflows
+from workflow_motion import motion_workflows
 from workflow_toy import toy_workflows
+from workflow_tune_a_video import tune_a_video_workflows
 from workflow_wan import wan_workflows
 from workflow_wan22 import wan22_workflows
 
 
 def all_graphs() -> list[Graph]:
     """Their descriptions."""
-    return [*toy_workflows(), *wan_workflows(), *wan22_workflows(), *cogvideox_workflows(), *lora_file_workflows()]
+    return [
+        *toy_workflows(),
+        *wan_workflows(),
+        *wan22_workflows(),
+        *cogvideox_workflows(),
+        *lora_file_workflows(),
+        *tune_a_video_workflows(),
+        *motion_workflows(),
+    ]

@@ -16,7 +16,14 @@ GROUP_GAP = 50
 GROUP_PADDING = 20
 GROUP_HEAD = 50
 TALL = {"LossGraphNode": 320, "PreviewImage": 250, "PreviewAny": 190, "LoadImage": 360}
-GROWS = {"SaveVideo": 230}  # what a node becomes higher by when it has run
+# What a node becomes higher by: the video of one that has run, the panel and the timeline that the page adds.
+PANEL, TIMELINE = 500, 220
+GROWS = {
+    "SaveVideo": 230,
+    "TICFTContext": TIMELINE,
+    "TICFTTrain": TIMELINE + PANEL,
+    **dict.fromkeys(("TuneAVideoTrain", "FewShotMotionTrain", "AICLTrain"), PANEL),
+}
 BACKGROUNDS = {"#432": "#653", "#232": "#353", "#322": "#533"}
 FRONT_END = "1.47.12"  # whose files these are like
 NAMESPACE = uuid.UUID("5f1f4b0e-2f61-4c1f-9d0c-2a4c55a3a5f1")

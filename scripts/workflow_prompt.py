@@ -66,11 +66,12 @@ def shortened(prompt: Prompt, train_steps: int = 3, sample_steps: int = 3, clips
     short = copy.deepcopy(prompt)
     for node in short.values():
         inputs, kind = node["inputs"], node["class_type"]
-        if kind == "KSampler":
+        whole = kind == "KSamplerAdvanced" and inputs["start_at_step"] == 0 and inputs["end_at_step"] >= inputs["steps"]
+        if whole or kind in ("KSampler", "FewShotInversion"):
             inputs["steps"] = min(inputs["steps"], sample_steps)
         if "learning_rate" in inputs:
-            inputs["steps"] = min(inputs["steps"], train_steps)
-            inputs["batch_size"] = min(inputs["batch_size"], 2)
+            limits = {"steps": train_steps, "appearance_steps": train_steps, "batch_size": 2}
+            inputs |= {name: min(inputs[name], most) for name, most in limits.items() if name in inputs}
         if kind == "FewShotToyClips":
             inputs["count"] = min(inputs["count"], clips)
     return short

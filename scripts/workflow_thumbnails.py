@@ -32,7 +32,7 @@ def write_thumbnails(server: Server, schemas: dict[str, Any], paths: list[Path],
         raise HostError(f"pictures need {error.name}; run this script with {python}") from error
     for path in paths:
         workflow = json.loads(path.read_text(encoding="utf-8"))
-        if any(node["type"] == "FewShotToyVideoModel" for node in workflow["nodes"]):
+        if any(node["type"] in ("FewShotToyVideoModel", "FewShotToyImageModel") for node in workflow["nodes"]):
             say(f"running {path.stem}")
             prompt = to_prompt(workflow, schemas)
             picture = contact_sheet(run_uncropped(server, shortened(prompt) if quick else prompt))

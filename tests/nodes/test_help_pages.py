@@ -10,7 +10,7 @@ import pytest
 from pack import nodes
 
 SCHEMAS = [node.GET_SCHEMA() for node in nodes.node_list()]
-FROM_DISK = {"folder", "lora_name"}  # choices that depend on the user's files
+FROM_DISK = {"folder", "lora_name", "name"}  # choices that depend on the user's files
 
 
 def ids(schema: Any) -> str:

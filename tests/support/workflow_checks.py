@@ -30,6 +30,7 @@ MODEL_FILES = {
     "cogvideox_5b_bf16.safetensors": "diffusion_models",
     "umt5_xxl_fp8_e4m3fn_scaled.safetensors": "text_encoders",
     "t5xxl_fp16.safetensors": "text_encoders",
+    "v1-5-pruned-emaonly-fp16.safetensors": "checkpoints",
     "wan_2.1_vae.safetensors": "vae",
     "wan2.2_vae.safetensors": "vae",
     "cogvideox_vae.safetensors": "vae",
@@ -39,7 +40,10 @@ MODEL_FILES = {
     "tic_ft_image_to_video_wan22_14b_high_noise_00001_.safetensors": "loras",
     "tic_ft_image_to_video_wan22_14b_low_noise_00001_.safetensors": "loras",
     "tic_ft_image_to_video_cogvideox_5b_00001_.safetensors": "loras",
+    "motion_wan21_1_3b_00001_.safetensors": "loras",
+    "my_clip_00001_.safetensors": "tune_a_video",
 }
+TOY_MODELS = ("FewShotToyVideoModel", "FewShotToyImageModel")
 INPUT_FILES = ("example.png", "my_clip.mp4")
 CLIP_FOLDER = "my_clips"  # below the input folder
 
@@ -53,7 +57,7 @@ def load(name: str) -> Workflow:
 
 def is_toy(workflow: Mapping[str, Any]) -> bool:
     """Whether it runs with nothing downloaded."""
-    return any(node["type"] == "FewShotToyVideoModel" for node in workflow["nodes"])
+    return any(node["type"] in TOY_MODELS for node in workflow["nodes"])
 
 
 def nodes_of(workflow: Mapping[str, Any], kind: str) -> list[dict[str, Any]]:

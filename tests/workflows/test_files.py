@@ -26,6 +26,7 @@ def test_there_is_a_workflow_for_every_task_and_for_every_family():
     tasks = ("image_to_video", "video_to_video", "keyframes", "multiple_images", "action_transfer")
     wanted = {f"tic_ft_{task}_toy" for task in (*tasks, "train", "zero_shot")}
     models = ("wan21_1_3b", "wan22_5b", "wan22_14b", "cogvideox_5b")
+    wanted |= {"tune_a_video_toy", "tune_a_video_sd15", "motion_toy", "motion_wan21_1_3b", "motion_cogvideox_5b"}
     wanted |= {f"tic_ft_image_to_video_{model}" for model in models} | {"tic_ft_video_to_video_wan21_1_3b"}
     assert wanted | {f"tic_ft_train_{model}" for model in ("wan21_1_3b", "cogvideox_5b")} <= set(workflows.NAMES)
 
@@ -39,7 +40,7 @@ def test_every_node_of_the_pack_is_in_some_workflow():
 @every_file
 def test_a_name_suits_links_and_says_method_task_and_model(name):
     assert re.fullmatch(r"[A-Za-z0-9_.-]+", name)
-    assert re.fullmatch(r"(tic_ft|aicl|tune_a_video|motion)_\w+_(toy|\w+\d\w*)", name)
+    assert re.fullmatch(r"(tic_ft_\w+|(aicl|motion)(_\w+)?|tune_a_video)_(toy|\w*\d\w*)", name)
 
 
 @every_file
@@ -121,7 +122,7 @@ def test_a_note_says_what_to_load_to_change_and_what_comes_out(name):
 @every_file
 def test_queueing_again_neither_trains_nor_samples_again(name):
     for node in workflows.load(name)["nodes"]:
-        if node["type"] in ("TICFTTrain", "KSampler", "KSamplerAdvanced"):
+        if node["type"].endswith("Train") or node["type"] in ("KSampler", "KSamplerAdvanced"):
             assert "fixed" in node["widgets_values"]
             assert not {"randomize", "increment", "decrement"} & {str(v) for v in node["widgets_values"]}
 
