@@ -58,8 +58,7 @@ def score(
         if asked is not None:
             _check(asked, "asked look")
             asked = _shrink(_planes(asked, "asked look", width, height).to(clip), FOUND)
-        tiny = (_shrink(planes, FOUND) for planes in (small, other))
-        out["appearance_leak"] = leak_scores.appearance_leak(*tiny, asked)
+        out["appearance_leak"] = leak_scores.appearance_leak(_shrink(small, FOUND), _shrink(other, FOUND), asked)
     return {name: out[name] for name in (*METRICS, "compared_frames") if name in out}
 
 

@@ -52,7 +52,7 @@ def test_a_loss_that_stays_no_number_stops_before_it_spoils_the_weights():
     state = TrainState()
     weight = nn.Parameter(torch.zeros(4, 4))
     objective = Regression(bad_calls=range(3, 99))
-    with pytest.raises(NonFiniteError, match=r"loss of steps 3 to 7 .*learning rate.* keeps the 2 steps before"):
+    with pytest.raises(NonFiniteError, match=r"loss of steps 3 to 7 .*learning rate.* the 2 steps before are kept"):
         train(objective, lambda x, *_: x @ weight, [weight], TrainConfig(steps=20), state=state)
     assert len(state.losses) == 2
     assert torch.equal(weight.detach(), run(TrainConfig(steps=2))[0])
