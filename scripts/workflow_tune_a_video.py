@@ -127,10 +127,10 @@ def toy() -> Graph:
     """On the toy image model."""
     graph = Graph(TOY, TOY_SUMMARY)
     edits = Edits(
-        "a blue square on a white background",
-        "a blue disc on a white background",
-        "a blue square on a black background",
-        "a blueprint of a square",
+        "a green disc on a black background",
+        "a green square on a black background",
+        "a green disc on a white background",
+        "a blueprint of a disc",
     )
     form = Form(learning_rate=3e-4, steps=300, cfg=4.0, fps=12.0)
     with graph.group("Load"):
