@@ -12,7 +12,7 @@ from host_server import Server
 from workflow_prompt import Prompt, shortened, to_prompt
 
 WIDTH = 512  # pixels
-COLUMNS, ROWS = 4, 2
+GRID, STACK = (4, 2), (1, 4)  # columns and rows; clips side by side are stacked
 GAP = 4
 PAPER = (24, 26, 30)
 LIMIT = 200_000  # bytes
@@ -61,17 +61,19 @@ def read_frames(server: Server, file: dict[str, str]) -> list[Any]:
 
 
 def contact_sheet(frames: list[Any]) -> Any:
-    """Eight frames, evenly spread, from the condition at the top left to the end."""
+    """Eight frames, evenly spread, from the condition at the top left to the end; of very wide ones four."""
     from PIL import Image
 
-    side = (WIDTH - GAP * (COLUMNS + 1)) // COLUMNS
-    height = GAP + ROWS * (side + GAP)
-    sheet = Image.new("RGB", (WIDTH, height), PAPER)
-    count = COLUMNS * ROWS
+    shape = frames[0].width / frames[0].height
+    columns, rows = STACK if shape > 2 else GRID
+    width = (WIDTH - GAP * (columns + 1)) // columns
+    height = round(width / shape)
+    sheet = Image.new("RGB", (WIDTH, GAP + rows * (height + GAP)), PAPER)
+    count = columns * rows
     for i in range(count):
         frame = frames[round(i * (len(frames) - 1) / (count - 1))]
-        place = (GAP + (i % COLUMNS) * (side + GAP), GAP + (i // COLUMNS) * (side + GAP))
-        sheet.paste(frame.resize((side, side), Image.Resampling.LANCZOS), place)
+        place = (GAP + (i % columns) * (width + GAP), GAP + (i // columns) * (height + GAP))
+        sheet.paste(frame.resize((width, height), Image.Resampling.LANCZOS), place)
     return sheet
 
 
