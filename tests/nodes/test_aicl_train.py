@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -33,7 +34,7 @@ WAN = "Wan 2.1"
 @pytest.fixture(autouse=True)
 def output(tmp_path) -> Iterator[Path]:
     """An output folder of the test's own."""
-    before, folders = folder_paths.get_output_directory(), dict(folder_paths.folder_names_and_paths)
+    before, folders = folder_paths.get_output_directory(), copy.deepcopy(folder_paths.folder_names_and_paths)
     folder_paths.set_output_directory(str(tmp_path / "output"))
     yield tmp_path / "output"
     folder_paths.set_output_directory(before)
