@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterator
 from pathlib import Path
 
 import host_in_process
@@ -15,3 +17,18 @@ if host_in_process.is_set():
 def host_base() -> Path:
     """Temporary folder that holds the host's models, input, output and temp folders."""
     return host_in_process.start()
+
+
+@pytest.fixture(scope="module")
+def own_output(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """An output folder for one file of tests, so that runs of one name do not meet; no model stays patched either."""
+    import comfy.model_management
+    import folder_paths
+
+    before, folders = folder_paths.get_output_directory(), copy.deepcopy(folder_paths.folder_names_and_paths)
+    folder_paths.set_output_directory(str(tmp_path_factory.mktemp("output")))
+    yield
+    comfy.model_management.unload_all_models()
+    folder_paths.set_output_directory(before)
+    folder_paths.folder_names_and_paths.clear()
+    folder_paths.folder_names_and_paths.update(folders)

@@ -21,6 +21,8 @@ from pack.nodes.motion import FewShotMotionApply
 from pack.training.lora_file import LoraModel
 from pack.training.lora_metadata import to_metadata
 
+pytestmark = pytest.mark.usefixtures("own_output")
+
 STEPS = 6
 QUERIES = ("self_attn.q", "cross_attn.q")
 

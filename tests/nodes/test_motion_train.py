@@ -30,6 +30,8 @@ from pack.training.lora_file import load_lora
 from pack.training.lora_metadata import from_metadata
 from pack.training.run_record import run_record
 
+pytestmark = pytest.mark.usefixtures("own_output")
+
 Interrupt = comfy.model_management.InterruptProcessingException
 WAN_MOTION = {"self_attn.q", "self_attn.k", "cross_attn.q"}
 WAN_LOOKS = {f"{part}.{role}" for part in ("self_attn", "cross_attn") for role in "qkvo"} | {"ffn.0", "ffn.2"}

@@ -13,6 +13,8 @@ from pack.nodes.host.folders import tune_a_video_output_folder
 from pack.nodes.host.tune_a_video import apply_tuned
 from pack.training.config import TrainConfig
 
+pytestmark = pytest.mark.usefixtures("own_output")
+
 
 @pytest.fixture
 def model() -> Any:

@@ -41,6 +41,8 @@ from pack.training.preview import PreviewOrder
 from pack.training.tune_a_video_file import load_tuned, save_tuned
 from pack.training.tune_a_video_recipe import ClipRecipe, Window
 
+pytestmark = pytest.mark.usefixtures("own_output")
+
 CONFIG = TrainConfig()
 
 

@@ -26,6 +26,8 @@ from pack.training.lora_file import load_lora
 from pack.training.lora_metadata import from_metadata
 from pack.training.tune_a_video_file import load_tuned
 
+pytestmark = pytest.mark.usefixtures("own_output")
+
 CFG = [1, 0]
 
 

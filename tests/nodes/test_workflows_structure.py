@@ -61,7 +61,8 @@ def small(name: str, schemas) -> workflows.Prompt:
         inputs |= {
             name: [value[0], 1] for name, value in inputs.items() if isinstance(value, list) and value[0] in texts
         }
-        if node["class_type"] == "KSamplerAdvanced":  # the same split of a shorter schedule
+        split = node["class_type"] == "KSamplerAdvanced" and inputs["end_at_step"] < 10000
+        if split:  # the same split of a shorter schedule
             inputs |= {name: inputs[name] // 5 for name in ("steps", "start_at_step", "end_at_step")}
         if key in texts:
             node |= {"class_type": "FewShotToyVideoModel", "inputs": {}}
