@@ -9,13 +9,12 @@ from comfy_api.latest import io
 from ..methods.aicl import PRESETS
 from ..training.aicl_groups import FILES, GROUP_BY
 from ..training.aicl_jitter import CROP, LEAK_CONTROL
-from ..training.changes import ON_CHANGE, REFUSE
 from ..training.config import TrainConfig
 from .host.aicl_plan import FORMS, Order
 from .host.aicl_training import train_aicl
 from .host.run_opening import runs_stamp
 from .host.workflow_metadata import workflow_metadata
-from .sockets import AiclAdapter, Encoded, TrainSettings
+from .sockets import AiclAdapter, Encoded, TrainSettings, fixed_seed, learning_rate, on_change, preview_vae
 
 
 class AICLTrain(io.ComfyNode):
@@ -68,24 +67,9 @@ def _required() -> list[io.Input]:
     return [
         io.Model.Input("model", tooltip="The video model to train for; it is not changed."),
         Encoded.Input("encoded", tooltip="Clips with references and their encoders, from Encode Dataset."),
-        io.Float.Input(
-            "learning_rate",
-            default=1e-4,
-            min=1e-8,
-            max=1.0,
-            step=1e-6,
-            round=False,
-            tooltip="Size of a step of the optimiser (no unit).",
-        ),
+        learning_rate(),
         io.Int.Input("steps", default=20000, min=1, max=10000000, tooltip="Optimiser steps."),
-        io.Int.Input(
-            "seed",
-            default=0,
-            min=0,
-            max=0xFFFFFFFFFFFFFFFF,
-            control_after_generate=io.ControlAfterGenerate.fixed,
-            tooltip="Decides noise, noise levels, clip order, drawn references and the adapter's start (a number).",
-        ),
+        fixed_seed("noise, noise levels, clip order, drawn references and the adapter's start"),
     ]
 
 
@@ -195,19 +179,8 @@ def _last_inputs() -> list[io.Input]:
             tooltip="Name of the run and of its adapter below output/aicl. A run of this name that is not finished "
             "goes on; empty: a new run.",
         ),
-        io.Combo.Input(
-            "on_change",
-            options=list(ON_CHANGE),
-            default=REFUSE,
-            optional=True,
-            tooltip="When the run of this name had other settings. refuse: list them and stop. accept: go on with the "
-            "new ones. start over: begin again, the old run is kept under another name.",
-        ),
-        io.Vae.Input(
-            "vae",
-            optional=True,
-            tooltip="Decodes previews; without it they show the latents as colours. Training does not use it.",
-        ),
+        on_change(),
+        preview_vae(),
     ]
 
 

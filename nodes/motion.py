@@ -6,14 +6,13 @@ from dataclasses import replace
 
 from comfy_api.latest import io
 
-from ..training.changes import ON_CHANGE, REFUSE
 from ..training.motion import default_config
 from .host.loras import lora_names, lora_stamp, read_lora
 from .host.motion_apply import apply_motion
 from .host.motion_settings import MotionOrder, stages_stamp
 from .host.motion_training import train_motion
 from .host.workflow_metadata import workflow_metadata
-from .sockets import Encoded, TrainSettings
+from .sockets import Encoded, TrainSettings, fixed_seed, learning_rate, on_change, preview_vae
 
 CATEGORY = "FewShot Video/motion"
 
@@ -37,24 +36,9 @@ class FewShotMotionTrain(io.ComfyNode):
                 io.Model.Input("model", tooltip="The video model to train on (Wan or CogVideoX); it is not changed."),
                 Encoded.Input("encoded", tooltip="The clip with its encoders, or several clips of one motion."),
                 io.Int.Input("rank", default=32, min=1, max=1024, tooltip="Rank of both LoRAs (a count)."),
-                io.Float.Input(
-                    "learning_rate",
-                    default=1e-4,
-                    min=1e-8,
-                    max=1.0,
-                    step=1e-6,
-                    round=False,
-                    tooltip="Size of a step of the optimiser (no unit), in both runs.",
-                ),
+                learning_rate(tooltip="Size of a step of the optimiser (no unit), in both runs."),
                 io.Int.Input("steps", default=500, min=1, max=1000000, tooltip="Optimiser steps of the motion run."),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFFFFFFFFFF,
-                    control_after_generate=io.ControlAfterGenerate.fixed,
-                    tooltip="Decides noise, noise levels, frame order and the LoRAs' start (a number).",
-                ),
+                fixed_seed("noise, noise levels, frame order and the LoRAs' start"),
                 TrainSettings.Input(
                     "settings",
                     optional=True,
@@ -125,19 +109,8 @@ class FewShotMotionTrain(io.ComfyNode):
                     tooltip="Name of the runs, to which _appearance and _motion are added, and of the LoRAs below "
                     "output/loras. Runs of this name that are not finished go on; empty: new runs.",
                 ),
-                io.Combo.Input(
-                    "on_change",
-                    options=list(ON_CHANGE),
-                    default=REFUSE,
-                    optional=True,
-                    tooltip="When a run of this name had other settings. refuse: list them and stop. accept: go on "
-                    "with the new ones. start over: begin again, the old run is kept under another name.",
-                ),
-                io.Vae.Input(
-                    "vae",
-                    optional=True,
-                    tooltip="Decodes previews; without it they show the latents as colours. Training does not use it.",
-                ),
+                on_change("a run"),
+                preview_vae(),
             ],
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
             outputs=[

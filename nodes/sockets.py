@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ..training.changes import ON_CHANGE, REFUSE
+
 Dataset = io.Custom("FEWSHOT_DATASET")
 Encoded = io.Custom("FEWSHOT_ENCODED")
 TrainSettings = io.Custom("FEWSHOT_TRAIN_SETTINGS")
@@ -25,3 +27,36 @@ def latent_counts() -> list[io.Input]:
         )
         for name, what in counts.items()
     ]
+
+
+def learning_rate(default: float = 1e-4, tooltip: str = "Size of a step of the optimiser (no unit).") -> io.Input:
+    """``learning_rate`` of a train node."""
+    return io.Float.Input("learning_rate", default=default, min=1e-8, max=1.0, step=1e-6, round=False, tooltip=tooltip)
+
+
+def fixed_seed(decides: str) -> io.Input:
+    """``seed`` of a train node; the front end's own default would change it, and so train again, at every Queue."""
+    fixed = io.ControlAfterGenerate.fixed
+    tooltip = f"Decides {decides} (a number)."
+    return io.Int.Input("seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=fixed, tooltip=tooltip)
+
+
+def on_change(run: str = "the run") -> io.Input:
+    """``on_change`` of a train node."""
+    return io.Combo.Input(
+        "on_change",
+        options=list(ON_CHANGE),
+        default=REFUSE,
+        optional=True,
+        tooltip=f"When {run} of this name had other settings. refuse: list them and stop. accept: go on with the new "
+        "ones. start over: begin again, the old run is kept under another name.",
+    )
+
+
+def preview_vae() -> io.Input:
+    """``vae`` of a train node."""
+    return io.Vae.Input(
+        "vae",
+        optional=True,
+        tooltip="Decodes previews; without it they show the latents as colours. Training does not use it.",
+    )

@@ -7,14 +7,22 @@ from dataclasses import replace
 from comfy_api.latest import io
 
 from ..methods.tic_ft_tasks import TASKS
-from ..training.changes import ON_CHANGE, REFUSE
 from ..training.config import TrainConfig
 from .host.loras import apply_lora, lora_names, lora_stamp, read_lora, ticft_settings_of
 from .host.run_opening import runs_stamp
 from .host.tic_ft_training import ENCODINGS, Order, train_tic_ft
 from .host.timeline import timeline_of_training
 from .host.workflow_metadata import workflow_metadata
-from .sockets import Encoded, TicftSettings, TrainSettings, latent_counts
+from .sockets import (
+    Encoded,
+    TicftSettings,
+    TrainSettings,
+    fixed_seed,
+    latent_counts,
+    learning_rate,
+    on_change,
+    preview_vae,
+)
 
 
 class TICFTTrain(io.ComfyNode):
@@ -43,25 +51,10 @@ class TICFTTrain(io.ComfyNode):
                     tooltip="What the condition is and how it fills the first latent frames.",
                 ),
                 io.Int.Input("rank", default=16, min=1, max=1024, tooltip="Rank of the LoRA (a count)."),
-                io.Float.Input(
-                    "learning_rate",
-                    default=1e-4,
-                    min=1e-8,
-                    max=1.0,
-                    step=1e-6,
-                    round=False,
-                    tooltip="Size of a step of the optimiser (no unit).",
-                ),
+                learning_rate(),
                 io.Int.Input("steps", default=1000, min=1, max=1000000, tooltip="Optimiser steps."),
                 io.Int.Input("batch_size", default=1, min=1, max=256, tooltip="Clips of a step."),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFFFFFFFFFF,
-                    control_after_generate=io.ControlAfterGenerate.fixed,
-                    tooltip="Decides noise, noise levels, clip order and the LoRA's start (a number).",
-                ),
+                fixed_seed("noise, noise levels, clip order and the LoRA's start"),
                 TrainSettings.Input("settings", optional=True, tooltip="Further settings, from Train Settings."),
                 Encoded.Input(
                     "validation",
@@ -89,19 +82,8 @@ class TICFTTrain(io.ComfyNode):
                     optional=True,
                     tooltip="separate: each condition source is encoded alone. joint: as one clip with the target.",
                 ),
-                io.Combo.Input(
-                    "on_change",
-                    options=list(ON_CHANGE),
-                    default=REFUSE,
-                    optional=True,
-                    tooltip="When the run of this name had other settings. refuse: list them and stop. accept: go on "
-                    "with the new ones. start over: begin again, the old run is kept under another name.",
-                ),
-                io.Vae.Input(
-                    "vae",
-                    optional=True,
-                    tooltip="Decodes previews; without it they show the latents as colours. Training does not use it.",
-                ),
+                on_change(),
+                preview_vae(),
             ],
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
             outputs=[

@@ -8,14 +8,13 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..methods.tune_a_video import GROUP_NORMS, PER_FRAME
-from ..training.changes import ON_CHANGE, REFUSE
 from ..training.tune_a_video import PUBLISHED
 from ..training.tune_a_video_recipe import FIXED, WINDOWS, Window
 from .host.clip_session import Form
 from .host.run_opening import runs_stamp
 from .host.tune_a_video_training import Order, train_tune_a_video
 from .host.workflow_metadata import workflow_metadata
-from .sockets import Encoded, TrainSettings, TuneAVideo
+from .sockets import Encoded, TrainSettings, TuneAVideo, fixed_seed, learning_rate, on_change, preview_vae
 
 
 class TuneAVideoTrain(io.ComfyNode):
@@ -37,24 +36,9 @@ class TuneAVideoTrain(io.ComfyNode):
             inputs=[
                 io.Model.Input("model", tooltip="The image model to tune, Stable Diffusion 1.x or 2.x; not changed."),
                 Encoded.Input("encoded", tooltip="One clip with its caption and encoders, from Encode Dataset."),
-                io.Float.Input(
-                    "learning_rate",
-                    default=PUBLISHED.learning_rate,
-                    min=1e-8,
-                    max=1.0,
-                    step=1e-6,
-                    round=False,
-                    tooltip="Size of a step of the optimiser (no unit).",
-                ),
+                learning_rate(PUBLISHED.learning_rate),
                 io.Int.Input("steps", default=PUBLISHED.steps, min=1, max=1000000, tooltip="Optimiser steps."),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFFFFFFFFFF,
-                    control_after_generate=io.ControlAfterGenerate.fixed,
-                    tooltip="Decides noise, noise levels and the start of the new layers (a number).",
-                ),
+                fixed_seed("noise, noise levels and the start of the new layers"),
                 TrainSettings.Input(
                     "settings",
                     optional=True,
@@ -69,19 +53,8 @@ class TuneAVideoTrain(io.ComfyNode):
                     tooltip="Name of the run and of its file below output/tune_a_video. A run of this name that is not "
                     "finished goes on; empty: a new run.",
                 ),
-                io.Combo.Input(
-                    "on_change",
-                    options=list(ON_CHANGE),
-                    default=REFUSE,
-                    optional=True,
-                    tooltip="When the run of this name had other settings. refuse: list them and stop. accept: go on "
-                    "with the new ones. start over: begin again, the old run is kept under another name.",
-                ),
-                io.Vae.Input(
-                    "vae",
-                    optional=True,
-                    tooltip="Decodes previews; without it they show the latents as colours. Training does not use it.",
-                ),
+                on_change(),
+                preview_vae(),
             ],
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
             outputs=[
