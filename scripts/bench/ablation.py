@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import sys
 import time
 from pathlib import Path
@@ -22,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by 
 
 import host_pack
 from ablation_arms import ARMS, CHECKS, Arm, row_name
+from seed_tables import seed_table
 
 SHARES = ("colour", "shape", "background", "motion", "all_right", "every_frame")
 SCORES = ("path_error", "condition_fidelity", "frame_consistency", "dynamic_degree", "flow_agreement", "ssim")
@@ -103,21 +103,7 @@ def read_results(folder: Path, split: str) -> dict[str, list[dict[str, float]]]:
 
 def table(rows: dict[str, list[dict[str, float]]]) -> str:
     """Two Markdown tables, mean and standard deviation over the seeds."""
-    return "\n".join(_table(rows, names) for names in (SHARES, SCORES))
-
-
-def _table(rows: dict[str, list[dict[str, float]]], names: tuple[str, ...]) -> str:
-    lines = ["| arm | seeds | " + " | ".join(name.replace("_", " ") for name in names) + " |"]
-    lines.append("|---|---|" + "---|" * len(names))
-    for row, found in rows.items():
-        cells = (_cell([one[name] for one in found]) for name in names)
-        lines.append(f"| {row} | {len(found)} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def _cell(values: list[float]) -> str:
-    spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.2f}{spread}"
+    return "\n".join(seed_table(rows, names) for names in (SHARES, SCORES))
 
 
 def write_sheet(stage: Any, videos: list[Any], path: Path) -> None:

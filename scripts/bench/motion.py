@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import sys
 import time
 from pathlib import Path
@@ -22,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by 
 
 import host_pack
 from one_shot_arms import ARMS, Arm, row_name
+from seed_tables import seed_table
 
 NEW = ("path_correlation", "trajectory_agreement", "appearance_leak", "found", "colour", "shape", "background")
 KNOWN = ("known_path_correlation", "known_motion", "known_colour", "known_shape", "frame_consistency", "dynamic_degree")
@@ -103,21 +103,7 @@ def read_results(folder: Path) -> dict[str, list[dict[str, float]]]:
 
 def table(rows: dict[str, list[dict[str, float]]]) -> str:
     """Two Markdown tables, of the new motion and of the known ones: mean and standard deviation over the seeds."""
-    return "\n".join(_table(rows, names) for names in (NEW, KNOWN))
-
-
-def _table(rows: dict[str, list[dict[str, float]]], names: tuple[str, ...]) -> str:
-    lines = ["| arm | seeds | " + " | ".join(name.replace("_", " ") for name in names) + " |"]
-    lines.append("|---|---|" + "---|" * len(names))
-    for row, found in rows.items():
-        cells = (_cell([one[name] for one in found]) for name in names)
-        lines.append(f"| {row} | {len(found)} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def _cell(values: list[float]) -> str:
-    spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.2f}{spread}"
+    return "\n".join(seed_table(rows, names) for names in (NEW, KNOWN))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import sys
 import time
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by path
 
 import host_pack
+from seed_tables import seed_table
 
 FIELDS = ("path_correlation", "right_frames", "one_object", "look", "frame_consistency", "flicker", "dynamic_degree")
 IDENTITY = ("steps", "learning_rate", "frames", "stride", "sampling_steps", "cfg")
@@ -72,7 +72,7 @@ def main() -> None:
     for seed in options.seeds:
         for arm in (arm for arm in ARMS if arm.name in options.arms):
             run_arm(stage, arm, seed)
-    text = table(read_results(options.out, options.seeds))
+    text = seed_table(read_results(options.out, options.seeds), FIELDS, small=True)
     (options.out / "table.md").write_text(text, encoding="utf-8")
     sys.stdout.write(text)
 
@@ -105,22 +105,6 @@ def read_results(folder: Path, seeds: list[int]) -> dict[str, list[dict[str, flo
             if path.exists():
                 rows.setdefault(arm.name, []).append(json.loads(path.read_text(encoding="utf-8"))["figures"])
     return rows
-
-
-def table(rows: dict[str, list[dict[str, float]]]) -> str:
-    """A Markdown table, mean and standard deviation over the seeds."""
-    lines = ["| arm | seeds | " + " | ".join(name.replace("_", " ") for name in FIELDS) + " |"]
-    lines.append("|---|---|" + "---|" * len(FIELDS))
-    for name, found in rows.items():
-        cells = (_cell([one[field] for one in found]) for field in FIELDS)
-        lines.append(f"| {name} | {len(found)} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def _cell(values: list[float]) -> str:
-    places = 3 if max(values) < 0.1 else 2
-    spread = f" ± {statistics.stdev(values):.{places}f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.{places}f}{spread}"
 
 
 def write_sheet(source: Any, videos: list[Any], path: Path) -> None:
