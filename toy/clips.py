@@ -114,15 +114,11 @@ def _one_clip(scene: Scene, _: np.random.Generator) -> ToySample:
 
 
 def _same_action(scene: Scene, rng: np.random.Generator) -> ToySample:
-    """A target and a reference of the same motion by another object."""
+    """A target and a reference of the same motion by another object; neither caption tells the motion."""
     other = _another(scene, rng)
-    return ToySample(
-        SceneClip(scene, _span(0, 49)),
-        f"a {scene.colour} {scene.shape} on a {scene.background} background",
-        scene,
-        reference=SceneClip(other, _span(0, 49)),
-        reference_caption=other.caption(),
-    )
+    own, others = (f"a {one.colour} {one.shape} on a {one.background} background" for one in (scene, other))
+    reference = SceneClip(other, _span(0, 49))
+    return ToySample(SceneClip(scene, _span(0, 49)), own, scene, reference=reference, reference_caption=others)
 
 
 KINDS: dict[str, Callable[[Scene, np.random.Generator], ToySample]] = {

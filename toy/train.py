@@ -22,7 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS = {"vae": 2400.0, "latents": 0.0, "base": 6000.0, "image_vae": 720.0, "image_base": 2400.0}
-SECONDS |= {"action": 14400.0}
+SECONDS |= {"action": 2400.0}
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ BASE = FOLDER / "base.safetensors"
 VAE = FOLDER / "vae.safetensors"
 IMAGE_BASE = FOLDER / "image_base.safetensors"
 IMAGE_VAE = FOLDER / "image_vae.safetensors"
+ACTIONS = FOLDER / "aicl" / "toy_actions.safetensors"  # AICL adapter of the video model; the host lists its folder
 SHIFT = 5.0  # of the flow schedule the base is sampled with
 
 

@@ -38,7 +38,7 @@ def sample(loaded, text, seed):
 
 def test_the_weights_stay_within_their_share():
     assert sum(path.stat().st_size for path in (weights.IMAGE_BASE, weights.IMAGE_VAE)) <= IMAGE_LIMIT
-    assert sum(path.stat().st_size for path in weights.FOLDER.iterdir()) <= LIMIT
+    assert sum(path.stat().st_size for path in weights.FOLDER.rglob("*") if path.is_file()) <= LIMIT
 
 
 def test_latents_of_the_world_have_unit_scale_in_the_models_space(loaded):
