@@ -30,9 +30,9 @@ NODE_MODULES = (
     "tune_a_video",
     "inversion",
     "motion",
+    "aicl_train",
+    "aicl",
 )
-# Nodes that are tested but not shown: what they need on the other side of their wires is not there yet.
-IN_PREPARATION = ("aicl", "aicl_train")
 
 
 def node_list() -> list[type[io.ComfyNode]]:

@@ -24,7 +24,12 @@ class AICLLoad(io.ComfyNode):
             description="Loads an AICL adapter, which lets one base model learn actions from reference clips.",
             search_aliases=["action in-context learning", "echoreel", "motion reference"],
             inputs=[
-                io.Combo.Input("name", options=adapter_names(), tooltip="A .safetensors file of the aicl folders."),
+                io.Combo.Input(
+                    "name",
+                    options=adapter_names(),
+                    tooltip="A .safetensors file of the aicl folders; toy_actions comes with the pack, "
+                    "for Toy Video Model.",
+                ),
                 io.Model.Input(
                     "model", optional=True, tooltip="The base model; an adapter of another one is refused at once."
                 ),

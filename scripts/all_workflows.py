@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from workflow_aicl import aicl_workflows
 from workflow_cogvideox import cogvideox_workflows
 from workflow_graph import Graph
 from workflow_lora_files import lora_file_workflows
@@ -22,4 +23,5 @@ def all_graphs() -> list[Graph]:
         *lora_file_workflows(),
         *tune_a_video_workflows(),
         *motion_workflows(),
+        *aicl_workflows(),
     ]

@@ -61,7 +61,7 @@ def widget_count(node: Mapping[str, Any], schema: Mapping[str, Any]) -> int:
     return sum(1 + bool(entry.control) + entry.uploads for entry in entries)
 
 
-def shortened(prompt: Prompt, train_steps: int = 3, sample_steps: int = 3, clips: int = 2) -> Prompt:
+def shortened(prompt: Prompt, train_steps: int = 3, sample_steps: int = 3, clips: int = 3) -> Prompt:
     """A copy that is quick to run: few steps, few clips, small batches. For tests and drafts."""
     short = copy.deepcopy(prompt)
     for node in short.values():

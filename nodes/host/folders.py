@@ -80,11 +80,17 @@ def aicl_output_folder() -> Path:
 
 
 def register_aicl_folders() -> None:
-    """Make ``aicl`` a folder of the host's models, and offer what was trained in it; again changes nothing."""
+    """Make ``aicl`` a folder of the host's models; again changes nothing.
+
+    It offers what was trained, and the adapter of the toy model, too.
+    """
     import folder_paths
+
+    from ...toy.weights import ACTIONS
 
     folder_paths.add_model_folder_path("aicl", str(Path(folder_paths.models_dir) / "aicl"))
     folder_paths.add_model_folder_path("aicl", str(aicl_output_folder()))
+    folder_paths.add_model_folder_path("aicl", str(ACTIONS.parent))
 
 
 def tune_a_video_output_folder() -> Path:

@@ -28,7 +28,8 @@ def server(tmp_path_factory):
     for name, folder in workflows.MODEL_FILES.items():
         (base / "models" / folder).mkdir(parents=True, exist_ok=True)
         (base / "models" / folder / name).touch()
-    (base / "input" / workflows.CLIP_FOLDER).mkdir(parents=True)
+    for name in (workflows.CLIP_FOLDER, workflows.ACTION_FOLDER):
+        (base / "input" / name).mkdir(parents=True)
     for name in workflows.INPUT_FILES:
         (base / "input" / name).touch()
     with Server(find_or_build(), base=base, cpu=not torch.cuda.is_available()) as running:

@@ -31,6 +31,7 @@ FORMS = {  # frames and frames a second of the video, layers of the LoRA
 }
 MOTION = {"motion_wan21_1_3b": 49, "motion_again_wan21_1_3b": 49, "motion_cogvideox_5b": 49}  # frames
 TUNED = {"tune_a_video_sd15": 24, "tune_a_video_again_sd15": 24}
+ACTIONS = ("aicl_wan21_1_3b", "aicl_cogvideox_5b")  # each after the training that its name stands behind
 EXPERTS, RESTYLE, COGVIDEOX = (list(FORMS)[i] for i in (3, 1, 4))
 FILES = "tic_ft_lora_files_wan21_1_3b"
 SMALL = {"width": tiny_files.SIZE, "height": tiny_files.SIZE, "rank": 2, "warmup_steps": 0}
@@ -94,7 +95,8 @@ def video_of(server, prompt: workflows.Prompt, outputs: dict) -> tuple[torch.Ten
 
 
 def test_every_workflow_of_a_real_model_is_run_here():
-    assert sorted([*FORMS, *TRAINING, FILES, *MOTION, *TUNED]) == sorted(REAL)
+    aicl = [*ACTIONS, *(name.replace("aicl_", "aicl_train_") for name in ACTIONS)]
+    assert sorted([*FORMS, *TRAINING, FILES, *MOTION, *TUNED, *aicl]) == sorted(REAL)
 
 
 def test_a_lora_is_converted_and_its_record_shown(server, schemas):
@@ -200,3 +202,14 @@ def test_a_clip_is_tuned_on_and_edited(name, server, schemas):
     frames, _ = video_of(server, prompt, run(server, prompt)[0])
     side = tiny_files.SIZE
     assert frames.shape == (TUNED[name], side, 4 * side + 12, 3)  # the clip and its three edits, 4 pixels apart
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_an_adapter_is_trained_and_used(name, server, schemas):
+    run(server, small(name.replace("aicl_", "aicl_train_"), schemas))
+    folder = server.output / "aicl"
+    (saved,) = (folder / name).glob("*.safetensors")  # the run has the name of the workflow that uses it
+    prompt = small(name, schemas)
+    nodes(prompt, "AICLLoad")[0]["name"] = str(saved.relative_to(folder))
+    frames, _ = video_of(server, prompt, run(server, prompt)[0])
+    assert frames.shape == (49, tiny_files.SIZE, tiny_files.SIZE, 3)

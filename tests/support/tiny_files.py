@@ -15,7 +15,7 @@ from tiny_cogvideox import save_tiny_cogvideox
 from tiny_vae import tiny_vae
 from tiny_wan import save_tiny_wan
 from torch import Tensor
-from workflow_checks import CLIP_FOLDER, INPUT_FILES, MODEL_FILES
+from workflow_checks import ACTION_FOLDER, CLIP_FOLDER, INPUT_FILES, MODEL_FILES
 
 from pack.methods.tic_ft import Layout
 from pack.methods.tic_ft_tasks import TASKS
@@ -118,6 +118,15 @@ def _write_clips(folder: Path) -> None:
         _write_video(pairs / f"clip_{i}.mp4", 60, i, RATE)  # at 10 frames a second still 36
         _write_picture(pairs / f"clip_{i}.condition.png", i)
         (pairs / f"clip_{i}.txt").write_text("A square moves to the right.", encoding="utf-8")
+        _write_action(folder / ACTION_FOLDER / f"action_{i}", i)
+
+
+def _write_action(folder: Path, seed: int) -> None:
+    """Two clips of an action."""
+    folder.mkdir(parents=True)
+    for i in range(2):
+        _write_video(folder / f"clip_{i}.mp4", 80, seed + i, RATE)  # at 10 frames a second 50
+        (folder / f"clip_{i}.txt").write_text("A square.", encoding="utf-8")
 
 
 def _write_picture(path: Path, seed: int) -> None:

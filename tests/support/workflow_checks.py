@@ -42,10 +42,14 @@ MODEL_FILES = {
     "tic_ft_image_to_video_cogvideox_5b_00001_.safetensors": "loras",
     "motion_wan21_1_3b_00001_.safetensors": "loras",
     "my_clip_00001_.safetensors": "tune_a_video",
+    "aicl_wan21_1_3b_00001_.safetensors": "aicl",
+    "aicl_cogvideox_5b_00001_.safetensors": "aicl",
 }
+SHIPPED = "toy_actions.safetensors"  # comes with the pack
 TOY_MODELS = ("FewShotToyVideoModel", "FewShotToyImageModel")
 INPUT_FILES = ("example.png", "my_clip.mp4")
 CLIP_FOLDER = "my_clips"  # below the input folder
+ACTION_FOLDER = "my_actions"  # the same, one sub-folder an action
 
 Workflow = dict[str, Any]
 
