@@ -13,7 +13,8 @@ from ...methods.action_integration import Keys
 from ...methods.aicl import add_action
 from .aicl_encode import Action
 from .aicl_evaluation import GUIDED, Applied, Evaluation, Window, times_of
-from .aicl_sites import COGVIDEOX, SVD, WAN, BeforeFeedForward, base_of, put_around
+from .aicl_sites import COGVIDEOX, SVD, WAN, BeforeFeedForward, base_of
+from .forwards import replace_forward
 from .noise import repaired
 
 KEY = "fewshot_aicl"
@@ -67,8 +68,8 @@ def patch(clone: Any, applied: Sequence[Applied]) -> Additions:
     else:
         for name in dict.fromkeys(name for one in applied for name in one.action.adapter.sizes.blocks):
             insertion = BeforeFeedForward(additions.for_block(name))
-            put_around(clone, name, insertion.block)
-            put_around(clone, f"{name}.{NORMS[additions.kind]}", insertion.norm)
+            replace_forward(clone, name, insertion.block)
+            replace_forward(clone, f"{name}.{NORMS[additions.kind]}", insertion.norm)
     _guide(clone, additions)
     return additions
 
@@ -107,7 +108,7 @@ class Additions:
 
     def network(self, executor: Callable[..., Any], x: Tensor, *args: Any, **options: Any) -> Any:
         """One evaluation: which actions act is found out once, not in every block."""
-        told = options.get("transformer_options") or next((a for a in args if isinstance(a, dict)), {})
+        told = options.get("transformer_options") or [{}, *(a for a in args if isinstance(a, dict))][-1]
         frames = options.get("num_video_frames", x.shape[0]) if self.kind == SVD else None
         times = times_of(x, self.patch, self.window.span.before, told, frames)
         told[KEY] = Evaluation(self.window.acting(told), times)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from torch import Tensor
 
 from .families import find_family
 
-NETWORK = "diffusion_model."  # the host's name of the bare network inside a model
 WAN, COGVIDEOX, SVD = "WAN", "CogVideoX", "SVD"  # how blocks are reached
 SVD_CLASS, SVD_FAMILY = "SVD_img2vid", "SVD"  # the host's class, and the family's name
 
@@ -54,28 +52,6 @@ def _time_stacks(network: Any) -> dict[str, int]:
 
     found = ((name, module) for name, module in network.named_modules() if isinstance(module, BasicTransformerBlock))
     return {name: module.norm3.normalized_shape[0] for name, module in found if ".time_stack." in name}
-
-
-class Around:
-    """A ``.forward`` in place of another, which it calls; known again when it is replaced in turn."""
-
-    def __init__(self, original: Callable[..., Any], forward: Callable[..., Any]) -> None:
-        self.original = original
-        self.forward = forward
-
-    def __call__(self, *args: Any, **options: Any) -> Any:
-        return self.forward(self.original, *args, **options)
-
-
-def put_around(clone: Any, name: str, forward: Callable[..., Any]) -> None:
-    """Patch a module's ``.forward`` around what is there: its own, or that of another node pack.
-
-    Never the module itself: its weights keep their names, so that LoRAs still find them.
-    """
-    key = f"{NETWORK}{name}.forward"
-    module = clone.model.diffusion_model.get_submodule(name)
-    there = clone.object_patches.get(key) or partial(type(module).forward, module)
-    clone.add_object_patch(key, Around(there.original if isinstance(there, Around) else there, forward))
 
 
 class BeforeFeedForward:

@@ -22,9 +22,9 @@ from ...methods.tune_a_video import (
     pooled_over_frames,
 )
 from .clip_attention import frames_of, parts_of, sparse_causal_forward, temporal_forward
+from .forwards import replace_forward
 
 KEY = "fewshot_tune_a_video"
-NETWORK = "diffusion_model."  # the host's name of the bare network inside a model
 FAMILIES = {"SD15": "Stable Diffusion 1.x", "SD20": "Stable Diffusion 2.x"}  # by the host's name of the kind
 NORMS = ("in_layers.0", "out_layers.0")  # of a residual block
 
@@ -100,13 +100,13 @@ def _on(switch: bool) -> str:
 
 
 def _patch(clone: Any, inflation: Inflation) -> None:
-    for name, block in blocks_of(clone).items():
+    for name in blocks_of(clone):
         if inflation.sparse_causal:
-            _replace(clone, f"{name}.attn1", block.attn1, sparse_causal_forward)
+            replace_forward(clone, f"{name}.attn1", sparse_causal_forward)
         if inflation.layers:
             # The network may stay patched when the MODEL is gone; the layers shall go with the MODEL.
             temporal = [(ref(layers.by_name[name]), strength) for layers, strength in inflation.layers]
-            _replace(clone, name, block, partial(temporal_forward, temporal))
+            replace_forward(clone, name, partial(temporal_forward, temporal))
     if inflation.group_norms == POOLED:
         _pool_norms(clone, inflation.frames)
 
@@ -126,7 +126,7 @@ def _pool_norms(clone: Any, frames: list[int]) -> None:
     from comfy.patcher_extension import WrappersMP
 
     def with_frames(executor: Any, x: Tensor, *args: Any, **options: Any) -> Tensor:
-        told = options.get("transformer_options") or next(a for a in args if isinstance(a, dict))
+        told = options.get("transformer_options") or [a for a in args if isinstance(a, dict)][-1]  # behind the control
         frames.append(frames_of(x.shape[0], parts_of(told)))
         try:
             return executor(x, *args, **options)
@@ -139,24 +139,6 @@ def _pool_norms(clone: Any, frames: list[int]) -> None:
     network = clone.model.diffusion_model
     blocks = [name for name, module in network.named_modules() if isinstance(module, ResBlock)]
     for name in [f"{block}.{norm}" for block in blocks for norm in NORMS] + ["out.0"]:
-        _replace(clone, name, network.get_submodule(name), pooled)
+        replace_forward(clone, name, pooled)
     clone.remove_wrappers_with_key(WrappersMP.DIFFUSION_MODEL, KEY)
     clone.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, KEY, with_frames)
-
-
-class Replaced:
-    """A ``.forward`` in place of another, which it calls; known again when it is replaced in turn."""
-
-    def __init__(self, original: Callable[..., Tensor], forward: Callable[..., Tensor]) -> None:
-        self.original = original
-        self.forward = forward
-
-    def __call__(self, *args: Any, **options: Any) -> Tensor:
-        return self.forward(self.original, *args, **options)
-
-
-def _replace(clone: Any, name: str, module: Any, forward: Callable[..., Tensor]) -> None:
-    """Patch a module's ``.forward`` around what is there: the module's own, or that of another node pack."""
-    key = f"{NETWORK}{name}.forward"
-    original = clone.object_patches.get(key) or partial(type(module).forward, module)
-    clone.add_object_patch(key, Replaced(original.original if isinstance(original, Replaced) else original, forward))

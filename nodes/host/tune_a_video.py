@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ...methods.tune_a_video import TemporalLayers, Tuned, shape_of
-from .inflation import NETWORK, base_of, blocks_of, inflate
+from .forwards import NETWORK
+from .inflation import base_of, blocks_of, inflate
 
 
 def new_layers(model: Any, seed: int = 0) -> TemporalLayers:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 import tiny_aicl
+import tiny_families
 import tiny_sampling
+import tiny_svd
 import torch
 from tiny_aicl import BASES, CLOSE, KINDS, acted, action_of, differs, host_adapter, plain, sample, start
 
@@ -14,6 +17,7 @@ from pack.methods.tic_ft import Layout
 from pack.nodes.host.aicl import apply_action
 from pack.nodes.host.aicl_adapter import HostAdapter
 from pack.nodes.host.aicl_evaluation import times_of
+from pack.nodes.host.noise import repaired
 from pack.nodes.host.sampling import Context
 
 LAYERS = {"Wan 2.1": "blocks.0.ffn.0", "CogVideoX 5B": "blocks.0.ff_proj"}
@@ -46,10 +50,22 @@ def test_loras_work_before_and_behind(name):
     assert torch.equal(sample(apply_action(with_lora(base, name), untrained, 1.0), name, begin), alone)
 
 
+@pytest.mark.parametrize("name", KINDS)
+def test_a_clone_over_another_copy_of_the_network_is_the_same_and_takes_loras(name):
+    base, begin = repaired(tiny_aicl.model_of(name)).clone(), start(name)
+    fresh = tiny_svd.fresh_svd if name == "SVD" else partial(tiny_families.fresh_model_of, name)
+    base.cached_patcher_init = (lambda **_: fresh(), ())  # as the host's loaders do
+    model = apply_action(base, action_of(name), 1.0)
+    copy = model.clone(force_deepcopy=True)  # as for LoRA hooks and training where the host pages weights
+    assert copy.model is not base.model
+    assert torch.equal(sample(copy, name, begin), sample(model, name, begin))
+    expected = sample(with_lora(model, name), name, begin)
+    assert differs(sample(model, name, begin), expected)
+    assert torch.equal(sample(with_lora(copy, name), name, begin), expected)
+
+
 @pytest.mark.parametrize("name", ["Wan 2.1", "CogVideoX 5B"])
 def test_tic_ft_contexts_work_before_and_behind(name):
-    from pack.nodes.host.noise import repaired
-
     layout = Layout.linear(1, 1, 2)
     base = repaired(tiny_aicl.model_of(name))
     scene = tiny_sampling.scene(layout, model=base)
