@@ -42,15 +42,22 @@ def check_trainable(model: Any) -> None:
     Raises:
         ValueError: as said.
     """
+    kind = quantised_as(model)
+    if kind:
+        raise ValueError(
+            f"the {type(model.model).__name__}'s weights are {kind}, which cannot be trained on; "
+            "load the fp16 or bf16 file"
+        )
+
+
+def quantised_as(model: Any) -> str:
+    """What the host MODEL's weights are quantised as, for sentences; empty where they are not."""
     for module in model.model.diffusion_model.modules():
         quantised = hasattr(getattr(module, "weight", None), "_qdata")
         if quantised or getattr(module, "quant_format", None) is not None or _scaled(module):
             kind = getattr(module, "quant_format", None) or "float8"
-            kind = "scaled fp8" if kind.startswith("float8") else kind
-            raise ValueError(
-                f"the {type(model.model).__name__}'s weights are {kind}, which cannot be trained on; "
-                "load the fp16 or bf16 file"
-            )
+            return "scaled fp8" if kind.startswith("float8") else kind
+    return ""
 
 
 def _scaled(module: nn.Module) -> bool:

@@ -87,6 +87,12 @@ def _is_foreign(module: nn.Module) -> bool:
     return not known and isinstance(module, nn.Linear) and getattr(module, "weight", None) is not None
 
 
+def has_packed_layers(network: nn.Module) -> bool:
+    """Whether another pack stores the weights of linear layers as other numbers than they are, GGUF's for one."""
+    layers: list[Any] = [module for module in network.modules() if _is_foreign(module)]
+    return any(not one.weight.is_floating_point() or _is_packed(one, one.weight.dtype) for one in layers)
+
+
 def _is_packed(layer: Any, dtype: torch.dtype) -> bool:
     """Whether its weight is stored as other numbers than it computes with; the size is asked, shapes may pretend."""
     return layer.weight.dtype != dtype or tuple(layer.weight.size()) != (layer.out_features, layer.in_features)

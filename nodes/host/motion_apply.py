@@ -17,7 +17,9 @@ from torch import Tensor
 
 from ...training.lora_file import LoraModel
 from ...training.lora_metadata import from_metadata
+from .adapters import quantised_as
 from .experts import mark_expert
+from .frozen_layers import has_packed_layers
 from .loras import fitting_patches
 from .noise import repaired
 
@@ -50,7 +52,7 @@ def apply_motion(model: Any, lora: LoraModel | dict[str, Tensor], strength: floa
         start: share of the sampling from which on it acts, in [0, 1]; with ``end`` before it never.
 
     Raises:
-        ValueError: the LoRA does not fit the model, or the model was loaded in a way that takes no hooks.
+        ValueError: the LoRA does not fit the model, or the model's weights or the way it was loaded take no hooks.
     """
     from comfy.hooks import WeightHook
     from comfy.patcher_extension import WrappersMP
@@ -63,6 +65,7 @@ def apply_motion(model: Any, lora: LoraModel | dict[str, Tensor], strength: floa
     patches = fitting_patches(model, lora, strength, name)
     if strength == 0.0 or start > end:  # never
         return repaired(model).clone()
+    _check_plain(model)
     clone = _hookable(repaired(model))
     mark_expert(clone, from_metadata(lora.metadata).get("expert", ""), name)
     hook = WeightHook()
@@ -115,6 +118,21 @@ class Schedule:
         if acting not in joined:
             joined[acting] = others.clone_and_combine(own)
         return joined[acting]
+
+
+def _check_plain(model: Any) -> None:
+    """Refuse weights that the host's hooks cannot change; they would fail half-way, or do nothing and not say so.
+
+    Raises:
+        ValueError: as said.
+    """
+    packed = "packed by another node pack" if has_packed_layers(model.model.diffusion_model) else ""
+    kind = quantised_as(model) or packed
+    if kind:
+        raise ValueError(
+            f"the {type(model.model).__name__}'s weights are {kind}, which the host cannot change while it samples; "
+            "load the fp16 or bf16 file, or put the LoRA on for the whole sampling with Load LoRA"
+        )
 
 
 def _hookable(model: Any) -> Any:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import comfy.sd
+import packed_layers
 import pytest
 import tiny_wan
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from pack.nodes.host.autograd import gradients, ordinary_weights
 from pack.nodes.host.encoders import clip_key
 from pack.nodes.host.fingerprint import model_fingerprint
+from pack.nodes.host.motion_apply import apply_motion
 from pack.nodes.host.run_kinds import LORA
 from pack.toy import text
 
@@ -84,6 +86,21 @@ def test_training_on_scaled_fp8_weights_is_refused_in_a_sentence(tmp_path):
     with pytest.raises(ValueError, match="weights are scaled fp8, which cannot be trained on; load the fp16 or bf16"):
         train(fp8_wan(tmp_path), "fp8")
     assert not LORA.files("fp8").exists()
+
+
+def test_weights_that_no_hook_can_change_take_no_lora_for_a_part_of_the_sampling(tmp_path):
+    layer = f"diffusion_model.{LAYER}"
+    lora = {f"{layer}.lora_up.weight": torch.ones(48, 1), f"{layer}.lora_down.weight": torch.ones(1, 48)}
+    (tmp_path / "packed").mkdir()
+    for model, kind in (
+        (fp8_wan(tmp_path), "scaled fp8"),
+        (packed_layers.load(tmp_path / "packed"), "packed by another"),
+    ):
+        with pytest.raises(ValueError, match=rf"weights are {kind}.*load the fp16 or bf16 file, or put the LoRA on"):
+            apply_motion(model, lora, 1.0, 0.0, 0.5)
+        assert apply_motion(model, lora, 0.0, 0.0, 0.5).model is model.model
+    plain = packed_layers.load(tmp_path / "packed", unpacked=True)
+    assert apply_motion(plain, lora, 1.0, 0.0, 0.5).hook_patches
 
 
 def test_a_quantised_weight_comes_back_after_a_run(tmp_path):
