@@ -71,13 +71,18 @@ def checked(latent: dict[str, Any]) -> Tensor:
     """The latents of a clip.
 
     Raises:
-        ValueError: they are several at once, or empty.
+        ValueError: they are several at once, empty, or masked.
     """
     samples = latent["samples"]
     if getattr(samples, "is_nested", False):
         raise ValueError("inversion got several latents in one; invert the video's alone")
     if not torch.count_nonzero(samples):
         raise ValueError("inversion got an empty latent; encode the source clip with VAE Encode and connect that")
+    if latent.get("noise_mask") is not None:
+        raise ValueError(
+            "inversion got a latent with a noise mask; outside of it a sampler would keep noise and no clip, so "
+            "connect the latent from before the mask"
+        )
     return samples
 
 

@@ -193,6 +193,13 @@ def test_an_empty_source_is_refused():
         invert(model, prompt, torch.zeros_like(samples), 3)
 
 
+def test_a_masked_source_is_refused():
+    model, prompt, samples = on_gaussian(False)
+    masked = {"samples": samples, "noise_mask": torch.ones(1, 32, 32)}
+    with torch.inference_mode(), pytest.raises(ValueError, match=r"with a noise mask.*the latent from before the mask"):
+        FewShotInversion.execute(model, prompt, masked, 3)
+
+
 def test_cancel_stops_an_inversion():
     import comfy.model_management as management
 
