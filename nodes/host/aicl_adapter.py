@@ -13,6 +13,7 @@ from ...training.aicl_file import BASE_MODEL, INTEGRATIONS, PRISM, AiclAdapter, 
 from ...training.lora_file import SUFFIX
 from .aicl_sites import base_of
 from .folders import register_aicl_folders
+from .loras import file_stamp
 
 KEPT = 32  # references whose tokens are kept, the latest; some hundred kilobytes each
 
@@ -93,12 +94,9 @@ def read_adapter(name: str, model: Any = None) -> HostAdapter:
 
 
 def adapter_stamp(name: str) -> str:
-    """Text that changes when the file does, so that the host runs a loader again."""
+    """Text that changes when the file does, see ``file_stamp``."""
     path = _path(name)
-    if path is None:
-        return ""
-    stat = path.stat()
-    return f"{path} {stat.st_mtime_ns} {stat.st_size}"
+    return "" if path is None else file_stamp(path)
 
 
 def _path(name: str) -> Path | None:

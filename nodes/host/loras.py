@@ -50,16 +50,19 @@ def read_lora(name: str) -> LoraModel:
 
 
 def lora_stamp(name: str) -> str:
-    """Text that changes when the file does, so that the host runs a loader again.
-
-    A digest, because the host writes it into the metadata of what the graph saves, and a path is private.
-    """
+    """Text that changes when the file does, see ``file_stamp``."""
     import folder_paths
 
     path = folder_paths.get_full_path("loras", name)
-    if path is None:
-        return ""
-    stat = Path(path).stat()
+    return "" if path is None else file_stamp(Path(path))
+
+
+def file_stamp(path: Path) -> str:
+    """Text that changes when a file does, so that the host runs a loader again.
+
+    A digest, because the host writes it into the metadata of what the graph saves, and a path is private.
+    """
+    stat = path.stat()
     return hashlib.sha256(f"{path} {stat.st_mtime_ns} {stat.st_size}".encode()).hexdigest()
 
 

@@ -8,6 +8,7 @@ from ...methods.tune_a_video import Tuned
 from ...training.lora_file import SUFFIX
 from ...training.tune_a_video_file import load_tuned
 from .folders import register_tune_a_video_folders
+from .loras import file_stamp
 
 
 def tuned_names() -> list[str]:
@@ -33,12 +34,9 @@ def read_tuned(name: str) -> Tuned:
 
 
 def tuned_stamp(name: str) -> str:
-    """Text that changes when the file does, so that the host runs a loader again."""
+    """Text that changes when the file does, see ``file_stamp``."""
     path = _path(name)
-    if path is None:
-        return ""
-    stat = path.stat()
-    return f"{path} {stat.st_mtime_ns} {stat.st_size}"
+    return "" if path is None else file_stamp(path)
 
 
 def _path(name: str) -> Path | None:
