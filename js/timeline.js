@@ -4,7 +4,7 @@ import { api } from '../../scripts/api.js'
 import { app } from '../../scripts/app.js'
 import { outputKey } from './lib/node_inputs.js'
 import { editsOf } from './timeline/edits.js'
-import { leavePlace, takePlace } from './timeline/shown_element.js'
+import { leavePlace, takePlace } from './lib/shown_element.js'
 import { INPUTS, readState } from './timeline/state.js'
 import { createTimeline } from './timeline/view.js'
 
@@ -31,9 +31,11 @@ function attach(node) {
     if (input) chain(input, 'callback', refresh)
   }
   let key = ''
-  chain(node, 'onConfigure', () => {
+  chain(node, 'onAdded', () => {
     key = outputKey(node, app.rootGraph)
     takePlace(key, view.element)
+  })
+  chain(node, 'onConfigure', () => {
     fit(node)
     refresh()
   })

@@ -29,6 +29,7 @@ class History:
     def __init__(self) -> None:
         self.run = self.name = self.text = self.state = ""
         self.node = self.workflow = ""  # ids of where the last session was ordered
+        self.stage = self.stages = self.follows = ""  # of several runs one: its name, all names, id of the one before
         self.step = self.steps = self.skipped = 0
         self.began: float | None = None  # seconds since 1970 when the last session began
         self.config: dict[str, Any] = {}
@@ -60,6 +61,8 @@ class History:
     def _take_started(self, entry: Entry) -> None:
         self.run, self.name = _short(entry.get("run"), NAME), _short(entry.get("name"), NAME)
         self.node, self.workflow = _short(entry.get("node"), NAME), _short(entry.get("workflow"), NAME)
+        self.stage, self.stages = _short(entry.get("stage"), NAME), _short(entry.get("stages"), NAME)
+        self.follows = _short(entry.get("follows"), NAME)
         self.state = "running"
         self.steps = _count(entry.get("steps"))
         self.began = finite(entry.get("time"))
@@ -114,6 +117,9 @@ class History:
             "name": self.name,
             "node": self.node,
             "workflow": self.workflow,
+            "stage": self.stage,
+            "stages": self.stages,
+            "follows": self.follows,
             "state": self.state,
             "text": self.text,
             "step": self.step,

@@ -9,13 +9,15 @@ import { addPoint, curveOf } from './loss_curves.js'
  * @typedef {import('./loss_curves.js').Curve} Curve
  * @typedef {{
  *   run: string, name: string, node: string, workflow: string, state: string, text: string, live: boolean,
+ *   stage: string, stages: string[], follows: string,
  *   step: number, steps: number, skipped: number, began: number | null,
  *   loss: number | null, smoothed: number | null, learning_rate: number | null,
  *   seconds_per_step: number | null, seconds_left: number | null, peak_memory: number | null,
- * }} Summary
+ * }} Summary `stages`: names of all runs that the node makes one after the other; `follows`: id of the one before
  * @typedef {Summary & {
  *   curve: Curve, validation: Curve, bucketLabels: string[], samples: Sample[], notes: Note[], gaps: boolean,
- * }} RunState `gaps`: the table knows more than events have told
+ *   label?: string,
+ * }} RunState `gaps`: the table knows more than events have told; `label`: what its curve is called beside others
  */
 
 const NUMBERS = /** @type {const} */ (['loss', 'smoothed', 'learning_rate', 'seconds_per_step', 'seconds_left', 'peak_memory'])
@@ -33,6 +35,7 @@ export function summaryOf(data) {
   const number = (/** @type {string} */ name) => (isNumber(data[name]) ? data[name] : null)
   return {
     run: text('run'), name: text('name'), node: text('node'), workflow: text('workflow'), state: text('state'),
+    stage: text('stage'), stages: text('stages').split(', ').filter(Boolean), follows: text('follows'),
     text: text('text'), live: data.live === true, step: number('step') ?? 0, steps: number('steps') ?? 0,
     skipped: number('skipped') ?? 0, began: number('began'), loss: number('loss'), smoothed: number('smoothed'),
     learning_rate: number('learning_rate'), seconds_per_step: number('seconds_per_step'),

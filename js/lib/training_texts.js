@@ -29,6 +29,9 @@ export const TEXTS = {
   earlier: 'Runs of this node',
   earlierHelp: 'Tick runs to lay their smoothed loss over the curves; press a name to show that run.',
   current: 'shown',
+  stages: 'Stages of the training',
+  stagesHelp: 'This node trains in stages, one after the other. Press one to show its run.',
+  notBegun: 'not begun',
   messages: 'What happened',
   settings: {
     category: 'FewShot Video',
@@ -59,7 +62,29 @@ const STATES = /** @type {Record<string, string>} */ ({
 export function stateLine(run) {
   const state = STATES[run.state] ?? (run.state || 'Unknown')
   const left = run.live && isNumber(run.seconds_left) ? `, ${duration(run.seconds_left)} left` : ''
-  return `${state}: step ${run.step} of ${run.steps}${left}`
+  const place = run.stages.indexOf(run.stage) + 1
+  const stage = run.stages.length > 1 && place ? `Stage ${place} of ${run.stages.length} (${run.stage}). ` : ''
+  return `${stage}${state}: step ${run.step} of ${run.steps}${left}`
+}
+
+/**
+ * What stopping does to a run that others follow; empty where none does.
+ * @param {import('./run_state.js').Summary} run
+ */
+export function stopHint(run) {
+  const next = run.stages[run.stages.indexOf(run.stage) + 1]
+  if (!run.live || !run.stage || !next) return ''
+  return `“${TEXTS.stop}” ends this stage; ${next} then begins with what it has learned. Cancel the workflow to end both.`
+}
+
+/**
+ * A stage's name, and where its run stands.
+ * @param {number} place from 0
+ * @param {string} name
+ * @param {import('./run_state.js').Summary | undefined} run
+ */
+export function stageLabel(place, name, run) {
+  return `${place + 1} ${name}: ${run ? stand(run) : TEXTS.notBegun}`
 }
 
 /**
@@ -98,9 +123,12 @@ export function previewLabel(step) {
  * @param {import('./run_state.js').Summary} run
  */
 export function runLine(run) {
-  const state = (STATES[run.state] ?? run.state).toLowerCase()
-  const loss = isNumber(run.smoothed) ? `, loss ${short(run.smoothed)}` : ''
-  return `${state} at ${run.step} of ${run.steps}${loss}`
+  return stand(run) + (isNumber(run.smoothed) ? `, loss ${short(run.smoothed)}` : '')
+}
+
+/** @param {import('./run_state.js').Summary} run */
+function stand(run) {
+  return `${(STATES[run.state] ?? run.state).toLowerCase()} at ${run.step} of ${run.steps}`
 }
 
 /** @param {string} name */
@@ -111,4 +139,9 @@ export function overlayLabel(name) {
 /** @param {string} why */
 export function refused(why) {
   return `That did not work: ${why}`
+}
+
+/** What the server says, as a sentence. @param {string} text */
+export function sentence(text) {
+  return text && `${text[0].toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`
 }

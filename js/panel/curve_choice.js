@@ -35,7 +35,7 @@ export function chosenLines(run, others, choice) {
       lines.push({ ...line(run.curve, label), label: `sigma ${label}`, color: `--fewshot-bucket-${i + 1}`, dash: DASHES[i] }))
   }
   others.forEach((other, i) =>
-    lines.push({ ...line(other.curve, 'smoothed'), label: other.name, color: overlayColor(i), dash: DASHES[i % MOST_OVERLAYS] }))
+    lines.push({ ...line(other.curve, 'smoothed'), label: other.label ?? other.name, color: overlayColor(i), dash: DASHES[i % MOST_OVERLAYS] }))
   if (choice.smoothed) lines.push({ ...line(run.curve, 'smoothed'), label: TEXTS.smoothed, color: '--fewshot-smoothed', width: 2 })
   if (choice.validation) {
     const names = Object.keys(run.validation.columns)

@@ -1,10 +1,12 @@
 /** Finds the run of a node, keeps it up to date and has it drawn: from events while it goes on, from the routes else. */
 
 import { saveIsDue } from '../lib/autosave.js'
-import { belongs, runOf, summaryOf, takeEvent } from '../lib/run_state.js'
+import { belongs, summaryOf, takeEvent } from '../lib/run_state.js'
+import { stagesOf } from '../lib/stages.js'
 import { TEXTS } from '../lib/training_texts.js'
-import { MOST_OVERLAYS } from './curve_choice.js'
 import { throttled } from './elements.js'
+import { LaidOver } from './laid_over.js'
+import { RunSource } from './run_source.js'
 import { TrainingView } from './training_view.js'
 
 /**
@@ -20,7 +22,6 @@ import { TrainingView } from './training_view.js'
  *   between two drawings, `autosave` the minutes between two saves
  */
 
-const RUNS = '/fewshot_video/runs'
 const CATCH_UP = 3000 // milliseconds between two readings of the history while a run goes on
 
 export class RunFollower {
@@ -31,8 +32,8 @@ export class RunFollower {
     this.run = null
     /** @type {Summary[]} */
     this.list = []
-    /** @type {Map<string, RunState>} */
-    this.others = new Map()
+    this.source = new RunSource((path, options) => this.page.fetch(path, options))
+    this.laidOver = new LaidOver(this.source)
     /** @type {string | undefined} */
     this.trouble = undefined
     this.wanted = '' // id of the run to show
@@ -44,7 +45,7 @@ export class RunFollower {
     this.view = new TrainingView({
       order: (name) => this.order(name),
       show: (id) => void this.show(id),
-      overlay: (ids) => void this.overlay(ids),
+      overlay: (ids) => void this.laidOver.tick(ids).then(() => this.draw()),
       list: () => void this.readList(),
       changed: () => this.draw(),
       address: page.address,
@@ -69,6 +70,7 @@ export class RunFollower {
       if (this.wanted !== summary.run) void this.show(summary.run)
     }
     this.list = [summary, ...this.list.filter((other) => other.run !== summary.run)]
+    this.laidOver.hear(event)
     if (this.run?.run === summary.run) {
       takeEvent(this.run, event)
       this.goOn(event)
@@ -118,60 +120,46 @@ export class RunFollower {
 
   /** @param {string} id */
   async readRun(id) {
-    const table = await this.ask(`${RUNS}/${encodeURIComponent(id)}`)
+    const run = await this.source.read(id)
     if (this.wanted !== id || this.gone) return
-    this.trouble = table ? undefined : TEXTS.unreachable
-    if (table?.error) this.trouble = TEXTS.unknown
-    else if (table) this.run = runOf(table)
+    this.trouble = run === null ? TEXTS.unreachable : run ? undefined : TEXTS.unknown
+    if (run) {
+      this.run = run
+      void this.laidOver.readSiblings(run, this.stages()).then(() => this.draw())
+    }
     this.draw()
+  }
+
+  /** Stages of the training that the shown run is part of; none where it is all there is. */
+  stages() {
+    return this.run ? stagesOf(this.run, [...this.list, ...this.laidOver.siblings.values()]) : []
   }
 
   /** Read which runs the node has had. */
   async readList() {
     const { ids, workflow } = this.page.place()
-    const found = await this.ask(RUNS)
-    if (this.gone || !Array.isArray(found?.runs)) return
-    this.list = found.runs.map(summaryOf).filter((/** @type {Summary} */ run) => belongs(run, ids, workflow))
+    const found = await this.source.list()
+    if (this.gone || !found) return
+    this.list = found.filter((run) => belongs(run, ids, workflow))
     this.draw()
   }
 
-  /** @param {string[]} ids of runs to lay over the curves, the last ones where there are too many */
-  async overlay(ids) {
-    const wanted = ids.slice(-MOST_OVERLAYS)
-    for (const id of [...this.others.keys()]) if (!wanted.includes(id)) this.others.delete(id)
-    for (const id of wanted) {
-      if (this.others.has(id)) continue
-      const table = await this.ask(`${RUNS}/${encodeURIComponent(id)}`)
-      if (table && !table.error) this.others.set(id, runOf(table))
-    }
-    this.draw()
-  }
-
-  /** @param {string} name */
+  /** Give the run that goes on an order, which may be another stage than the one shown. @param {string} name */
   async order(name) {
-    const path = `${RUNS}/${encodeURIComponent(this.wanted)}/${name}`
-    const answer = await (await this.page.fetch(path, { method: 'POST' })).json()
-    if (answer.error) {
-      void this.read()
-      throw new Error(answer.error)
-    }
-    return String(answer.text ?? '')
-  }
-
-  /** The JSON of an answer, errors of ours among them; null where there is none. @param {string} path */
-  async ask(path) {
+    const running = this.stages().find((stage) => stage.run?.live)?.run?.run ?? this.wanted
     try {
-      return await (await this.page.fetch(path)).json()
-    } catch {
-      return null
+      return await this.source.order(running, name)
+    } catch (error) {
+      void this.read()
+      throw error
     }
   }
 
   drawNow() {
     if (this.gone) return
-    const others = [...this.others.values()].filter((other) => other.run !== this.run?.run)
     const waiting = this.wanted && !this.run ? TEXTS.loading : undefined
-    this.view.draw(this.run, others, this.list, this.trouble ?? waiting)
+    const stages = this.stages()
+    this.view.draw(this.run, this.laidOver.runs(this.run?.run ?? '', stages), this.list, this.trouble ?? waiting, stages)
   }
 
   destroy() {

@@ -1,11 +1,12 @@
 /** The training panel of one node: its parts, and what they show. It asks nobody; `RunFollower` tells it. */
 
-import { TEXTS, figures, refused, stateLine } from '../lib/training_texts.js'
+import { TEXTS, figures, refused, sentence, stateLine, stopHint } from '../lib/training_texts.js'
 import { CurveChoice, chosenLines, overlayColor } from './curve_choice.js'
 import { element, say, useSheet } from './elements.js'
 import { LossChart } from './loss_chart.js'
 import { PreviewStrip } from './preview_strip.js'
 import { RunList } from './run_list.js'
+import { StageBar } from './stage_bar.js'
 
 /**
  * @typedef {import('../lib/run_state.js').RunState} RunState
@@ -32,12 +33,14 @@ export class TrainingView {
     this.chart = new LossChart()
     this.buttons = ORDERS.map(([name, text, help]) =>
       element('button', { type: 'button', text, title: help, 'data-order': name, disabled: true, onclick: () => this.order(name) }))
+    this.hint = element('div', { class: 'fewshot-hint fewshot-dim' })
     this.answer = element('div', { class: 'fewshot-answer', role: 'status' })
+    this.stages = new StageBar(actions.show)
     this.strip = new PreviewStrip(actions.address)
     this.messages = element('ul', { class: 'fewshot-happened', 'aria-label': TEXTS.messages })
     this.runs = new RunList(actions.show, actions.overlay, actions.list)
-    this.body = element('div', { class: 'fewshot-body', hidden: true }, this.progress, this.figures, this.choice.element, this.chart.element,
-      element('div', { class: 'fewshot-buttons' }, ...this.buttons), this.answer, this.strip.element, this.messages)
+    this.body = element('div', { class: 'fewshot-body', hidden: true }, this.stages.element, this.progress, this.figures, this.choice.element, this.chart.element,
+      element('div', { class: 'fewshot-buttons' }, ...this.buttons), this.hint, this.answer, this.strip.element, this.messages)
     this.element = element('section', { class: 'fewshot-panel', 'aria-label': TEXTS.title },
       element('header', {}, this.state, this.name), this.body, this.runs.element)
     this.keepToItself()
@@ -47,7 +50,10 @@ export class TrainingView {
 
   /** Keys and the wheel work on the panel and not on the graph behind it. */
   keepToItself() {
-    this.element.addEventListener('keydown', (event) => event.key !== 'Escape' && event.stopPropagation())
+    this.element.addEventListener('keydown', (event) => {
+      const hosts = event.ctrlKey || event.metaKey || event.altKey || event.key === 'Escape' // undo and the like
+      if (!hosts) event.stopPropagation()
+    })
     this.element.addEventListener('wheel', (event) => {
       const scrolls = this.element.scrollHeight > this.element.clientHeight && !event.ctrlKey && !event.metaKey
       if (scrolls) event.stopPropagation()
@@ -59,8 +65,9 @@ export class TrainingView {
    * @param {RunState[]} others laid over it
    * @param {Summary[]} list runs of the node
    * @param {string} [trouble] what to say in place of a run's state
+   * @param {import('../lib/stages.js').Stage[]} [stages] of the training that the run is part of
    */
-  draw(run, others, list, trouble) {
+  draw(run, others, list, trouble, stages = []) {
     say(this.state, trouble ?? (run ? stateLine(run) : TEXTS.empty))
     say(this.name, run?.name ?? '')
     this.body.hidden = !run
@@ -69,9 +76,13 @@ export class TrainingView {
     if (!run) return
     this.changeTo(run)
     this.element.dataset.state = run.state
+    this.element.dataset.run = run.run // for the command that cites
     this.progress.max = Math.max(1, run.steps)
     this.progress.value = Math.min(run.step, run.steps)
-    for (const button of this.buttons) button.disabled = !run.live || this.pending
+    const running = run.live ? run : stages.find((stage) => stage.run?.live)?.run
+    for (const button of this.buttons) button.disabled = !running || this.pending
+    say(this.hint, running ? stopHint(running) : '')
+    this.stages.draw(stages, run.run, colors)
     this.drawFigures(run)
     this.drawMessages(run)
     this.choice.draw(run.bucketLabels)
@@ -110,9 +121,9 @@ export class TrainingView {
     this.pending = true
     for (const button of this.buttons) button.disabled = true
     try {
-      say(this.answer, await this.actions.order(name))
+      say(this.answer, sentence(await this.actions.order(name)))
     } catch (error) {
-      say(this.answer, refused(error instanceof Error ? error.message : String(error)))
+      say(this.answer, sentence(refused(error instanceof Error ? error.message : String(error))))
     }
     this.pending = false
     this.actions.changed()

@@ -17,7 +17,7 @@ from ...training.monitor import Monitor
 from ...training.reporter import Reporter, Sink
 from ...training.run_log import LogFile
 from ...training.stop import SAMPLE, SAVE, STOP, request_sample, request_save, request_stop
-from .live_runs import LiveRun, Order, view_of
+from .live_runs import LiveRun, Order, Stage, view_of
 
 if TYPE_CHECKING:
     from ...training.monitor import RunInfo
@@ -35,6 +35,7 @@ def run_monitors(
     orders: Mapping[str, Order] | None = None,
     node: str | None = None,
     workflow: str = "",
+    stage: Stage | None = None,
 ) -> list[Monitor]:
     """What watches a run in the host: log file, loss plot, history for the routes, events for the browser.
 
@@ -43,9 +44,10 @@ def run_monitors(
         orders: What the routes ``stop``, ``save`` and ``sample`` call with the run's id; None: as the names say.
         node: Execution id of the node that trains; None takes the one the host is executing.
         workflow: Id of the workflow it lies in, as the page gave it; empty where there is none.
+        stage: Which run of the node it is, where the node makes several.
     """
     orders = {STOP: request_stop, SAVE: request_save, SAMPLE: request_sample} if orders is None else orders
-    live = LiveRun(executing_node() if node is None else node, orders, workflow)
+    live = LiveRun(executing_node() if node is None else node, orders, workflow, stage)
     sinks: list[Sink] = [LogFile(), live, LossPlot(live.history), Events(live)]
     return [Reporter(sinks, PeakMemory(torch.device(device)), place=live.place)]
 

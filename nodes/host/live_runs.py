@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,12 +29,38 @@ _runs: dict[str, LiveRun] = {}
 _lock = threading.Lock()
 
 
+@dataclass(frozen=True)
+class Stage:
+    """Which run of a node that makes several, one after the other."""
+
+    name: str
+    order: tuple[str, ...]  # names of all of them
+    follows: str = ""  # id of the run before it; empty where it is the first
+
+    @property
+    def next(self) -> str:
+        """Name of the run after it; empty where it is the last."""
+        return next(iter(self.order[self.order.index(self.name) + 1 :]), "")
+
+    @property
+    def place(self) -> dict[str, str]:
+        """For those who draw it, as text."""
+        return {"stage": self.name, "stages": ", ".join(self.order), "follows": self.follows}
+
+
 class LiveRun:
     """The sink that makes a run known to the routes; written by the training thread, read by the server's."""
 
-    def __init__(self, node: str = "", orders: Mapping[str, Order] | None = None, workflow: str = "") -> None:
+    def __init__(
+        self,
+        node: str = "",
+        orders: Mapping[str, Order] | None = None,
+        workflow: str = "",
+        stage: Stage | None = None,
+    ) -> None:
         """Take the ids of the node that trains and of its workflow, and what can be asked of the run, by name."""
-        self.place = {"node": node, "workflow": workflow}
+        self.stage = stage
+        self.place = {"node": node, "workflow": workflow, **(stage.place if stage else {})}
         self.orders = dict(orders or {})
         self.history = History()
         self.folder = Path()
@@ -89,10 +116,16 @@ def run_table(run_id: str) -> dict[str, Any] | None:
     live = live_run(run_id)
     if live is not None:
         return live.table()
-    for folder in run_folders():
-        if _id_of(folder) == run_id:
-            return _with_views({**_history(folder).table(), "live": False}, folder)
-    return None
+    folder = run_folder(run_id)
+    return None if folder is None else _with_views({**_history(folder).table(), "live": False}, folder)
+
+
+def run_folder(run_id: str) -> Path | None:
+    """Folder of a run, looked up by its id; None where there is no such run."""
+    live = live_run(run_id)
+    if live is not None:
+        return live.folder
+    return next((folder for folder in run_folders() if run_id and _id_of(folder) == run_id), None)
 
 
 def run_list() -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from ...training.motion_recipe import AppearanceRecipe, MotionRecipe, plan_strid
 from ...training.preview import PreviewOrder
 from .context import latent_channels
 from .families import Family, trainable_family_of
-from .motion_loras import digest_of, no_lora, with_lora
+from .live_runs import Stage
+from .motion_loras import digest_of, known_look, no_lora, with_lora
 from .motion_objectives import appearance_objective, motion_objective
 from .motion_settings import MotionOrder, check_order, stage_config, stage_name, stretched
 from .noise import process_of, repaired
@@ -41,6 +42,12 @@ class _Stages:
     terms: MotionTerms
     vae: Any
     workflow: Mapping[str, str]
+    before: str = ""  # id of the appearance run, once there is one
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Those that are trained, in order."""
+        return (APPEARANCE, MOTION) if self.order.appearance_steps and not self.order.classic else (MOTION,)
 
     def settings(self, latents: int) -> dict[str, Any]:
         """For the LoRA: size, rate and latents of what it was trained on, and how the node can make it again."""
@@ -75,6 +82,7 @@ class _Stages:
             on_change=self.order.on_change,
             clip_names=[sample.name for sample in self.encoded.dataset.samples] if stage == MOTION else (),
             workflow=self.workflow,
+            stage=Stage(stage, self.names, self.before) if len(self.names) > 1 else None,
         )
 
 
@@ -109,8 +117,9 @@ def train_motion(
     stages = _Stages(model, family, encoded, order, config, order.terms, vae, workflow or {})
     motion = stage_config(config, model, family, order.classic)  # refuses before anything is trained
     appearance = None
-    if order.appearance_steps and not order.classic:
+    if APPEARANCE in stages.names:
         appearance = _train_appearance(stages, stage_config(config, model, family, steps=order.appearance_steps))
+        stages = replace(stages, before=appearance.run)
     lora = appearance.file if appearance else no_lora()
     return _train_motion(stages, motion, stride, lora), lora
 
@@ -125,7 +134,9 @@ def _train_appearance(stages: _Stages, config: TrainConfig) -> Trained:
     def objective() -> Any:
         return appearance_objective(stages.model, encoded, recipe, config, settings)
 
-    return run_job(stages.job(APPEARANCE, stages.model, config, identity, objective, encoded.dataset.fps))
+    job = stages.job(APPEARANCE, stages.model, config, identity, objective, encoded.dataset.fps)
+    motion_run = replace(job, run_name=stage_name(stages.order.run_name, MOTION)).name
+    return known_look(job, motion_run) or run_job(job)
 
 
 def _train_motion(stages: _Stages, config: TrainConfig, stride: int, appearance: LoraModel) -> Trained:

@@ -10,13 +10,18 @@ import asyncio
 import re
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from .citations import cite
 from .events import prompt_server
-from .live_runs import live_run, run_list, run_table
+from .live_runs import LiveRun, live_run, run_list, run_table
+from .results import results
 
 PREFIX = "/fewshot_video/runs"
+RESULTS, CITATION = "/fewshot_video/results", "/fewshot_video/citation"
 ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
+ASKED, LONGEST = ("method", "folder", "name", "run"), 500  # of a citation, and the characters of each at most
 ORDERS = {
     "stop": "the run stops after the step under way and keeps its LoRA",
     "save": "the run saves its state after the step under way",
@@ -35,6 +40,8 @@ def register_routes() -> bool:
     server.routes.get(PREFIX + "/{run}")(_table)
     for name in ORDERS:
         server.routes.post(f"{PREFIX}/{{run}}/{name}")(_order(name))
+    server.routes.get(RESULTS)(_results)
+    server.routes.get(CITATION)(_citation)
     return True
 
 
@@ -48,6 +55,20 @@ async def _table(request: Any) -> Any:
     run = request.match_info["run"]
     table = await asyncio.to_thread(run_table, run) if ID.fullmatch(run) else None
     return _unknown() if table is None else _answer(table)
+
+
+async def _results(_request: Any) -> Any:
+    """Names of what has been trained."""
+    return _answer({"groups": await asyncio.to_thread(results)})
+
+
+async def _citation(request: Any) -> Any:
+    """How to cite a file or a method; each is looked up among those that are known."""
+    asked = {name: request.query.get(name, "")[:LONGEST] for name in ASKED}
+    try:
+        return _answer(await asyncio.to_thread(partial(cite, **asked)))
+    except ValueError as error:
+        return _answer({"error": str(error)}, 404)
 
 
 def _order(name: str) -> Callable[[Any], Any]:
@@ -65,9 +86,16 @@ def _order(name: str) -> Callable[[Any], Any]:
         if name not in run.orders:
             return _answer({"error": f"this run cannot {name}"}, 409)
         taken = await asyncio.to_thread(run.orders[name], run_id)
-        return _answer({"ok": True, "text": ORDERS[name]}) if taken else _over()
+        return _answer({"ok": True, "text": _promise(name, run)}) if taken else _over()
 
     return handle
+
+
+def _promise(name: str, run: LiveRun) -> str:
+    """What follows from an order."""
+    if name == "stop" and run.stage and run.stage.next:
+        return f"{run.stage.name} stops after the step under way; {run.stage.next} then begins with what it has learned"
+    return ORDERS[name]
 
 
 def _unknown() -> Any:

@@ -165,7 +165,7 @@ def _make_run(order: Order, data: _Data, session: Session, trainer: Trainer, con
         throw_if_cancelled()
         return session.predict(*inputs)
 
-    monitors = Monitors(run_monitors(session.device, ORDERS, workflow=workflow_id(job.workflow)))
+    monitors = Monitors(run_monitors(session.device, ORDERS, None, workflow_id(job.workflow), job.stage))
     sample = None
     if job.make_sample is not None:
         sample = job.make_sample(data.objective if held_out is None else held_out, folder.path, session, monitors.note)

@@ -14,6 +14,7 @@ from ...training.changes import REFUSE
 from ...training.config import BOOKKEEPING, BOTH_EXPERTS, TrainConfig
 from ...training.optimizers import with_installed_optimizer
 from .fingerprint import model_fingerprint
+from .live_runs import Stage
 from .previews import Note, Sample
 from .run_attempts import Order, train
 from .run_kinds import Kind
@@ -43,6 +44,7 @@ class Job:
     on_change: str = REFUSE
     clip_names: Sequence[str] = ()
     workflow: Mapping[str, str] = field(default_factory=dict)  # for the file's metadata, as the host writes it
+    stage: Stage | None = None  # which of several runs of the node it is
 
     @property
     def name(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from browser import PATIENCE, Site
-from training_page import TRAINER, Panel, training_workflow
+from training_page import MOTION_TRAINER, STEPS, TRAINER, Panel, motion_workflow, training_workflow
 
 MANY = 500  # steps; such a run is stopped
 STEP = r"^Training: step ([1-9]\d*) of 500"
@@ -114,3 +114,85 @@ def test_the_panel_leaves_the_workflow_as_it_is(open_template):
     (trainer,) = [node for node in prompt.values() if node["class_type"] == TRAINER]
     assert "training_panel" not in trainer["inputs"]
     assert len(site.node(TRAINER)["widgets_values"]) == 13
+
+
+def test_undo_leaves_the_panel_as_it_is_and_alive(site):
+    panel = Panel(site.open_graph(training_workflow(f"undone {site.nodes2}", 3, sample_every=1)))
+    site.queue()
+    assert site.wait_done() == "execution_success"
+    panel.wait_state("^Finished: step 3 of 3$")
+    panel.element.locator("input[name=buckets]").check()
+    levels = panel.element.locator(".fewshot-levels")
+    assert re.search(r"\d\.\d\d-\d\.\d\d", levels.inner_text())
+    panel.element.locator(".fewshot-thumb").first.click()
+    site.until(lambda: chosen(panel) == ["step 1", "step 3"], "two previews to compare")
+
+    set_steps(site, 4)
+    panel.element.locator(".fewshot-thumb").first.focus()
+    site.page.keyboard.press("Control+z")  # also with the keyboard in the panel
+    site.until(lambda: site.node(TRAINER)["widgets_values"][STEPS] == 3, "the input is as it was")
+    site.page.wait_for_timeout(700)
+    shown = "k => app.graph.nodes.find(n => n.type === k).widgets.at(-1).element.isConnected"
+    assert site.page.evaluate(shown, TRAINER)
+    assert panel.state() == "Finished: step 3 of 3"
+    assert panel.element.locator("input[name=buckets]").is_checked()
+    assert chosen(panel) == ["step 1", "step 3"]
+
+    set_steps(site, 4)
+    trainer = site.node(TRAINER)
+    assert trainer["widgets_values"][STEPS] == 4
+    site.queue()
+    assert site.wait_done() == "execution_success"
+    panel.wait_state("^Finished: step 4 of 4$")
+
+
+def chosen(panel: Panel) -> list[str]:
+    """Which previews are shown large."""
+    return panel.element.locator(".fewshot-chosen figcaption").all_inner_texts()
+
+
+def set_steps(site: Site, steps: int) -> None:
+    """Set the steps of the trainer as its widget does."""
+    site.page.evaluate(
+        """([kind, steps]) => {
+            const widget = app.graph.nodes.find(n => n.type === kind).widgets.find(w => w.name === 'steps')
+            widget.value = steps
+            widget.callback?.(steps)
+            app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState() }""",
+        [TRAINER, steps],
+    )
+
+
+def test_both_stages_of_a_training_are_shown_and_the_one_that_runs_takes_orders(site):
+    workflow = motion_workflow(f"stages {site.nodes2}", MANY, MANY)
+    panel = Panel(site.open_graph(workflow))
+    site.page.wait_for_timeout(500)
+    height = panel.height(MOTION_TRAINER)
+    site.queue()
+    panel.wait_state(r"^Stage 1 of 2 \(appearance\)\. Training: step [3-9]\d* of 500, .* left$")
+    assert panel.stages()[1] == "2 motion: not begun"
+    assert "motion then begins" in panel.element.locator(".fewshot-hint").inner_text()
+    panel.button("sample").focus()
+    site.page.keyboard.press("Enter")
+    panel.element.locator(".fewshot-thumb video").first.wait_for(timeout=PATIENCE * 1000)
+    site.page.wait_for_timeout(500)
+    assert panel.height(MOTION_TRAINER) == height  # neither the panel nor the host's still makes the node grow
+    stop_with_keyboard(panel)
+
+    panel.wait_state(r"^Stage 2 of 2 \(motion\)\. Training: step [2-9]")
+    assert re.match(r"1 appearance: stopped at \d+ of 500$", panel.stages()[0])
+    assert panel.element.locator(".fewshot-hint").inner_text() == ""
+    first = panel.element.locator(".fewshot-stages button").first
+    first.locator(".fewshot-swatch").wait_for(timeout=PATIENCE * 1000)  # its curve is laid over
+    first.focus()
+    site.page.keyboard.press("Enter")
+    panel.wait_state(r"^Stage 1 of 2 \(appearance\)\. Stopped: step")
+
+    site.open_graph(workflow, again=True)
+    panel.wait_state(r"^Stage 2 of 2 \(motion\)\. Training")
+    site.until(lambda: "stopped" in panel.stages()[0], "the stage before is known again")
+    panel.element.locator(".fewshot-stages button").first.focus()
+    site.page.keyboard.press("Enter")
+    panel.wait_state(r"^Stage 1 of 2 \(appearance\)\. Stopped: step")
+    stop_with_keyboard(panel)  # the stage that runs, though the other is shown
+    site.until(lambda: re.match(r"2 motion: stopped at \d+ of 500$", panel.stages()[1]), "the second stage has stopped")

@@ -10,7 +10,17 @@ import pytest
 from monitored_runs import FakeRun, config, record
 
 from pack.nodes.host import live_runs
-from pack.nodes.host.live_runs import KEPT, LiveRun, live_run, run_folders, run_list, run_table, view_of
+from pack.nodes.host.live_runs import (
+    KEPT,
+    LiveRun,
+    Stage,
+    live_run,
+    run_folder,
+    run_folders,
+    run_list,
+    run_table,
+    view_of,
+)
 from pack.nodes.host.run_opening import runs_folder
 from pack.training.reporter import Reporter
 from pack.training.run_log import LogFile
@@ -93,6 +103,30 @@ def test_ended_runs_do_not_fill_the_memory_and_running_ones_stay(tmp_path):
     assert live_run("first") is not None
     assert live_run("0") is None
     assert len(live_runs._runs) == KEPT + 2
+
+
+def test_a_run_tells_which_stage_of_its_node_it_is_also_after_a_restart(tmp_path, monkeypatch):
+    stage = Stage("motion", ("appearance", "motion"), "a0")
+    live = LiveRun("7", stage=stage)
+    reporter = Reporter([LogFile(), live], place=live.place)
+    reporter.started(FakeRun(tmp_path / "runs" / "one", "a1", "one"), config(), 0)
+    told = ("motion", "appearance, motion", "a0")
+    keys = ("stage", "stages", "follows")
+    assert tuple(live.summary()[key] for key in keys) == told
+    monkeypatch.setattr(live_runs, "_runs", {})
+    assert tuple(run_table("a1")[key] for key in keys) == told
+    assert tuple(run_list()[0][key] for key in keys) == told
+    assert stage.next == ""
+    assert Stage("appearance", stage.order).next == "motion"
+
+
+def test_the_folder_of_a_run_is_found_by_its_id(tmp_path, monkeypatch):
+    start(tmp_path / "runs" / "one", "a1")
+    assert run_folder("a1") == tmp_path / "runs" / "one"
+    monkeypatch.setattr(live_runs, "_runs", {})
+    assert run_folder("a1") == tmp_path / "runs" / "one"
+    for other in ("", "one", "../one", "b2"):
+        assert run_folder(other) is None
 
 
 def test_runs_lie_where_the_trainer_puts_them(host_base):

@@ -21,6 +21,7 @@ from tiny_vae import tiny_cogvideox_vae, tiny_vae
 
 from pack.methods.motion import stretched_places
 from pack.nodes.host import families
+from pack.nodes.host.live_runs import run_list
 from pack.nodes.host.motion_settings import stage_name, stages_stamp
 from pack.nodes.host.run_kinds import LORA
 from pack.nodes.host.run_opening import runs_folder
@@ -28,7 +29,9 @@ from pack.nodes.motion import FewShotMotionTrain
 from pack.training.config import TrainConfig
 from pack.training.lora_file import load_lora
 from pack.training.lora_metadata import from_metadata
+from pack.training.run import Run
 from pack.training.run_record import run_record
+from pack.training.stop import STOP
 
 pytestmark = pytest.mark.usefixtures("own_output")
 
@@ -184,6 +187,38 @@ def test_a_cancelled_stage_goes_on_to_the_same_bytes(model, monkeypatch, stage):
     assert parts["loss"] == whole["loss"]
 
 
+def _stop_first_run_at(patch: Any, step: int) -> None:
+    """Give the first run the page's order to stop."""
+    after_step = Run._after_step
+
+    def ordered(self: Run, done: int, record: Any) -> None:
+        if self.trainer.objective.name == "appearance" and done == step:
+            self.control.give(STOP)
+        after_step(self, done, record)
+
+    patch.setattr(Run, "_after_step", ordered)
+
+
+def test_a_first_run_that_was_stopped_stays_as_it_is_when_the_second_goes_on(model, monkeypatch):
+    with monkeypatch.context() as patch:
+        _stop_first_run_at(patch, 2)
+        _interrupt_at(patch, 2 + 2, iter(range(1, 100)))
+        with pytest.raises(Interrupt):
+            train(model, "early")
+    with heard(monkeypatch) as calls:
+        found = train(model, "early")
+    assert len(calls) == STEPS - 2
+    assert from_metadata(found["appearance"].metadata)["steps"] == "2"
+    with heard(monkeypatch) as calls:
+        assert same(train(model, "early")["motion"], found["motion"])
+        assert same(train(model, "early_motion")["appearance"], found["appearance"])  # as the page calls it
+        assert not calls
+        with pytest.raises(ValueError, match=r"early_motion .* with other settings: appearance"):
+            train(model, "early", appearance_steps=FIRST + 1)  # asks for more of the first run, and so for another
+    with pytest.raises(ValueError, match=r"early_appearance .* with other settings: rank 4 → 2"):
+        train(model, "early", rank=2)
+
+
 def _interrupt_at(patch: Any, step: int, count: Iterator[int]) -> None:
     """Press cancel once so many steps of both stages together are done."""
     from pack.nodes.host.progress import StepProgress
@@ -299,3 +334,14 @@ def test_layers_that_the_settings_name_are_the_ones_trained(model):
     found = train(model, "own", settings=TrainConfig(target_modules="self-attention"))
     assert layers_of(found["motion"]) == {f"self_attn.{role}" for role in "qkvo"}
     assert layers_of(found["appearance"]) == WAN_LOOKS
+
+
+def test_each_run_tells_which_stage_it_is_and_the_second_which_run_it_follows(model):
+    train(model, "staged")
+    runs = {run["stage"]: run for run in run_list() if run["name"].startswith("staged")}
+    assert {run["stages"] for run in runs.values()} == {"appearance, motion"}
+    assert runs["appearance"]["follows"] == ""
+    assert runs["motion"]["follows"] == runs["appearance"]["run"] != ""
+    train(model, "single", appearance_steps=0)
+    (single,) = [run for run in run_list() if run["name"].startswith("single")]
+    assert (single["stage"], single["stages"], single["follows"]) == ("", "", "")

@@ -23,6 +23,7 @@ from host_server import Server  # noqa: E402
 from listening_tab import Tab  # noqa: E402
 
 RUNS = "/fewshot_video/runs"
+RESULTS, CITATION = "/fewshot_video/results", "/fewshot_video/citation"
 OLD = "feedbeef" * 4  # id of a run of an earlier session
 STEPS = 400
 NODE = "4"
@@ -202,6 +203,29 @@ def test_an_id_that_is_none_is_not_found_whatever_it_looks_like(server, run):
         assert answer is None or set(answer) == {"error"}
 
 
+def test_what_was_trained_is_told_by_name_and_cited(server):
+    status, answer = ask(server, f"/api{RESULTS}")
+    assert status == 200
+    assert [group["title"] for group in answer["groups"]] == ["LoRAs", "AICL adapters", "Tune-A-Video", "Runs"]
+    assert str(server.base) not in json.dumps(answer)
+    status, answer = ask(server, f"{CITATION}?method=tic_ft&run={OLD}")
+    assert status == 200
+    assert "kim2025temporal" in answer["bibtex"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["", "method=odd", "folder=loras&name=..%2F..%2Fsecret.mp4", "folder=..&name=secret.mp4", "name=%00", "run=..%2Fx",
+     f"folder=loras&name={'x' * 5000}"],
+)  # fmt: skip
+def test_what_cannot_be_cited_is_refused_in_a_sentence(server, query):
+    status, answer = ask(server, f"{CITATION}?{query}")
+    assert status == 404
+    assert set(answer) == {"error"}
+    assert "; " in answer["error"]  # what is the matter; what to do
+    assert len(answer["error"]) < 400
+
+
 @pytest.mark.parametrize("order", ["stop", "save", "sample"])
 def test_an_order_is_no_get(server, order):
     assert ask(server, f"{RUNS}/{OLD}/{order}")[0] in (404, 405)
@@ -209,7 +233,7 @@ def test_an_order_is_no_get(server, order):
 
 @pytest.mark.parametrize("method", ["POST", "DELETE", "PUT"])
 def test_what_is_read_is_not_written(server, method):
-    for path in (RUNS, f"{RUNS}/{OLD}"):
+    for path in (RUNS, f"{RUNS}/{OLD}", RESULTS, CITATION):
         assert ask(server, path, method)[0] in (404, 405)
 
 
@@ -217,7 +241,8 @@ def test_what_is_read_is_not_written(server, method):
     "headers", [{"Origin": "https://example.com"}, {"Origin": "http://127.0.0.1:1"}, {"Sec-Fetch-Site": "cross-site"}]
 )
 def test_another_web_site_is_refused(server, headers):
-    for path, method in [(f"{RUNS}/{OLD}/stop", "POST"), (f"/api{RUNS}/{OLD}/stop", "POST"), (f"{RUNS}/{OLD}", "GET")]:
+    orders = [(f"{RUNS}/{OLD}/stop", "POST"), (f"/api{RUNS}/{OLD}/stop", "POST")]
+    for path, method in [*orders, *((path, "GET") for path in (f"{RUNS}/{OLD}", RESULTS, f"{CITATION}?method=tic_ft"))]:
         assert ask(server, path, method, **headers)[0] == 403
     own = {"Origin": server.url, "Sec-Fetch-Site": "same-origin"}
     assert ask(server, f"{RUNS}/{OLD}/stop", "POST", **own)[0] == 409

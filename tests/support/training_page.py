@@ -11,22 +11,20 @@ from browser import PATIENCE, Site
 
 KEPT = ("FewShotToyVideoModel", "FewShotToyClips", "FewShotEncodeDataset", "FewShotRunSettings", "TICFTTrain")
 TRAINER = "TICFTTrain"
+MOTION_TRAINER = "FewShotMotionTrain"
+MOTION_KEPT = (
+    "FewShotToyVideoModel", "FewShotToyClips", "FewShotDatasetItem", "FewShotDatasetClip", "FewShotEncodeDataset",
+    MOTION_TRAINER,
+)  # fmt: skip
+MOTION_STEPS, MOTION_BATCH, APPEARANCE_STEPS, MOTION_NAME = 2, 5, 6, 12
 STEPS, BATCH, RUN_NAME = 3, 4, 9  # places of the trainer's widget values
 VALIDATE_EVERY, SAMPLE_EVERY = 2, 3  # of the run settings'
 
 
 def training_workflow(run_name: str, steps: int, validate_every: int = 10, sample_every: int = 0) -> dict[str, Any]:
     """The shipped workflow that trains, cut down to what trains; its id goes with the name of the run."""
-    workflow = workflows.load("tic_ft_train_toy")
-    nodes = [node for node in workflow["nodes"] if node["type"] in KEPT]
-    ids = {node["id"] for node in nodes}
-    links = [link for link in workflow["links"] if {link[1], link[3]} <= ids]
-    known = {link[0] for link in links}
-    for node in nodes:
-        for socket in node["inputs"]:
-            socket["link"] = socket["link"] if socket["link"] in known else None
-        for socket in node["outputs"]:
-            socket["links"] = [link for link in socket["links"] or [] if link in known]
+    workflow = cut_down("tic_ft_train_toy", KEPT, run_name)
+    for node in workflow["nodes"]:
         if node["type"] == "FewShotRunSettings":
             node["widgets_values"][VALIDATE_EVERY] = validate_every
             node["widgets_values"][SAMPLE_EVERY] = sample_every
@@ -36,6 +34,32 @@ def training_workflow(run_name: str, steps: int, validate_every: int = 10, sampl
             node["pos"] = [20, 480]
         if node["type"] == "FewShotToyClips":
             node["widgets_values"][1] = 2
+    return workflow
+
+
+def motion_workflow(run_name: str, appearance_steps: int, steps: int) -> dict[str, Any]:
+    """The shipped workflow of one-shot motion, cut down in the same way."""
+    workflow = cut_down("motion_toy", MOTION_KEPT, run_name)
+    trainer = next(node for node in workflow["nodes"] if node["type"] == MOTION_TRAINER)
+    values = trainer["widgets_values"]
+    values[MOTION_STEPS], values[MOTION_BATCH] = steps, 1
+    values[APPEARANCE_STEPS], values[MOTION_NAME] = appearance_steps, run_name
+    trainer["pos"] = [20, 480]
+    return workflow
+
+
+def cut_down(name: str, kept: tuple[str, ...], run_name: str) -> dict[str, Any]:
+    """A shipped workflow with some of its nodes only; its id goes with the name of the run."""
+    workflow = workflows.load(name)
+    nodes = [node for node in workflow["nodes"] if node["type"] in kept]
+    ids = {node["id"] for node in nodes}
+    links = [link for link in workflow["links"] if {link[1], link[3]} <= ids]
+    known = {link[0] for link in links}
+    for node in nodes:
+        for socket in node["inputs"]:
+            socket["link"] = socket["link"] if socket["link"] in known else None
+        for socket in node["outputs"]:
+            socket["links"] = [link for link in socket["links"] or [] if link in known]
     return {
         **workflow,
         "id": str(uuid.uuid5(uuid.NAMESPACE_OID, run_name)),
@@ -103,6 +127,19 @@ class Panel:
         if details.get_attribute("open") is None:
             details.locator("summary").click()
         return details.locator("li").all_inner_texts()
+
+    def stages(self) -> list[str]:
+        """What the buttons of the stages say, in order."""
+        return self.element.locator(".fewshot-stages button").all_inner_texts()
+
+    def height(self, kind: str) -> float:
+        """Height of the first node of a type, as it is drawn."""
+        return self.page.evaluate(
+            """kind => { const node = app.graph.nodes.find(n => n.type === kind)
+                const drawn = document.querySelector(`[data-node-id='${node.id}']`)
+                return drawn ? drawn.offsetHeight : node.size[1] }""",
+            kind,
+        )
 
     def overlay(self, place: int) -> None:
         """Lay a run of the list over the curves."""

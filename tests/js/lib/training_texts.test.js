@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { figures, reading, runLine, stateLine } from '../../../js/lib/training_texts.js'
+import { figures, reading, refused, runLine, sentence, stateLine } from '../../../js/lib/training_texts.js'
 import { runOf } from '../../../js/lib/run_state.js'
 
 const run = runOf({ state: 'running', live: true, step: 3, steps: 9, seconds_left: 75, loss: 0.5, smoothed: 0.25, peak_memory: 2e9, seconds_per_step: 12.5, learning_rate: 1e-4 })
@@ -25,4 +25,10 @@ test('what lies under the pointer is read without its gaps', () => {
 test('a run of the list tells its state and loss', () => {
   assert.equal(runLine({ ...run, state: 'interrupted' }), 'interrupted at 3 of 9, loss 0.25')
   assert.equal(runLine({ ...run, smoothed: null }), 'training at 3 of 9')
+})
+
+test('what the server says is told as a sentence', () => {
+  assert.equal(sentence('the run stops'), 'The run stops.')
+  assert.equal(sentence(refused('it has ended!')), 'That did not work: it has ended!')
+  assert.equal(sentence(''), '')
 })

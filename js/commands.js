@@ -1,0 +1,56 @@
+/** Commands of the pack in ComfyUI's command palette. */
+
+import { api } from '../../scripts/api.js'
+import { app } from '../../scripts/app.js'
+import { openCitation } from './dialogs/citation.js'
+import { openResults } from './dialogs/results_list.js'
+import { citableOf } from './lib/citable.js'
+import { TEXTS } from './lib/command_texts.js'
+import { sentence } from './lib/training_texts.js'
+
+const RESULTS = '/fewshot_video/results'
+const CITATION = '/fewshot_video/citation'
+
+app.registerExtension({
+  name: 'FewShotVideo.Commands',
+  commands: [
+    { id: 'FewShotVideo.ListResults', label: TEXTS.list, icon: 'pi pi-list', function: () => void listResults() },
+    { id: 'FewShotVideo.Cite', label: TEXTS.cite, icon: 'pi pi-book', function: () => void citeSelected() },
+  ],
+})
+
+async function listResults() {
+  const answer = await ask(RESULTS)
+  if (answer) openResults(answer.groups)
+}
+
+async function citeSelected() {
+  const nodes = Object.values(app.canvas.selected_nodes ?? {})
+  const asked = nodes.length === 1 ? citableOf(nodes[0], app.rootGraph, shownRun(nodes[0])) : null
+  if (!asked) return warn(TEXTS.choose)
+  const answer = await ask(`${CITATION}?${new URLSearchParams(asked)}`)
+  if (answer) openCitation(answer)
+}
+
+/** Id of the run that a node's training panel shows. @param {any} node */
+function shownRun(node) {
+  const panel = node.widgets?.find((/** @type {any} */ widget) => widget.name === 'training_panel')?.element
+  return panel?.querySelector('.fewshot-panel')?.dataset.run ?? ''
+}
+
+/** The JSON of an answer; what went wrong is said, and there is none. @param {string} path */
+async function ask(path) {
+  try {
+    const answer = await (await api.fetchApi(path)).json()
+    if (!answer.error) return answer
+    warn(sentence(String(answer.error)))
+  } catch {
+    warn(TEXTS.unreachable)
+  }
+  return null
+}
+
+/** @param {string} text one sentence: what is the matter and what to do */
+function warn(text) {
+  app.extensionManager.toast.add({ severity: 'warn', summary: TEXTS.pack, detail: text, life: 10000 })
+}

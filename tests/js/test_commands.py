@@ -1,0 +1,66 @@
+"""The pack's commands in the page: what has been trained, and how to cite it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from browser import Site
+from training_page import TRAINER, training_workflow
+
+LIST, CITE = "FewShotVideo.ListResults", "FewShotVideo.Cite"
+DIALOG = "dialog.fewshot-dialog"
+
+
+def run(site: Site, command: str) -> None:
+    """Run a command as the palette does."""
+    site.page.evaluate("id => app.extensionManager.command.execute(id)", command)
+
+
+def select(site: Site, kind: str) -> None:
+    """Select the first node of a type, and nothing else."""
+    site.page.evaluate("k => app.canvas.selectItems(app.graph.nodes.filter(n => n.type === k).slice(0, 1))", kind)
+
+
+def dialog(site: Site) -> Any:
+    """The open dialog."""
+    found = site.page.locator(DIALOG)
+    found.wait_for()
+    return found
+
+
+def test_the_commands_list_what_was_trained_and_cite_it(site):
+    name = f"named {site.nodes2}"
+    site.open_graph(training_workflow(name, 1))
+    labels = site.page.evaluate("() => app.extensionManager.command.commands.map(c => c.label)")
+    assert {"FewShot Video: open results folder list", "FewShot Video: cite this LoRA"} <= set(labels)
+    site.queue()
+    assert site.wait_done() == "execution_success"
+    site.page.wait_for_function("() => /^Finished/.test(document.querySelector('.fewshot-state').textContent)")
+
+    run(site, LIST)
+    items = dialog(site).locator("li").all_inner_texts()
+    assert any(item.startswith(name) for item in items)
+    assert not any("/" in item or "\\" in item for item in items)
+    site.page.keyboard.press("Escape")
+    site.page.wait_for_selector(DIALOG, state="detached")
+    assert site.node(TRAINER)  # the key did not reach the graph
+
+    select(site, TRAINER)
+    run(site, CITE)
+    bibtex = dialog(site).locator("textarea").input_value()
+    assert "@article{kim2025temporal," in bibtex
+    assert f"title        = {{{name}" in bibtex
+    assert "1 steps" in dialog(site).inner_text()
+    site.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    dialog(site).get_by_role("button", name="Copy").click()
+    site.page.wait_for_function(
+        "() => document.querySelector('.fewshot-dialog [role=status]').textContent === 'Copied'"
+    )
+    assert site.page.evaluate("() => navigator.clipboard.readText()") == bibtex
+    dialog(site).get_by_role("button", name="Close").click()
+
+    site.page.evaluate("() => app.canvas.deselectAll()")
+    run(site, CITE)
+    toast = site.page.get_by_text("Select one node that loads or trains a LoRA, then run the command again.")
+    toast.wait_for()
+    assert site.page.locator(DIALOG).count() == 0
