@@ -114,10 +114,14 @@ class Site:
 
     def queue(self) -> None:
         """Press Run."""
+        self.listen()
+        assert self.page.evaluate("async () => await app.queuePrompt(0)"), "the prompt was refused"
+
+    def listen(self) -> None:
+        """Wait from now on for the end of what is queued next."""
         self.page.evaluate("""() => { window.__done = null
             for (const n of ['execution_success', 'execution_error', 'execution_interrupted'])
                 app.api.addEventListener(n, e => { window.__done = [n, e.detail] }) }""")
-        assert self.page.evaluate("async () => await app.queuePrompt(0)"), "the prompt was refused"
 
     def wait_done(self, timeout: float = PATIENCE) -> str:
         """Wait for the end of what ``queue`` started; returns how it ended, in the host's word."""
