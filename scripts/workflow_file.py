@@ -10,7 +10,9 @@ from workflow_graph import Graph, Node, Wire
 from workflow_schema import NOTES, Input, default_of, expand, read_inputs
 
 TITLE = 30  # height of a node's title, which lies above its position
-GAP = 40  # between nodes of a column
+GAP = 24  # between nodes of a column, at least
+# What Nodes 2.0 makes a node higher by than the canvas does: badges or a file that is missing, and each widget.
+HIGHER, HIGHER_WIDGET = 36, 4
 COLUMN_GAP = 60
 GROUP_GAP = 50
 GROUP_PADDING = 20
@@ -161,6 +163,11 @@ class Writer:
         rows = 20 * max(plain, len(outputs)) + 24 * len(values) + 66 * texts + (14 if values else 6)
         return max(rows, TALL.get(node.kind, 0))
 
+    def _room(self, node: dict[str, Any]) -> int:
+        """Height to keep free below a node for what it shows in the page or after a run."""
+        higher = 0 if node["type"] in NOTES else HIGHER + HIGHER_WIDGET * len(node["widgets_values"])
+        return GROWS.get(node["type"], 0) + higher
+
     def _place(self, written: dict[int, dict[str, Any]]) -> list[dict[str, Any]]:
         """Give every node its position and return the groups."""
         readme = written[self.graph.readme.id]
@@ -172,7 +179,7 @@ class Writer:
                 y = GROUP_HEAD + TITLE
                 for node in column:
                     written[node.id]["pos"] = [x, y]
-                    y += written[node.id]["size"][1] + GROWS.get(node.kind, 0) + TITLE + GAP
+                    y += written[node.id]["size"][1] + self._room(written[node.id]) + TITLE + GAP
                 bottom = max(bottom, y - TITLE - GAP)
                 x += max(written[node.id]["size"][0] for node in column) + COLUMN_GAP
             width = x - COLUMN_GAP + GROUP_PADDING - left

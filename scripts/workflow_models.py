@@ -126,7 +126,6 @@ def train_on_folder(name: str, summary: str, model: Model, lora: str, density: s
         graph.add("PreviewAny", source=folder["report"], title="What was found")
     with graph.group("Train"):
         trained = _add_train(graph, base, encoded["encoded"], density)
-        graph.note(TRAIN_NOTE, width=340)
         graph.column()
         graph.add("LossGraphNode", loss=trained["loss"], filename_prefix=f"loss/{name}")
         graph.add("FewShotSaveLoRA", lora=trained["lora"], filename=lora)
@@ -140,8 +139,10 @@ def _add_train(graph: Graph, base: Base, encoded: Wire, density: str) -> Node:
     settings = graph.add("FewShotRunSettings", settings=settings, size=WIDE)["settings"]
     numbers = {"rank": 128, "batch_size": 1}
     inputs = {"model": base.model, "encoded": encoded, "task": IMAGE_TO_VIDEO}
+    graph.column()
     plan = graph.add("FewShotTrainingPlan", settings=settings, size=WIDE, **inputs, **numbers)
-    graph.add("PreviewAny", source=plan["report"], title="Whether it fits")
+    graph.add("PreviewAny", source=plan["report"], title="Whether it fits", size=WIDE)
+    graph.note(TRAIN_NOTE, width=340)
     graph.column()
     numbers |= {"learning_rate": 5e-5, "steps": 1000, "seed": 0}
     return graph.add("TICFTTrain", settings=plan["settings"], size=WIDE, **inputs, **numbers)

@@ -41,9 +41,11 @@ class Plan:
 
 
 def _train(graph: Graph, base: Base, dataset: Wire, plan: Plan, **inputs: Wire) -> Node:
-    """Step Train."""
+    """Step Train; the trainer has a column of its own, because it is high."""
     data = {"dataset": dataset, "vae": base.vae, "clip": base.clip}
-    encoded = graph.add("FewShotEncodeDataset", **data)["encoded"]
+    encoded = graph.add("FewShotEncodeDataset", size=WIDE, **data)["encoded"]
+    graph.note(TRAIN_NOTE, width=340)
+    graph.column()
     trained = graph.add(
         "FewShotMotionTrain",
         model=base.model,
@@ -58,7 +60,6 @@ def _train(graph: Graph, base: Base, dataset: Wire, plan: Plan, **inputs: Wire) 
         size=WIDE,
         **inputs,
     )
-    graph.note(TRAIN_NOTE, width=340)
     graph.column()
     graph.add("LossGraphNode", loss=trained["loss"], filename_prefix=f"loss/{graph.name}")
     graph.add("PreviewAny", source=trained["path"], title="Where the motion was saved")

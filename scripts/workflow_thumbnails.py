@@ -1,4 +1,4 @@
-"""Pictures of the workflows: frames of what they make, or their graph where the model is not at hand."""
+"""Small pictures of the toy workflows: frames of what they make. `screenshots.py` makes those of the others."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LIMIT = 200_000  # bytes
 
 
 def write_thumbnails(server: Server, schemas: dict[str, Any], paths: list[Path], quick: bool) -> None:
-    """Write the .jpg beside each workflow file.
+    """Write the .jpg beside each workflow file of a toy model.
 
     Raises:
         HostError: Pillow or PyAV is missing, or a workflow failed.
@@ -36,9 +36,7 @@ def write_thumbnails(server: Server, schemas: dict[str, Any], paths: list[Path],
             say(f"running {path.stem}")
             prompt = to_prompt(workflow, schemas)
             picture = contact_sheet(run_uncropped(server, shortened(prompt) if quick else prompt))
-        else:
-            picture = draw_graph(workflow)
-        save(picture, path.with_suffix(".jpg"))
+            save(picture, path.with_suffix(".jpg"))
 
 
 def run_uncropped(server: Server, prompt: Prompt) -> list[Any]:
@@ -75,35 +73,6 @@ def contact_sheet(frames: list[Any]) -> Any:
         place = (GAP + (i % columns) * (width + GAP), GAP + (i // columns) * (height + GAP))
         sheet.paste(frame.resize((width, height), Image.Resampling.LANCZOS), place)
     return sheet
-
-
-def draw_graph(workflow: dict[str, Any]) -> Any:
-    """The graph as the canvas shows it from afar: groups, nodes and links."""
-    from PIL import Image, ImageDraw
-
-    nodes = {node["id"]: node for node in workflow["nodes"] if node["type"] != "MarkdownNote"}
-    boxes = [group["bounding"] for group in workflow["groups"]]
-    right, bottom = max(b[0] + b[2] for b in boxes), max(b[1] + b[3] for b in boxes)
-    scale = 2 * (WIDTH - 2 * GAP) / right  # drawn at twice the size, then made smaller
-    picture = Image.new("RGB", (2 * WIDTH, int(bottom * scale) + 4 * GAP), PAPER)
-    draw = ImageDraw.Draw(picture)
-
-    def at(x: float, y: float) -> tuple[float, float]:
-        return 2 * GAP + x * scale, 2 * GAP + y * scale
-
-    for x, y, width, height in boxes:
-        draw.rounded_rectangle([at(x, y), at(x + width, y + height)], 8, fill=(34, 52, 66))
-    for _, source, output, target, slot, _ in workflow["links"]:
-        (x, y), (width, _) = nodes[source]["pos"], nodes[source]["size"]
-        end = nodes[target]["pos"]
-        line = [at(x + width, y + 14 + 20 * output), at(end[0], end[1] + 14 + 20 * slot)]
-        draw.line(line, fill=(120, 150, 170), width=2)
-    for node in nodes.values():
-        (x, y), (width, height) = node["pos"], node["size"]
-        fill = node.get("bgcolor", "#3a3d42")
-        draw.rounded_rectangle([at(x, y - 30), at(x + width, y + height)], 6, fill=fill, outline=(90, 96, 104))
-        draw.rectangle([at(x + 4, y - 26), at(x + width - 4, y - 6)], fill=node.get("color", "#55606c"))
-    return picture.resize((WIDTH, picture.height // 2), Image.Resampling.LANCZOS)
 
 
 def save(picture: Any, path: Path) -> None:

@@ -59,10 +59,12 @@ def add_clips(graph: Graph, kind: str, split: str, count: int, seed: int = 0) ->
 
 
 def add_train(graph: Graph, base: Base, encoded: Wire, task: str, **inputs: Wire) -> Node:
-    """The trainer with the settings that suit the toy model."""
+    """The trainer with the settings that suit the toy model, in a column of its own: it is high."""
     if "settings" not in inputs:
         inputs["settings"] = graph.add("FewShotTrainSettings", shift=SHIFT, size=WIDE)["settings"]
-    return graph.add(
+    graph.note(TRAIN_NOTE, width=340)
+    graph.column()
+    trained = graph.add(
         "TICFTTrain",
         model=base.model,
         encoded=encoded,
@@ -75,6 +77,8 @@ def add_train(graph: Graph, base: Base, encoded: Wire, task: str, **inputs: Wire
         size=WIDE,
         **inputs,
     )
+    graph.column()
+    return trained
 
 
 def add_lora_and_context(graph: Graph, base: Base, trained: Node, task: ToyTask, item: Node) -> tuple:
@@ -117,7 +121,6 @@ def toy_task(task: ToyTask) -> Graph:
     with graph.group("Train"):
         trained = add_train(graph, base, encoded, task.task)
         graph.add("LossGraphNode", loss=trained["loss"], filename_prefix=f"loss/{task.name}")
-        graph.note(TRAIN_NOTE, width=340)
     with graph.group("Condition"):
         context, positive, negative = add_lora_and_context(graph, base, trained, task, item)
         graph.note(f"The context reads {task.reads}. Wire your own images here to use the LoRA on them.", 340)
@@ -140,6 +143,7 @@ def _data(graph: Graph, task: ToyTask) -> tuple[Wire, Node]:
     for name in task.conditions:
         graph.add("PreviewImage", images=item[name], title=f"Held-out {name.replace('_', ' ')}")
     if task.task == "image to video":
+        graph.column()
         own = graph.add("FewShotDatasetItem", dataset=held_out, index=1, title="A pair of your own")
         pairs = graph.add(
             "FewShotDatasetClip",
@@ -172,8 +176,6 @@ def train_toy() -> Graph:
         settings = graph.add("FewShotRunSettings", settings=settings, validate_every=VALIDATE_EVERY)["settings"]
         inputs = {"settings": settings, "validation": validation}
         trained = add_train(graph, base, encoded, task.task, **inputs)
-        graph.note(TRAIN_NOTE, width=340)
-        graph.column()
         graph.add("LossGraphNode", loss=trained["loss"], filename_prefix=f"loss/{graph.name}")
         graph.add("FewShotSaveLoRA", lora=trained["lora"], filename="my_first_tic_ft")
         graph.add("PreviewAny", source=trained["path"], title="Where the LoRA was saved")

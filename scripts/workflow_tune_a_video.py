@@ -58,12 +58,13 @@ class Form:
 
 
 def _train(graph: Graph, base: Base, clip: Node, form: Form) -> Node:
-    """Step Tune."""
+    """Step Tune; the trainer has a column of its own, because it is high."""
     data = {"dataset": clip["dataset"], "vae": base.vae, "clip": base.clip}
-    encoded = graph.add("FewShotEncodeDataset", **data)["encoded"]
+    encoded = graph.add("FewShotEncodeDataset", size=WIDE, **data)["encoded"]
+    graph.note(TRAIN_NOTE, width=340)
+    graph.column()
     numbers = {"learning_rate": form.learning_rate, "steps": form.steps, "seed": 0, "frames": FRAMES}
     tuned = graph.add("TuneAVideoTrain", model=base.model, encoded=encoded, size=WIDE, **numbers)
-    graph.note(TRAIN_NOTE, width=340)
     graph.column()
     graph.add("LossGraphNode", loss=tuned["loss"], filename_prefix=f"loss/{graph.name}")
     graph.add("PreviewAny", source=tuned["path"], title="Where it was saved")
@@ -115,6 +116,7 @@ def _edits(graph: Graph, base: Base, frames: Wire, prepared: tuple[Wire, Wire, W
     for part in made:
         stitch = {"direction": "right", "match_image_size": True, "spacing_width": 4, "spacing_color": "white"}
         row = graph.add("ImageStitch", image1=row, image2=part, **stitch)["IMAGE"]
+    graph.column()
     add_video(graph, row, form.fps, f"video/{graph.name}")
     graph.note(EDIT_NOTE)
 

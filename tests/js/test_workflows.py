@@ -1,16 +1,88 @@
-"""Workflows in the page: they open without a red node and are saved as they were opened."""
+"""Workflows in the page: they open with no red node, are saved as they were opened, and make the right prompt."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 import workflow_checks as workflows
+from browser import Site
+from example_files import write_examples
+from host_pins import PACK_NAME
+from host_server import Server
 
-TYPES = "() => app.graph.nodes.filter(n => n.has_errors || !LiteGraph.registered_node_types[n.type]).map(n => n.type)"
+# What the template browser does with the file of a template.
+OPEN = """async ([name, pack]) => {
+    const answer = await fetch(`/api/workflow_templates/${pack}/${name}.json`)
+    await app.loadGraphData(await answer.json(), true, true, name, { openSource: 'template' })
+    return JSON.stringify(await app.graphToPrompt()) }"""
+UNKNOWN = "() => app.graph.nodes.filter(n => !LiteGraph.registered_node_types[n.type]).map(n => n.type)"
+RED = "() => app.graph.nodes.filter(n => n.has_errors).map(n => Number(n.id))"
+BOXES = """async () => {  // once drawn, nodes are as high as what they show
+    for (let i = 0; i < 3; i++) await new Promise(done => requestAnimationFrame(done))
+    return app.graph.nodes.map(n => ({ id: Number(n.id), pos: [...n.pos], size: [...n.size] })) }"""
 
 
-@pytest.mark.parametrize("name", ["tic_ft_train_toy"])
-def test_a_template_opens_and_is_saved_as_it_was(open_template, name):
-    site = open_template(name)
-    assert site.page.evaluate(TYPES) == []
-    saved = {node["id"]: node.get("widgets_values") for node in site.graph()["workflow"]["nodes"]}
-    assert saved == {node["id"]: node.get("widgets_values") for node in workflows.load(name)["nodes"]}
+@pytest.fixture
+def input_files(host: Server) -> Iterator[None]:
+    """The files that workflows name as examples; models are not there, as with a new user."""
+    made = write_examples(host.base / "input")
+    yield
+    for path in made:
+        path.unlink()
+
+
+def names_a_missing_file(node: dict[str, Any]) -> bool:
+    """Whether a node of a file asks for a model that has to be downloaded or trained first."""
+    return any(text in workflows.MODEL_FILES for text in workflows.texts_of(node["widgets_values"]))
+
+
+def as_saved(node: dict[str, Any]) -> dict[str, Any]:
+    """What the page must not change of a node: all but its height, which it fits to what the node shows."""
+    kept = {key: node.get(key) for key in ("type", "title", "pos", "flags", "mode", "order", "color", "widgets_values")}
+    wired = [socket for socket in node["inputs"] if socket["link"] is not None]
+    return kept | {
+        "width": node["size"][0],
+        "inputs": [(socket["name"], socket["type"], socket["link"]) for socket in wired],
+        "outputs": [(socket["name"], socket["type"], socket["links"]) for socket in node["outputs"]],
+    }
+
+
+def changes(saved: workflows.Workflow, file: workflows.Workflow) -> list[str]:
+    """What the page has made of a workflow that differs from its file."""
+    ours, theirs = ({str(node["id"]): as_saved(node) for node in graph["nodes"]} for graph in (file, saved))
+    found = [f"node {key}: {ours.get(key)} became {theirs.get(key)}" for key in sorted({*ours, *theirs})
+             if ours.get(key) != theirs.get(key)]  # fmt: skip
+    return found + [key for key in ("links", "groups", "id", "version") if saved[key] != file[key]]
+
+
+def known(node: dict[str, Any]) -> dict[str, Any]:
+    """Inputs of a node of a prompt, without what the host's own preview of a clip adds."""
+    return {name: value for name, value in node["inputs"].items() if name != "video-preview"}
+
+
+def problems(site: Site, name: str, schemas: dict[str, Any]) -> list[str]:
+    """Open a workflow; whatever is wrong with it in the page."""
+    file = workflows.load(name)
+    page = json.loads(site.page.evaluate(OPEN, [name, PACK_NAME]))
+    found = [f"unknown node {kind}" for kind in site.page.evaluate(UNKNOWN)]
+    red = {node["id"] for node in file["nodes"] if names_a_missing_file(node)}
+    found += [f"node {number} is red" for number in set(site.page.evaluate(RED)) - red]
+    found += [f"nodes {pair} lie on each other" for pair in workflows.overlaps({"nodes": site.page.evaluate(BOXES)})]
+    found += changes(page["workflow"], file)
+    prompt = {key: {"class_type": node["class_type"], "inputs": known(node)} for key, node in page["output"].items()}
+    valid = workflows.to_prompt(file, schemas)  # which tests/nodes gives to the host's validation
+    found += [f"{prompt.get(key)} is not the valid {valid.get(key)}" for key in sorted({*prompt, *valid})
+              if prompt.get(key) != valid.get(key)]  # fmt: skip
+    return [f"{name}: {problem}" for problem in found]
+
+
+@pytest.mark.usefixtures("input_files")
+def test_every_template_opens_is_saved_as_it_was_and_makes_a_valid_prompt(site: Site):
+    site.open_template(workflows.NAMES[0])  # one page for all
+    schemas = site.host.object_info()
+    found = {name: problems(site, name, schemas) for name in workflows.NAMES}
+    assert "\n".join(problem for listed in found.values() for problem in listed) == ""
+    assert len(found) == len(workflows.NAMES) > 20

@@ -10,9 +10,7 @@ import workflow_checks as workflows
 
 NODES = workflows.ROOT / "nodes"
 PACK_NODES = {
-    name
-    for path in NODES.glob("*.py")
-    for name in re.findall(r"node_id=\"(\w+)\"", path.read_text(encoding="utf-8"))
+    name for path in NODES.glob("*.py") for name in re.findall(r"node_id=\"(\w+)\"", path.read_text(encoding="utf-8"))
 }
 
 every_file = pytest.mark.parametrize("name", workflows.NAMES)
