@@ -22,8 +22,10 @@ def read(name: str) -> str:
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_link_to_a_file_leads_to_one(name):
-    links = LINK.findall(read(name))
-    assert [link for link in links if not ((ROOT / name).parent / link).exists()] == []
+    text = read(name)
+    if name.startswith("js/docs/"):  # ComfyUI looks for their pictures in another folder
+        text = text.replace("](images/", "](../images/")
+    assert [link for link in LINK.findall(text) if not ((ROOT / name).parent / link).exists()] == []
 
 
 def test_the_readme_lists_the_workflows_that_are_shipped_and_no_others():

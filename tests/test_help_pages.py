@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LONGEST = 66  # lines; a page is read beside the graph
+LARGEST = 60_000  # bytes of a picture
 SECTIONS = ("Inputs", "Outputs", "Common mistakes", "Paper")
 
 
@@ -52,6 +53,13 @@ def test_every_node_has_a_page_and_every_page_a_node():
 def test_a_page_has_a_row_for_every_input_written_in_the_source(node_id):
     rows = [row[0] for row in help_pages.table(help_pages.page(node_id), "input")]
     assert [name for name in literal_inputs(NODES[node_id]) if name not in rows] == []
+
+
+@pytest.mark.parametrize("node_id", NODES)
+def test_a_page_has_a_picture_that_is_small(node_id):
+    pictures = help_pages.pictures(help_pages.page(node_id))
+    assert help_pages.PAGES / "images" / f"{node_id}.webp" in pictures
+    assert all(path.stat().st_size <= LARGEST for path in pictures)
 
 
 @pytest.mark.parametrize("node_id", NODES)

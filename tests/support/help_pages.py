@@ -14,6 +14,11 @@ def page(node_id: str) -> str:
     return (PAGES / node_id / "en.md").read_text(encoding="utf-8")
 
 
+def pictures(text: str) -> list[Path]:
+    """Files of the pictures in a page; ComfyUI looks for them from ``js/docs`` and not from the page's own folder."""
+    return [PAGES / name for name in re.findall(r"!\[[^\]]+\]\(([^)\s]+)\)", text)]
+
+
 def section(text: str, title: str) -> str:
     """What stands below a heading, up to the next one; empty where there is no such heading."""
     match = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
