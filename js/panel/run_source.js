@@ -34,7 +34,8 @@ export class RunSource {
    * @returns {Promise<string>} what follows from it
    */
   async order(id, name) {
-    const answer = await (await this.fetch(`${RUNS}/${encodeURIComponent(id)}/${name}`, { method: 'POST' })).json()
+    const path = `${RUNS}/${encodeURIComponent(id)}/${name}`
+    const answer = await (await this.fetch(path, { method: 'POST' })).json()
     if (answer.error) throw new Error(answer.error)
     return String(answer.text ?? '')
   }
