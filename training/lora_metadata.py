@@ -16,6 +16,8 @@ METHODS = {
     "tic_ft": "TIC-FT",
     "motion": "one-shot motion",
     "appearance": "appearance of one-shot motion",
+    "aicl": "AICL",
+    "tune_a_video": "Tune-A-Video",
 }  # as titles name them
 # Family: the architecture a LoRA is for, and the reference code whose model that is.
 ARCHITECTURES = {

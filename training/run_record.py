@@ -18,7 +18,11 @@ from .private_paths import without_paths
 from .run_graph import training_graph
 
 FORMAT = "fewshot_video.run_record 1"
-PAPERS = {"tic_ft": "arXiv 2506.00996", "motion": "arXiv 2212.11565", "appearance": "arXiv 2310.08465"}
+PAPERS = {
+    "tic_ft": "arXiv 2506.00996", "motion": "arXiv 2212.11565", "appearance": "arXiv 2310.08465",
+    "aicl": "arXiv 2403.11535", "tune_a_video": "arXiv 2212.11565",
+}  # fmt: skip
+NOUNS = {"aicl": "adapter", "tune_a_video": "weights"}  # of what is no LoRA and has no rank of its own
 
 
 def run_record(lora: LoraModel, name: str) -> dict[str, Any]:
@@ -65,11 +69,12 @@ def citation(record: Mapping[str, str], name: str) -> str:
     config = plain_value(record, "config")
     method = plain_value(record, "method")
     source = f" ({PAPERS[method]})" if method in PAPERS else ""
-    alpha = config.get("alpha") or config["rank"]
+    rank = f", rank {config['rank']}, alpha {config.get('alpha') or config['rank']:g}"
+    noun, size = (NOUNS[method], "") if method in NOUNS else ("LoRA", rank)
     expert = f", {record['expert']} expert" if "expert" in record else ""
     parts = [
-        f"{PurePosixPath(_file_name(name)).stem}: {METHODS.get(method, method)} LoRA{source}, rank {config['rank']}, "
-        f"alpha {alpha:g}, on {record['base_family']} ({record['base_model']}{expert})",
+        f"{PurePosixPath(_file_name(name)).stem}: {METHODS.get(method, method)} {noun}{source}{size}, "
+        f"on {record['base_family']} ({record['base_model']}{expert})",
         *_task(record),
         f"{record['clips']} clips",
         _steps(record, config),

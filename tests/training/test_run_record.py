@@ -56,6 +56,15 @@ def test_the_line_to_cite_says_how_the_lora_was_made():
     assert "\n" not in citation(record(base_model="two\nlines", pack_version="1"), "a")
 
 
+@pytest.mark.parametrize(
+    ("method", "told"),
+    [("aicl", "AICL adapter (arXiv 2403.11535)"), ("tune_a_video", "Tune-A-Video weights (arXiv 2212.11565)")],
+)
+def test_what_is_no_lora_has_no_rank(method, told):
+    line = citation(record(method=f'"{method}"', pack_version="1"), "sub/mine.safetensors")
+    assert line.startswith(f"mine: {told}, on Wan 2.1 (WAN21 with")
+
+
 def test_the_record_holds_all_that_the_file_says():
     found = run_record(lora(), "sub/my_cat.safetensors")
     assert found["lora"] == "my_cat.safetensors"
