@@ -49,8 +49,12 @@ class AiclData:
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of each channel of the references as they are, ``[C]`` each."""
-        flat = torch.cat([reference.variants[0].double().flatten(1) for reference in self.references], dim=1)
-        return flat.mean(1).float(), flat.std(1).clamp(min=1e-5).float()
+        # One clip after the other: together they would need all memory twice more.
+        latents = [reference.variants[0].flatten(1) for reference in self.references]
+        count = sum(values.shape[1] for values in latents)
+        mean = torch.stack([values.double().sum(1) for values in latents]).sum(0) / count
+        squares = torch.stack([(values.double() - mean[:, None]).square().sum(1) for values in latents]).sum(0)
+        return mean.float(), (squares / (count - 1)).sqrt().clamp(min=1e-5).float()
 
 
 @dataclass(frozen=True)

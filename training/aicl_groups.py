@@ -67,7 +67,7 @@ def group_clips(dataset: Dataset, group_by: str, words: Sequence[str] = ()) -> G
     missing = [sample for sample, action in zip(samples, actions, strict=True) if not action]
     what, advice = _MISSING[group_by]
     _refuse(missing, what, advice)
-    choices = tuple(_others(samples, actions, i) for i in range(len(samples)))
+    choices = _choices([sample.target.key() for sample in samples], actions)
     alone = Counter(action for action, others in zip(actions, choices, strict=True) if not others)
     if alone:
         raise ValueError(
@@ -88,10 +88,12 @@ def action_words(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
 
 
-def _others(samples: Sequence[Sample], actions: Sequence[str], clip: int) -> tuple[int, ...]:
-    """Clips of the same action; neither the clip nor a copy of it counts."""
-    own = samples[clip].target.key()
-    return tuple(i for i, action in enumerate(actions) if action == actions[clip] and samples[i].target.key() != own)
+def _choices(keys: Sequence[str], actions: Sequence[str]) -> tuple[tuple[int, ...], ...]:
+    """For each clip those of the same action; neither the clip nor a copy of it counts."""
+    members: dict[str, list[int]] = {}
+    for i, action in enumerate(actions):
+        members.setdefault(action, []).append(i)
+    return tuple(tuple(i for i in members[action] if keys[i] != own) for own, action in zip(keys, actions, strict=True))
 
 
 _ADD_FILES = f'put NAME.reference beside each clip, or set group_by to "{BY_FOLDER}" or "{BY_WORD}"'

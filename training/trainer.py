@@ -101,7 +101,8 @@ class Trainer:
         if ours != saved or values.get("names", self.names) != self.names:
             raise ValueError(
                 f"the saved run has {len(saved)} trained tensors and this one {len(ours)}, or they are others; "
-                'set rank and target_modules as they were, or on_change to "start over"'
+                "set rank and target_modules as they were, an AICL adapter's size and form too, or on_change to "
+                '"start over"'
             )
 
     def load(self, values: dict[str, Any]) -> None:

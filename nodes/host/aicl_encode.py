@@ -12,13 +12,15 @@ import torch
 from torch import Tensor
 
 from ...methods import frames
+from ...methods.action_prism import PrismSizes
 from ...methods.action_tokens import ActionTokens, joined
-from ...methods.tic_ft import pixel_frames
+from ...methods.tic_ft import latent_frames, pixel_frames
 from .aicl_adapter import HostAdapter
-from .encoders import vae_key
+from .aicl_sites import SVD_FAMILY
+from .encoders import is_image_vae, vae_key
 
 log = logging.getLogger(__name__)
-BYTES = 64  # of memory a value inside the prism takes while it runs
+BYTES = 256  # of memory a value of the prism's tokens takes while it runs
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,10 @@ def caption_of(conditioning: Any) -> Tensor:
         ValueError: it is empty, or of several prompts.
     """
     tensors = [entry[0] for entry in conditioning]
-    if len(tensors) != 1 or tensors[0] is None or len(tensors[0]) != 1:
+    parts = sum(0 if tensor is None else len(tensor) for tensor in tensors)
+    if parts != 1 or len(tensors) != 1:
         raise ValueError(
-            f"the caption of a reference has {len(tensors)} parts, one is needed; wire CLIP Text Encode with the "
+            f"the caption of a reference has {parts} parts, one is needed; wire CLIP Text Encode with the "
             "reference's own caption"
         )
     return tensors[0].float()
@@ -79,7 +82,7 @@ def run_prism(adapter: HostAdapter, latents: Tensor, caption: Tensor) -> ActionT
     import comfy.model_management as management
 
     patcher, sizes = adapter.prism, adapter.sizes.prism
-    values = latents.shape[2] * min(latents.shape[3] * latents.shape[4], 4 * sizes.grid**2) * sizes.width
+    values = latents.shape[2] * _places(sizes, *latents.shape[3:]) * sizes.width
     management.load_models_gpu([patcher], memory_required=BYTES * values)
     device = patcher.load_device
     with torch.inference_mode():
@@ -87,26 +90,48 @@ def run_prism(adapter: HostAdapter, latents: Tensor, caption: Tensor) -> ActionT
     return ActionTokens(tokens.tokens.cpu(), tokens.times.cpu())
 
 
+def _places(sizes: PrismSizes, height: int, width: int) -> int:
+    """Tokens of a frame; the resampler averages large ones down."""
+    places = -(-height // sizes.patch) * -(-width // sizes.patch)
+    return places if sizes.size is not None else min(places, sizes.grid**2)
+
+
 def _latents(adapter: HostAdapter, vae: Any, clip: Tensor, limit: int) -> Tensor:
     """Latents ``[1, C, T, h, w]`` of a reference as the VAE gives them; fitted where the adapter takes one size."""
+    if is_image_vae(vae) and adapter.base_family != SVD_FAMILY:
+        raise ValueError(
+            f"the VAE is for images, {adapter.base_family} has a video VAE; load the one that belongs to it"
+        )
     size = adapter.sizes.prism.size
     compression = vae.temporal_compression_decode() or 1
     if size is not None:
         spatial = vae.spacial_compression_encode()
         clip = frames.resize(clip, size[2] * spatial, size[1] * spatial)
         clip = evenly(clip, pixel_frames(size[0], compression))
-    elif limit and len(clip) > limit:
-        clip = evenly(clip, limit)
+    else:
+        clip = evenly(clip, _whole_frames(len(clip), limit, compression))
     with torch.inference_mode():
         latents = vae.encode(clip)
-    if latents.ndim == 4:  # an image VAE: T C h w -> 1 C T h w
-        latents = latents.movedim(0, 1)[None]
-    if latents.shape[2] < 2:
+    return latents.movedim(0, 1)[None] if latents.ndim == 4 else latents  # an image VAE: T C h w -> 1 C T h w
+
+
+def _whole_frames(count: int, limit: int, compression: int) -> int:
+    """How many of a reference's frames are taken: those of whole latents, so that its VAE drops none at its end.
+
+    Raises:
+        ValueError: they are one latent.
+    """
+    least = pixel_frames(2, compression)
+    if count < least:
         raise ValueError(
-            f"a reference of {len(clip)} frames becomes one latent, in which nothing moves; give at least "
-            f"{pixel_frames(2, compression)} frames"
+            f"a reference of {count} frames becomes one latent, in which nothing moves; give at least {least} frames"
         )
-    return latents
+    if 0 < limit < least:
+        raise ValueError(
+            f"max_frames is {limit}, which becomes one latent, in which nothing moves; set it to {least} or more, or "
+            "to 0 for all"
+        )
+    return pixel_frames(latent_frames(min(count, limit or count), compression), compression)
 
 
 def evenly(clip: Tensor, count: int) -> Tensor:

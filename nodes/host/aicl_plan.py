@@ -14,7 +14,7 @@ from ...training.aicl_jitter import CROP
 from ...training.aicl_reading import Reference
 from ...training.aicl_recipe import METHOD, AiclRecipe
 from ...training.changes import REFUSE
-from ...training.config import TrainConfig
+from ...training.config import ATTENTION_PRESET, TrainConfig
 from ...training.encoding import EncodedDataset
 from .adapters import check_trainable
 from .aicl import KEY
@@ -76,11 +76,16 @@ class Plan:
         def data(of: EncodedDataset) -> str:
             return hashlib.sha256(f"{of.key(self.recipe)} {self.groups(of)}".encode()).hexdigest()
 
+        clips = data(encoded)
+        try:
+            held_out = "" if validation is None else data(validation)
+        except ValueError as error:
+            raise ValueError(f"validation: {error}") from error
         return {
             "method": METHOD,
             **self.order.settings(),
-            "training clips": data(encoded),
-            "validation clips": "" if validation is None else data(validation),
+            "training clips": clips,
+            "validation clips": held_out,
             "noise process": hashlib.sha256(repr(list(process_of(self.model).key)).encode()).hexdigest(),
         }
 
@@ -97,6 +102,11 @@ def plan_aicl(model: Any, config: TrainConfig, order: Order, *sets: EncodedDatas
         raise ValueError("caption_dropout of the settings is not used here; set it to 0, and drop_caption instead")
     if config.per_frame_timesteps:
         raise ValueError("AICL takes one noise level a clip; switch per_frame_timesteps of the settings off")
+    if config.target_modules != ATTENTION_PRESET:
+        raise ValueError(
+            f"target_modules is {config.target_modules!r}, but AICL trains its adapter whatever it says; set it to "
+            f'"{ATTENTION_PRESET}"'
+        )
     check_base(model)
     drops = DropRates(order.drop_caption, order.drop_references, order.drop_both)
     family, model = trainable_family_of(model), repaired(model)

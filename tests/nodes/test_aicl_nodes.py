@@ -16,7 +16,7 @@ from tiny_aicl import random_adapter
 from pack.methods.action_prism import FLATTENED, ActionPrism
 from pack.nodes.aicl import AICLApply, AICLEncodeAction, AICLLoad
 from pack.nodes.host.aicl_adapter import KEPT, HostAdapter, adapter_names
-from pack.nodes.host.aicl_encode import evenly
+from pack.nodes.host.aicl_encode import evenly, run_prism
 from pack.training.aicl_file import save_adapter
 from pack.training.lora_file import LoraModel, save_lora
 
@@ -61,7 +61,7 @@ def counted(monkeypatch):
 
 @pytest.mark.usefixtures("folder")
 def test_from_a_file_to_a_video():
-    assert adapter_names() == ["tiny.safetensors"]
+    assert adapter_names() == ["tiny.safetensors", "toy_actions.safetensors"]  # the last comes with the pack
     model = tiny_aicl.model_of(WAN)
     with torch.inference_mode():  # as the executor runs nodes
         adapter = AICLLoad.execute("tiny.safetensors", model).result[0]
@@ -183,6 +183,44 @@ def test_a_reference_in_which_nothing_can_move_is_refused(frames):
         encode(HostAdapter(random_adapter(WAN)), tiny_vae.clip(frames))
 
 
+def test_max_frames_in_which_nothing_can_move_are_named():
+    with pytest.raises(ValueError, match=r"^max_frames is 4, .* set it to 5 or more, or to 0 for all$"):
+        encode(HostAdapter(random_adapter(WAN)), tiny_vae.clip(9), max_frames=4)
+
+
+@pytest.mark.parametrize(("frames", "limit"), [(8, 0), (12, 8)])
+def test_frames_beyond_whole_latents_are_spread_and_not_cut_off(frames, limit):
+    """The host's Wan VAE drops what is left over four, so the end of the action would be lost."""
+    adapter, clip = HostAdapter(random_adapter(WAN)), tiny_vae.clip(frames)
+    other = clip.clone()
+    other[-1] = 1 - other[-1]
+    first, second = (encode(adapter, frames, max_frames=limit).tokens.tokens for frames in (clip, other))
+    assert first.shape == second.shape == (1, 2 * 2, 12)
+    assert (first - second).abs().max() > 1e-6
+
+
+def test_an_image_vae_is_refused_where_the_base_has_a_video_vae():
+    adapter = HostAdapter(replace(random_adapter("SVD"), base_family=WAN))  # it takes as many channels
+    with pytest.raises(ValueError, match=r"the VAE is for images, Wan 2\.1 has a video VAE"):
+        encode(adapter, tiny_vae.clip(9), vae=tiny_svd.tiny_image_vae())
+
+
+def test_the_host_makes_room_for_all_places_of_an_adapter_of_one_size(monkeypatch):
+    import comfy.model_management as management
+
+    asked = []
+    original = management.load_models_gpu
+    monkeypatch.setattr(
+        management,
+        "load_models_gpu",
+        lambda models, **how: (asked.append(how["memory_required"]), original(models, **how))[1],
+    )
+    adapter = HostAdapter(random_adapter(WAN, head=FLATTENED, size=(2, 24, 24), patch=1))
+    run_prism(adapter, torch.randn(1, 16, 2, 24, 24), torch.randn(1, 5, 32))
+    widest = 2 * 24 * 24 * 8 * 16 * 4  # bytes of tokens inside a feed-forward, eight times as wide as outside
+    assert asked[-1] > 2 * widest
+
+
 def test_a_vae_or_a_text_encoder_of_another_model_is_refused():
     adapter = HostAdapter(random_adapter(WAN))
     with pytest.raises(ValueError, match=r"latents of shape .* takes 16 channels"):
@@ -194,6 +232,8 @@ def test_a_vae_or_a_text_encoder_of_another_model_is_refused():
 def test_a_caption_of_several_parts_is_refused():
     with pytest.raises(ValueError, match="has 2 parts, one is needed"):
         encode(HostAdapter(random_adapter(WAN)), tiny_vae.clip(5), [*caption(), *caption()])
+    with pytest.raises(ValueError, match="has 3 parts, one is needed"):
+        encode(HostAdapter(random_adapter(WAN)), tiny_vae.clip(5), [[torch.randn(3, 5, 32), {}]])
 
 
 def test_an_adapter_of_one_size_gets_references_of_that_size(counted):

@@ -119,6 +119,15 @@ def test_other_settings_are_refused_with_a_list(monkeypatch):
         train(model_of(), "changed", encoded=clips_of(seed=3))
 
 
+def test_a_run_of_another_form_does_not_go_on_and_says_what_to_set(monkeypatch):
+    with monkeypatch.context() as patch:
+        interrupt_after(patch, 2)
+        with pytest.raises(Interrupt):
+            train(model_of(), "formed")
+    with pytest.raises(ValueError, match="an AICL adapter's size and form"):
+        train(model_of(), "formed", form="faithful", on_change="accept")
+
+
 def test_validation_tells_whether_the_reference_is_read():
     path = train(model_of(), "judged", steps=3, validation=clips_of(seed=9))[3]
     entries = json.loads(Path(path).with_suffix(".json").read_text(encoding="utf-8"))["validation"]
@@ -166,10 +175,11 @@ def test_clips_of_several_lengths_train_in_batches_of_one_length():
         ({"max_references": 0}, "0 references were asked for"),
         ({"settings": TrainConfig(caption_dropout=0.1)}, "caption_dropout of the settings is not used here"),
         ({"settings": TrainConfig(per_frame_timesteps=True)}, "one noise level a clip"),
-        ({"encoded": clips_of(clips=3)}, "the action jumps has one clip"),
+        ({"settings": TrainConfig(target_modules="feed-forward")}, "target_modules is 'feed-forward', but AICL trains"),
+        ({"encoded": clips_of(clips=3)}, "^the action jumps has one clip"),
         ({"encoded": clips_of(clip_1=4)}, "jumps/1: the clip has 4 frames, in which nothing moves; at least 5"),
         ({"encoded": clips_of(clip_1=13), "form": "faithful"}, "the faithful form takes .* alone"),
-        ({"validation": clips_of(clips=3)}, "the action jumps has one clip"),
+        ({"validation": clips_of(clips=3)}, "^validation: the action jumps has one clip"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_trained_is_refused_in_one_sentence(values, sentence):
@@ -207,6 +217,10 @@ def test_the_tooltip_and_the_page_tell_the_sizes_of_wan(root):
         text = f"{name} {sum(parameter_counts(sizes)) / 1e6:.0f} M"
         assert text in inputs["size"].tooltip
         assert text in page
+    faithful = preset_sizes("small", 16, 4096, {f"blocks.{i}": 1536 for i in range(30)}, (13, 60, 104))
+    text = f"{sum(parameter_counts(faithful)) / 1e6:.0f} M at 832 x 480"
+    assert text in inputs["form"].tooltip
+    assert text in page
 
 
 def test_the_schema_is_that_of_the_contract():

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from pack.methods.action_prism import ActionPrism, PrismSizes
 from pack.methods.aicl import AdapterSizes, DropRates, new_adapter, sizes_from_text
@@ -148,6 +149,26 @@ def test_statistics_are_those_of_the_references_as_they_are():
     constant = AiclData([torch.zeros(1, 2, 1, 1)], [{}], {}, [Reference((torch.ones(1, 2, 1, 1),), torch.ones(1, 1))],
                         Groups(((0,),), ("",)))  # fmt: skip
     assert float(constant.statistics()[1]) > 0  # it is divided by
+
+
+def test_statistics_need_no_second_copy_of_all_latents():
+    class Largest(TorchDispatchMode):
+        numbers = 0
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            out = func(*args, **(kwargs or {}))
+            self.numbers = max(self.numbers, out.numel() if isinstance(out, torch.Tensor) else 0)
+            return out
+
+    latents = torch.randn(2, 3, 8, 8)
+    many = [Reference((latents,), torch.ones(1, 1))] * 50
+    groups = Groups(((0,),) * 50, ("",) * 50)
+    data = AiclData([latents] * 50, [{}] * 50, {}, many, groups)
+    with Largest() as largest:
+        mean, std = data.statistics()
+    assert largest.numbers <= latents.numel()
+    flat = torch.cat([latents.flatten(1)] * 50, dim=1)
+    torch.testing.assert_close((mean, std), (flat.mean(1), flat.std(1)))
 
 
 def test_sets_without_clips_or_with_parts_missing_are_refused():

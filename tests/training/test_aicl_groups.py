@@ -53,6 +53,15 @@ def test_a_copy_of_a_clip_is_no_reference_of_it():
     assert groups.choices == ((2, 3), (2, 3), (0, 1, 3), (0, 1, 2))
 
 
+def test_every_clip_s_key_is_asked_for_once(monkeypatch):
+    """That of a file looks at the disk, and sets have thousands of clips."""
+    asked = []
+    original = TensorClip.key
+    monkeypatch.setattr(TensorClip, "key", lambda self: (asked.append(1), original(self))[1])
+    group_clips(dataset(*[("walk", "a")] * 6), BY_FOLDER)
+    assert len(asked) == 6
+
+
 def test_without_a_second_action_there_is_no_wrong_reference():
     assert group_clips(dataset(("walk", "a"), ("walk", "b")), BY_FOLDER).wrong(0) is None
     unnamed = group_clips(dataset(("", "a"), ("", "b"), references=True), FILES)
