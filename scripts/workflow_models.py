@@ -21,7 +21,7 @@ TRAIN_NOTE = """
 of the clips, or their frames (a multiple of 4).
 
 **Training Plan** measures small steps first, says whether the run fits into memory, and hands on the first settings
-that do.
+that do. Its `task`, `rank` and `batch_size` must be those of **TIC-FT Train**: change them in both.
 
 A finished run is kept: it is not trained again until you change its seed, its settings or its clips.
 **Cancel** keeps what was learned so far. With a `run_name` the next run of that name goes on from there.
