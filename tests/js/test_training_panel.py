@@ -123,7 +123,7 @@ def test_undo_leaves_the_panel_as_it_is_and_alive(site):
     panel.wait_state("^Finished: step 3 of 3$")
     panel.element.locator("input[name=buckets]").check()
     levels = panel.element.locator(".fewshot-levels")
-    assert re.search(r"\d\.\d\d-\d\.\d\d", levels.inner_text())
+    site.until(lambda: bool(re.search(r"\d\.\d\d-\d\.\d\d", levels.inner_text())), "losses by noise level")
     panel.element.locator(".fewshot-thumb").first.click()
     site.until(lambda: chosen(panel) == ["step 1", "step 3"], "two previews to compare")
 
