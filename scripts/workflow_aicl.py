@@ -8,7 +8,7 @@ import workflow_cogvideox
 import workflow_wan
 from workflow_graph import WIDTH, Graph, Node, Wire
 from workflow_models import CLIP, Model, add_model
-from workflow_steps import RED, WIDE, Base, Sampling, add_text, add_video
+from workflow_steps import RED, WIDE, Base, Sampling, add_text, add_text_to_video, add_video
 from workflow_toy import SHIFT, add_clips, add_toy_model, toy_sampling
 
 TOY, THREE, TOY_TRAIN = "aicl_toy", "aicl_three_references_toy", "aicl_train_toy"
@@ -58,25 +58,7 @@ def _sample(graph: Graph, base: Base, action: Wire, subject: Wire | str, form: S
         positive = add_text(graph, base, subject, "Who performs it")
         negative = add_text(graph, base, form.negative, "Negative caption", RED)
     with graph.group("Sample"):
-        size = {"width": form.width, "height": form.height, "length": form.target_frames, "batch_size": 1}
-        latent = graph.add("EmptyHunyuanLatentVideo", **size)["LATENT"]
-        sampled = graph.add(
-            "KSampler",
-            model=model,
-            positive=positive,
-            negative=negative,
-            latent_image=latent,
-            seed=form.seed,
-            steps=form.steps,
-            cfg=form.cfg,
-            sampler_name=form.sampler,
-            scheduler="simple",
-            denoise=1.0,
-        )["LATENT"]
-        graph.column()
-        made = graph.add("VAEDecode", samples=sampled, vae=base.vae)["IMAGE"]
-        add_video(graph, made, form.fps, f"video/{graph.name}")
-    return made
+        return add_text_to_video(graph, base, model, positive, negative, form)
 
 
 def _add_adapter(graph: Graph, base: Base, name: str) -> Wire:

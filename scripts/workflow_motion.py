@@ -8,7 +8,7 @@ import workflow_cogvideox
 import workflow_wan
 from workflow_graph import WIDTH, Graph, Node, Wire
 from workflow_models import CLIP, Model, add_model
-from workflow_steps import RED, WIDE, Base, Sampling, add_text, add_video
+from workflow_steps import RED, WIDE, Base, Sampling, add_text, add_text_to_video, add_video
 from workflow_toy import SHIFT, add_clips, add_toy_model, toy_sampling
 
 TOY, WAN, COGVIDEOX = "motion_toy", "motion_wan21_1_3b", "motion_cogvideox_5b"
@@ -77,25 +77,7 @@ def _use(graph: Graph, base: Base, lora: Wire, plan: Plan, sampling: Sampling, s
         positive = add_text(graph, base, plan.edit, "Another subject with that motion")
         negative = add_text(graph, base, sampling.negative, "Negative caption", RED)
     with graph.group("Sample"):
-        size = {"width": sampling.width, "height": sampling.height, "length": plan.frames, "batch_size": 1}
-        latent = graph.add("EmptyHunyuanLatentVideo", **size)["LATENT"]
-        sampled = graph.add(
-            "KSampler",
-            model=model,
-            positive=positive,
-            negative=negative,
-            latent_image=latent,
-            seed=sampling.seed,
-            steps=sampling.steps,
-            cfg=sampling.cfg,
-            sampler_name=sampling.sampler,
-            scheduler="simple",
-            denoise=1.0,
-        )["LATENT"]
-        graph.column()
-        made = graph.add("VAEDecode", samples=sampled, vae=base.vae)["IMAGE"]
-        add_video(graph, made, sampling.fps, f"video/{graph.name}")
-    return made
+        return add_text_to_video(graph, base, model, positive, negative, sampling)
 
 
 def toy() -> Graph:

@@ -64,12 +64,30 @@ def add_context(graph: Graph, model: Wire, base: Base, task: str, sampling: Samp
 
 def add_sampler(graph: Graph, context: Node, positive: Wire, negative: Wire, sampling: Sampling) -> Wire:
     """A stock KSampler on the context; returns its latent."""
+    return _sample(graph, context["model"], positive, negative, context["latent"], sampling)
+
+
+def add_text_to_video(
+    graph: Graph, base: Base, model: Wire, positive: Wire, negative: Wire, sampling: Sampling
+) -> Wire:
+    """Step Sample of a video from nothing but its caption; returns its frames, which are saved."""
+    size = {"width": sampling.width, "height": sampling.height, "length": sampling.target_frames, "batch_size": 1}
+    latent = graph.add("EmptyHunyuanLatentVideo", **size)["LATENT"]
+    sampled = _sample(graph, model, positive, negative, latent, sampling)
+    graph.column()
+    made = graph.add("VAEDecode", samples=sampled, vae=base.vae)["IMAGE"]
+    add_video(graph, made, sampling.fps, f"video/{graph.name}")
+    return made
+
+
+def _sample(graph: Graph, model: Wire, positive: Wire, negative: Wire, latent: Wire, sampling: Sampling) -> Wire:
+    """A stock KSampler; returns its latent."""
     node = graph.add(
         "KSampler",
-        model=context["model"],
+        model=model,
         positive=positive,
         negative=negative,
-        latent_image=context["latent"],
+        latent_image=latent,
         seed=sampling.seed,
         steps=sampling.steps,
         cfg=sampling.cfg,
