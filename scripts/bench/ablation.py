@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by 
 
 import host_pack
 from ablation_arms import ARMS, CHECKS, Arm, row_name
+from seed_records import is_kept, keep, publish
 from seed_tables import seed_table
 
 SHARES = ("colour", "shape", "background", "motion", "all_right", "every_frame")
@@ -62,8 +63,7 @@ def main() -> None:
         for arm in (arm for arm in (*ARMS, *CHECKS) if arm.name in options.arms):
             run_arm(stage, arm, seed)
     text = table(read_results(options.out, options.split))
-    (options.out / f"table_{options.split}.md").write_text(text, encoding="utf-8")
-    sys.stdout.write(text)
+    publish(text, options.out / f"table_{options.split}.md")
 
 
 def run_arm(stage: Any, arm: Arm, seed: int) -> None:
@@ -72,9 +72,7 @@ def run_arm(stage: Any, arm: Arm, seed: int) -> None:
 
     path = stage.options.out / f"{stage.options.split} {arm.name} {seed}.json"
     identity = {name: getattr(stage.options, name) for name in IDENTITY}
-    if path.exists():
-        if json.loads(path.read_text(encoding="utf-8"))["settings"] != identity:
-            raise SystemExit(f"{path.name} was made with other settings; give another --out, or delete it")
+    if is_kept(path, identity):
         return
     started = time.monotonic()
     loras = train(stage, arm, seed) if arm.steps else {0: None}
@@ -86,9 +84,7 @@ def run_arm(stage: Any, arm: Arm, seed: int) -> None:
         rows[row_name(arm, steps)] = figures(stage, videos)
         print(f"{time.monotonic() - started:6.0f} s  seed {seed}  {row_name(arm, steps)}", file=sys.stderr, flush=True)
     record = {"settings": identity, "seed": seed, "rows": rows, "training_seconds": trained}
-    draft = path.with_suffix(".tmp")
-    draft.write_text(json.dumps(record, indent=1), encoding="utf-8")
-    draft.replace(path)
+    keep(path, record)
 
 
 def read_results(folder: Path, split: str) -> dict[str, list[dict[str, float]]]:

@@ -21,6 +21,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by path
 
 import host_pack
+from seed_records import is_kept, keep, publish
 from seed_tables import seed_table
 
 FIELDS = ("as_asked", "as_given", "found", "colour", "shape", "background", "appearance_leak")
@@ -74,23 +75,18 @@ def main() -> None:
             for group in options.groups:
                 run_arm(stage, arm, group, seed)
     text = table(options.out, options.seeds)
-    (options.out / "table.md").write_text(text, encoding="utf-8")
-    sys.stdout.write(text)
+    publish(text, options.out / "table.md")
 
 
 def run_arm(stage: Any, arm: Arm, group: str, seed: int) -> None:
     """Sample one arm on a group of motions with one seed, unless its figures are there."""
     path = stage.options.out / f"{group}, {arm.name} {seed}.json"
     identity = {name: getattr(stage.options, name) for name in IDENTITY}
-    if path.exists():
-        if json.loads(path.read_text(encoding="utf-8"))["settings"] != identity:
-            raise SystemExit(f"{path.name} was made with other settings; give another --out, or delete it")
+    if is_kept(path, identity):
         return
     started = time.monotonic()
     figures = stage.run(arm, group, seed, path.with_suffix(".png"))
-    draft = path.with_suffix(".tmp")
-    draft.write_text(json.dumps({"settings": identity, "seed": seed, "figures": figures}, indent=1), encoding="utf-8")
-    draft.replace(path)
+    keep(path, {"settings": identity, "seed": seed, "figures": figures})
     print(f"{time.monotonic() - started:6.0f} s  seed {seed}  {path.stem}", file=sys.stderr, flush=True)
 
 

@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by 
 
 import host_pack
 from one_shot_arms import ARMS, Arm, row_name
+from seed_records import is_kept, keep, publish
 from seed_tables import seed_table
 
 NEW = ("path_correlation", "trajectory_agreement", "appearance_leak", "found", "colour", "shape", "background")
@@ -61,8 +62,7 @@ def main() -> None:
         for arm in (arm for arm in ARMS if arm.name in options.arms):
             run_arm(stage, arm, seed)
     text = table(read_results(options.out))
-    (options.out / "table.md").write_text(text, encoding="utf-8")
-    sys.stdout.write(text)
+    publish(text, options.out / "table.md")
 
 
 def run_arm(stage: Any, arm: Arm, seed: int) -> None:
@@ -71,9 +71,7 @@ def run_arm(stage: Any, arm: Arm, seed: int) -> None:
 
     path = stage.options.out / f"{arm.name} {seed}.json"
     identity = {name: getattr(stage.options, name) for name in IDENTITY}
-    if path.exists():
-        if json.loads(path.read_text(encoding="utf-8"))["settings"] != identity:
-            raise SystemExit(f"{path.name} was made with other settings; give another --out, or delete it")
+    if is_kept(path, identity):
         return
     started = time.monotonic()
     lora = train(stage, arm, seed)
@@ -86,9 +84,7 @@ def run_arm(stage: Any, arm: Arm, seed: int) -> None:
         rows[name] = figures(stage, new, known)
         print(f"{time.monotonic() - started:6.0f} s  seed {seed}  {name}", file=sys.stderr, flush=True)
     record = {"settings": identity, "seed": seed, "rows": rows, "training_seconds": trained}
-    draft = path.with_suffix(".tmp")
-    draft.write_text(json.dumps(record, indent=1), encoding="utf-8")
-    draft.replace(path)
+    keep(path, record)
 
 
 def read_results(folder: Path) -> dict[str, list[dict[str, float]]]:

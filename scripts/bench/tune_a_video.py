@@ -20,6 +20,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by path
 
 import host_pack
+from seed_records import is_kept, keep, publish
 from seed_tables import seed_table
 
 FIELDS = ("path_correlation", "right_frames", "one_object", "look", "frame_consistency", "flicker", "dynamic_degree")
@@ -73,8 +74,7 @@ def main() -> None:
         for arm in (arm for arm in ARMS if arm.name in options.arms):
             run_arm(stage, arm, seed)
     text = seed_table(read_results(options.out, options.seeds), FIELDS, small=True)
-    (options.out / "table.md").write_text(text, encoding="utf-8")
-    sys.stdout.write(text)
+    publish(text, options.out / "table.md")
 
 
 def run_arm(stage: Any, arm: Arm, seed: int) -> None:
@@ -83,17 +83,13 @@ def run_arm(stage: Any, arm: Arm, seed: int) -> None:
 
     path = stage.options.out / f"{arm.name} {seed}.json"
     identity = {name: getattr(stage.options, name) for name in IDENTITY}
-    if path.exists():
-        if json.loads(path.read_text(encoding="utf-8"))["settings"] != identity:
-            raise SystemExit(f"{path.name} was made with other settings; give another --out, or delete it")
+    if is_kept(path, identity):
         return
     started = time.monotonic()
     source, videos = videos_of(stage, arm, seed)
     write_sheet(source, videos, path.with_suffix(".png"))
     record = {"settings": identity, "seed": seed, "figures": figures(scene_of(seed), source, videos)}
-    draft = path.with_suffix(".tmp")
-    draft.write_text(json.dumps(record, indent=1), encoding="utf-8")
-    draft.replace(path)
+    keep(path, record)
     print(f"{time.monotonic() - started:6.0f} s  seed {seed}  {arm.name}", file=sys.stderr, flush=True)
 
 
