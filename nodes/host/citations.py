@@ -24,7 +24,6 @@ OFFERED: dict[str, Callable[[], list[str]]] = {
     "aicl": adapter_names,
     "tune_a_video": tuned_names,
 }
-TITLES = {**METHODS, "aicl": "AICL", "tune_a_video": "Tune-A-Video"}
 
 
 def cite(method: str = "", folder: str = "", name: str = "", run: str = "") -> dict[str, str]:
@@ -46,7 +45,7 @@ def cite(method: str = "", folder: str = "", name: str = "", run: str = "") -> d
     if not isinstance(method, str) or method not in BIBTEX:
         what = f"{name} does not say how it was trained" if name else f"nothing is known of the method {method!r}"
         raise ValueError(f"{what}; choose a file that a Train node of FewShot Video has saved")
-    return {"title": TITLES[method], "bibtex": "\n\n".join([*BIBTEX[method], *filter(None, [entry])]), "line": line}
+    return {"title": METHODS[method], "bibtex": "\n\n".join([*BIBTEX[method], *filter(None, [entry])]), "line": line}
 
 
 def _file(folder: str, name: str) -> tuple[dict[str, str], str, str]:
