@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
@@ -56,10 +56,13 @@ class Events:
     """The sink that tells the browser where a run stands.
 
     Every event says all of it, so one that comes too soon after the last is not queued: what is new waits, at most
-    the rest of the interval, and is told together.
+    the rest of the interval, and is told together. Runs take turns, so that a busy one cannot keep the end of
+    another from being told.
     """
 
     latest = 0.0  # when the last event of any run was sent
+    waiting: ClassVar[list[Events]] = []  # those with something new, in the order in which they got it
+    timer: ClassVar[threading.Timer | None] = None
     lock = threading.Lock()
 
     def __init__(
@@ -71,7 +74,6 @@ class Events:
         self.live, self.clock = live, clock
         self.send = broadcast if send is None else send
         self.news: dict[str, Any] = {}
-        self.timer: threading.Timer | None = None
 
     def begin(self, run: RunInfo, step: int, earlier: list[Entry]) -> list[Entry]:  # noqa: ARG002 - a sink's order
         """Nothing is told before the first entry."""
@@ -86,25 +88,30 @@ class Events:
             news["sample"] = view_of(self.live.folder / entry["file"]) or True
         with self.lock:
             self.news |= news
-            self._tell()
+            if self not in self.waiting:
+                self.waiting.append(self)
+            self._take_turn()
 
-    def _tell(self) -> None:
-        """Send what is new, now or as soon as the interval is over; the lock is held."""
+    def _take_turn(self) -> None:
+        """Have the first in line tell what is new, now or as soon as the interval is over; the lock is held."""
         wait = Events.latest + INTERVAL - self.clock()
         if wait <= 0:
-            news, self.news = self.news, {}
-            Events.latest = self.clock()
-            self.send(EVENT, fitted({**self.live.summary(), "news": news}))
-        elif self.timer is None:
-            self.timer = threading.Timer(wait, self._later)
-            self.timer.daemon = True
-            self.timer.start()
+            Events.latest, wait = self.clock(), INTERVAL
+            self.waiting.pop(0)._tell()
+        if self.waiting and Events.timer is None:
+            Events.timer = threading.Timer(wait, self._later)
+            Events.timer.daemon = True
+            Events.timer.start()
+
+    def _tell(self) -> None:
+        news, self.news = self.news, {}
+        self.send(EVENT, fitted({**self.live.summary(), "news": news}))
 
     def _later(self) -> None:
         with self.lock:
-            self.timer = None
-            if self.news:
-                self._tell()
+            Events.timer = None
+            if self.waiting:
+                self.waiting[0]._take_turn()
 
 
 def fitted(event: dict[str, Any]) -> dict[str, Any]:

@@ -180,7 +180,8 @@ def test_both_stages_of_a_training_are_shown_and_the_one_that_runs_takes_orders(
     stop_with_keyboard(panel)
 
     panel.wait_state(r"^Stage 2 of 2 \(motion\)\. Training: step [2-9]")
-    assert re.match(r"1 appearance: stopped at \d+ of 500$", panel.stages()[0])
+    ended = r"1 appearance: stopped at \d+ of 500$"
+    site.until(lambda: re.match(ended, panel.stages()[0]), "the end of the first stage is told too")
     assert panel.element.locator(".fewshot-hint").inner_text() == ""
     first = panel.element.locator(".fewshot-stages button").first
     first.locator(".fewshot-swatch").wait_for(timeout=PATIENCE * 1000)  # its curve is laid over

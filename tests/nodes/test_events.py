@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -37,8 +38,14 @@ class Sent(list):
 
 
 @pytest.fixture
-def sent() -> Sent:
-    return Sent()
+def sent() -> Iterator[Sent]:
+    yield Sent()
+    with Events.lock:
+        Events.waiting.clear()
+        Events.latest = 0.0
+        if Events.timer is not None:
+            Events.timer.cancel()
+            Events.timer = None
 
 
 def reporter(tmp_path, sent, clock=time.monotonic, name="a run") -> Reporter:
@@ -50,7 +57,7 @@ def reporter(tmp_path, sent, clock=time.monotonic, name="a run") -> Reporter:
 
 def test_an_event_says_where_the_run_stands(tmp_path, sent):
     clock = Clock()
-    clock.now = events.Events.latest + 1000
+    clock.now = Events.latest + 1000
     run = reporter(tmp_path, sent, clock)
     clock.now += 1
     run.step(7, record(0.5, learning_rate=2e-4, seconds=0.25))
@@ -61,7 +68,6 @@ def test_an_event_says_where_the_run_stands(tmp_path, sent):
     assert (event["loss"], event["smoothed"], event["learning_rate"]) == (0.5, 0.5, 2e-4)
     assert (event["seconds_per_step"], event["seconds_left"]) == (0.25, 793 * 0.25)
     assert event["news"] == {"step": True}
-    events.Events.latest = 0.0
 
 
 def test_a_fast_run_sends_at_most_ten_events_a_second_and_its_end_arrives(tmp_path, sent):
@@ -87,6 +93,16 @@ def test_two_runs_share_the_limit(tmp_path, sent):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert all(later - sooner >= 0.1 for sooner, later in zip(sent.times, sent.times[1:], strict=False))
+
+
+def test_a_busy_run_does_not_keep_the_end_of_another_from_being_told(tmp_path, sent):
+    clock = Clock()
+    clock.now = Events.latest + 1000
+    busy, ended = (reporter(tmp_path, sent, clock, name) for name in ("busy", "ended"))
+    ended.ended("finished", "done")
+    clock.now += 1
+    busy.step(1, record())
+    assert [(event["name"], event["text"]) for event in sent] == [("busy", "started, 800 steps"), ("ended", "done")]
 
 
 def test_what_is_new_is_told_although_no_step_follows(tmp_path, sent):
