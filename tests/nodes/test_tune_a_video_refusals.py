@@ -34,7 +34,6 @@ def model() -> Any:
         ({"settings": TrainConfig(expert="high noise")}, 'has no experts; set expert to "both"'),
         ({"window": "random start", "frames": 0}, "all frames has no random start"),
     ],
-    ids=str,
 )
 def test_an_order_that_cannot_be_filled_is_refused_in_a_sentence(model, change, said):
     with pytest.raises(ValueError, match=said):

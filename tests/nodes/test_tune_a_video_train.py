@@ -222,7 +222,7 @@ def test_an_average_of_the_steps_is_saved_where_one_is_asked_for(model):
         {"sparse_causal": False}, {"prior": encoded_clips(1, 1, 5)}, {"encoded": encoded_clips(caption="a red ball")},
         {"settings": TrainConfig(caption_dropout=1.0, weight_decay=1e-2, betas=(0.9, 0.999))},
     ],
-    ids=str,
+    ids=" ".join,
 )  # fmt: skip
 def test_every_option_makes_a_difference(model, change):
     plain = tune(model, "plain", steps=2)
