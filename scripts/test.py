@@ -4,6 +4,7 @@ python scripts/test.py                 style, unit tests, then tests in every su
 python scripts/test.py --host 0.30.0   in this ComfyUI only
 python scripts/test.py --fast          the unit tests only
 python scripts/test.py -k release -x   further arguments go to pytest
+python scripts/test.py --fast -n 0     everything in one process, as a debugger needs it
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from javascript import types_are_right as javascript_types_are_right
 
 NO_TESTS = 5  # pytest's exit code when the arguments select nothing
 HOST_FOLDERS = ("tests/nodes", "tests/js")
+WORKERS = 4  # processes that share the tests of a stage, at most: each holds a ComfyUI, 2 to 3 GB
+BY_FILE, BY_TEST = "loadfile", "worksteal"  # how they are shared: what a file prepares is prepared once, or evenly
 TYPES_TIMEOUT = 300  # seconds; it takes about fifteen
 TYPED_FOLDERS = ("methods", "training", "nodes")
 NEEDED = ("torch", "pytest", "diffusers", "safetensors", "einops", "numpy", "av")
@@ -43,7 +46,7 @@ def environment(host: Host | None) -> dict[str, str]:
     """Environment of a stage: with the host, or with nothing that leads to one."""
     hidden = {"COMFYUI_PATH", "COMFYUI_PYTHON", "PYTHONPATH"}
     kept = {name: value for name, value in os.environ.items() if name not in hidden}
-    kept.setdefault("OMP_NUM_THREADS", "2")
+    kept.setdefault("OMP_NUM_THREADS", "1")  # of each process: they are as many as the cores
     kept.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads that spin starve a busy machine
     if host:
         kept |= {"COMFYUI_PATH": str(host.path), "COMFYUI_PYTHON": str(host.python)}
@@ -57,10 +60,18 @@ def missing_modules(python: Path, names: tuple[str, ...]) -> list[str]:
     return result.stdout.split() if result.returncode == 0 else list(names)
 
 
-def run_pytest(title: str, python: Path, host: Host | None, arguments: list[str]) -> int:
+def shared_out(python: Path, how: str) -> list[str]:
+    """Arguments that have a process per core run the tests of a stage; none where pytest-xdist is not installed."""
+    workers = min(os.cpu_count() or 1, WORKERS)
+    if workers < 2 or missing_modules(python, ("xdist",)):
+        return []
+    return ["-n", str(workers), "--dist", how]
+
+
+def run_pytest(title: str, python: Path, host: Host | None, arguments: list[str], how: str = BY_FILE) -> int:
     """Run one stage of tests and return pytest's exit code."""
     announce(title)
-    command = [str(python), "-m", "pytest", *arguments]
+    command = [str(python), "-m", "pytest", *shared_out(python, how), *arguments]
     return subprocess.run(command, cwd=ROOT, env=environment(host), check=False).returncode
 
 
@@ -92,7 +103,7 @@ def run_browser(host: Host, arguments: list[str]) -> int:
         print(f"skipped: {why}")
         return NO_TESTS
     os.environ[CHOSEN] = chromium
-    return run_pytest(title, host.python, host, ["tests/js", "-m", "browser", *arguments])
+    return run_pytest(title, host.python, host, ["tests/js", "-m", "browser", *arguments], BY_TEST)
 
 
 def run_javascript() -> int:

@@ -34,7 +34,18 @@ def test_the_unit_stage_sees_no_host_and_the_other_one_does(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert "COMFYUI_PATH" not in command.environment(None)
     assert command.environment(HOST)["COMFYUI_PATH"] == "ComfyUI"
-    assert command.environment(None)["OMP_NUM_THREADS"] == "2"
+    assert command.environment(None)["OMP_NUM_THREADS"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("cores", "absent", "expected"),
+    [(2, [], ["-n", "2", "--dist", "loadfile"]), (64, [], ["-n", "4", "--dist", "loadfile"]), (1, [], []),
+     (None, [], []), (2, ["xdist"], [])],
+)  # fmt: skip
+def test_a_process_per_core_shares_the_tests_where_that_can_be(monkeypatch, cores, absent, expected):
+    monkeypatch.setattr(command.os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(command, "missing_modules", lambda _python, _names: absent)
+    assert command.shared_out(Path("P"), command.BY_FILE) == expected
 
 
 def test_missing_packages_are_named():
@@ -46,7 +57,7 @@ def stages(monkeypatch) -> list[tuple[str, Path, list[str]]]:
     """The stages of tests that were run: title, Python and arguments. The first one fails, and none runs."""
     calls = []
 
-    def run_pytest(title, python, _host, arguments):
+    def run_pytest(title, python, _host, arguments, _how=""):
         calls.append((title, python, arguments))
         return 1 if len(calls) == 1 else 0
 
