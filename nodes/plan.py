@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from comfy_api.latest import io
 
+from ..methods.aicl import PRESETS
 from ..methods.tic_ft_tasks import TASKS
-from ..training.config import TrainConfig
-from .host.plan import PlanOrder, plan_training
+from .host.plan import plan_training
+from .host.plan_subjects import METHODS, TIC_FT, PlanOrder
 from .sockets import Encoded, TrainSettings, latent_counts
 
 
@@ -27,9 +26,15 @@ class FewShotTrainingPlan(io.ComfyNode):
             ),
             search_aliases=["vram", "out of memory", "gradient checkpointing", "estimate"],
             inputs=[
-                io.Model.Input("model", tooltip="The video model to train on; it is not changed."),
-                Encoded.Input("encoded", tooltip="Clip pairs with their encoders; the largest clip is encoded."),
-                io.Int.Input("rank", default=16, min=1, max=1024, tooltip="Rank of the LoRA (a count)."),
+                io.Model.Input("model", tooltip="The model to train on; it is not changed."),
+                Encoded.Input("encoded", tooltip="Clips with their encoders; the largest clip is encoded."),
+                io.Int.Input(
+                    "rank",
+                    default=16,
+                    min=0,
+                    max=1024,
+                    tooltip="Rank of the LoRA (a count); 0: whole weights, in Tune-A-Video. AICL has none.",
+                ),
                 io.Int.Input("batch_size", default=1, min=1, max=256, tooltip="Clips of a step."),
                 TrainSettings.Input("settings", optional=True, tooltip="Further settings, from Train Settings."),
                 io.Combo.Input(
@@ -40,6 +45,7 @@ class FewShotTrainingPlan(io.ComfyNode):
                     tooltip="What TIC-FT Train is set to: it decides how many latent frames the condition takes.",
                 ),
                 *latent_counts(),
+                *_method_inputs(),
             ],
             outputs=[
                 io.String.Output("report", tooltip="The plan: memory in GiB and seconds a step of each way."),
@@ -53,9 +59,51 @@ class FewShotTrainingPlan(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, encoded, rank: int, batch_size: int, settings=None, **order) -> io.NodeOutput:
-        config = replace(settings or TrainConfig(), rank=rank, batch_size=batch_size)
-        order.setdefault("task", "image to video")
-        return io.NodeOutput(*plan_training(model, encoded, config, PlanOrder(**order)))
+        return io.NodeOutput(*plan_training(model, encoded, settings, rank, batch_size, PlanOrder(**order)))
+
+
+def _method_inputs() -> list[io.Input]:
+    """The method, and what of each decides the size of a step."""
+    return [
+        io.Combo.Input(
+            "method",
+            options=list(METHODS),
+            default=TIC_FT,
+            optional=True,
+            tooltip="Whose Train node the plan is for.",
+        ),
+        io.Int.Input(
+            "sparse_latents",
+            default=0,
+            min=0,
+            max=256,
+            optional=True,
+            tooltip="What Motion Train is set to: latent frames of a step; 0: all of them.",
+        ),
+        io.Combo.Input(
+            "size",
+            options=list(PRESETS),
+            default="small",
+            optional=True,
+            tooltip="What AICL Train is set to: the size of the adapter.",
+        ),
+        io.Int.Input(
+            "max_references",
+            default=3,
+            min=1,
+            max=16,
+            optional=True,
+            tooltip="What AICL Train is set to: references of a clip in a step (a count).",
+        ),
+        io.Int.Input(
+            "frames",
+            default=24,
+            min=0,
+            max=4096,
+            optional=True,
+            tooltip="What Tune-A-Video Train is set to: frames of a step; 0: all.",
+        ),
+    ]
 
 
 NODES = [FewShotTrainingPlan]

@@ -118,12 +118,17 @@ class MotionObjective(ClipObjective):
     def loss(self, predict: Predict, batch: MotionBatch) -> StepLoss:
         """Loss of each clip, ``[B]``."""
         prediction, target = self.predicted(predict, batch.flow)
-        loss = (prediction - target).square().flatten(1).mean(1)
-        if self.terms.debiased:
-            loss = loss + self.terms.debiased * motion.debiased_loss(prediction, target, batch.anchor, self.terms.beta)
-        if self.terms.direction:
-            loss = loss + self.terms.direction * motion.direction_loss(prediction, target)
-        return StepLoss(loss, batch.flow.sigma)
+        return StepLoss(motion_loss(prediction, target, batch.anchor, self.terms), batch.flow.sigma)
+
+
+def motion_loss(prediction: Tensor, target: Tensor, anchor: Tensor, terms: MotionTerms) -> Tensor:
+    """Loss of each clip ``[B]``, see ``MotionObjective``; both ``[B, C, T, h, w]``, anchor ``[B]``."""
+    loss = (prediction - target).square().flatten(1).mean(1)
+    if terms.debiased:
+        loss = loss + terms.debiased * motion.debiased_loss(prediction, target, anchor, terms.beta)
+    if terms.direction:
+        loss = loss + terms.direction * motion.direction_loss(prediction, target)
+    return loss
 
 
 def default_config(classic: bool = False) -> TrainConfig:

@@ -110,7 +110,7 @@ def plan_rows(measured: Mapping[str, Sequence[MicroStep]], network: Network, ask
         more.append(Row("and batch_size 1", lean.checkpointing, *predict(steps, network, one, lean.checkpointing)))
     fewer = most_frames(steps, network, asked, lean.checkpointing, free)
     if fewer is not None and fewer.frames < asked.frames:
-        name = f"and {fewer.frames - fewer.prefix} target latents at most"
+        name = f"and {fewer.frames - fewer.prefix} {'target ' * (fewer.prefix > 0)}latents at most"
         more.append(Row(name, lean.checkpointing, *predict(steps, network, fewer, lean.checkpointing)))
     return rows + [replace(row, by_settings=False) for row in more]
 

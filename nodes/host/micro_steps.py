@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
+from ...methods.flow import NoiseProcess
 from ...training.batches import Conditioning
 from ...training.config import ATTENTION_PRESET, CHECKPOINTING, TrainConfig
 from ...training.optimizers import make_optimizer
@@ -26,6 +30,11 @@ LEAST_TOKENS = 256  # smaller steps say little about large ones
 TIMED = 3  # steps of which the fastest counts
 
 
+def plain_loss(prediction: Tensor, target: Tensor) -> Tensor:
+    """``mean (prediction - target)^2``, a number."""
+    return (prediction - target).square().mean()
+
+
 @dataclass(frozen=True)
 class LargestClip:
     """The largest clip of a data set as the trainer sees it."""
@@ -34,12 +43,22 @@ class LargestClip:
     conditioning: Conditioning
     prefix: int  # given latents
     patch: tuple[int, int, int]  # latents of a token in time, height and width
+    loss: Callable[[Tensor, Tensor], Tensor] = plain_loss  # of prediction and target
+    process: NoiseProcess | None = None  # how it is noised; None: as the video model says
+    least: int = 1  # patches in time without which there is no loss
+    whole_frames: bool = False  # whether a step grows with the number of frames alone: small ones keep their size
+
+
+Opened = Callable[[Any, TrainConfig], AbstractContextManager[Session]]  # prepares a model for its training
 
 
 def measure(
-    model: Any, config: TrainConfig, clip: LargestClip, family: Family
+    model: Any, config: TrainConfig, clip: LargestClip, family: Family, opened: Opened = training_session
 ) -> tuple[dict[str, list[MicroStep]], Network, float, list[str]]:
-    """Small steps of each way that is leaner than the asked one, the network, the free bytes, and what went wrong."""
+    """Small steps of each way that is leaner than the asked one, the network, the free bytes, and what went wrong.
+
+    ``opened`` is the method's own session.
+    """
     import comfy.model_management as management
 
     measured: dict[str, list[MicroStep]] = {}
@@ -48,9 +67,9 @@ def measure(
     modes = CHECKPOINTING[CHECKPOINTING.index(config.checkpointing) :]
     shapes, progress = small_shapes(clip), StepProgress(2 * len(modes))
     for i, mode in enumerate(modes):
-        with training_session(model, replace(config, checkpointing=mode)) as session:
+        with opened(model, replace(config, checkpointing=mode)) as session:
             if network is None:
-                network, free = _network(model, session, family), _free(session)
+                network, free = _network(session, family), _free(session)
             if mode == CHECKPOINTING[-1] and session.device.type == "cpu" and measured:
                 continue  # the blocks' inputs lie there already
             try:
@@ -70,12 +89,12 @@ def measure(
 def small_shapes(clip: LargestClip) -> list[tuple[int, int, int, int]]:
     """Shapes ``[C, F, h, w]`` of two measured steps: the asked sequence with fewer frames, or smaller ones."""
     channels, frames, height, width = clip.x0.shape
-    deep, side, _ = clip.patch
+    deep, side = clip.least * clip.patch[0], clip.patch[1]
     most = max(LEAST_TOKENS, _tokens(clip, clip.x0.shape) // SHARE)
     larger = (channels, frames, height, width)
     while _tokens(clip, larger) > most and larger[1] > 2 * deep:
         larger = (channels, larger[1] - deep, height, width)
-    while _tokens(clip, larger) > most and larger[2] > side:
+    while _tokens(clip, larger) > most and larger[2] > side and not clip.whole_frames:
         larger = (channels, larger[1], larger[2] - side, width)
     if larger[1] >= 2 * deep:
         return [(channels, larger[1] // 2 // deep * deep, *larger[2:]), larger]
@@ -83,31 +102,37 @@ def small_shapes(clip: LargestClip) -> list[tuple[int, int, int, int]]:
 
 
 def micro_step(session: Session, config: TrainConfig, clip: LargestClip, shape: tuple[int, ...]) -> MicroStep:
-    """One step of a plain loss on a cut-out of the clip: bytes with the adapters, the optimiser and gradients."""
+    """One step on a cut-out of the clip: bytes with the adapters, the optimiser and gradients."""
     throw_if_cancelled()
     parameters = list(session.trained.parameters())
     cut = clip.x0[:, : shape[1], : shape[2], : shape[3]]
     x0 = torch.stack([cut] * config.batch_size).to(session.device)
     level = torch.full((x0.shape[0], shape[1])[: 1 + config.per_frame_timesteps], 0.5, device=session.device)
-    sigma = process_of(session.predict.model).sigma_at(level)
+    process = clip.process or process_of(session.predict.model)
+    sigma = process.sigma_at(level)
     conditioning = [clip.conditioning] * config.batch_size
+
+    def loss(noise: Tensor) -> Tensor:
+        xt, target = process.network_input(x0, noise, sigma), process.target(x0, noise, sigma)
+        return clip.loss(session.predict(xt, sigma, conditioning), target)
 
     def step() -> float:
         begun = _clock(session.device)
         optimizer.zero_grad(set_to_none=True)
-        prediction = session.predict(x0, sigma, conditioning)
-        ((prediction - x0).square().mean() * session.loss_scale).backward()
+        noise = torch.randn_like(x0)  # as long as the step, unlike what is made of it
+        (loss(noise) * session.loss_scale).backward()
         optimizer.step()
         return _clock(session.device) - begun
 
+    optimizer, _ = make_optimizer(parameters, replace(config, warmup_steps=0))
+    step()  # makes the optimiser's state, and what is made but once
     with peak_memory(session.device) as peak:
-        optimizer, _ = make_optimizer(parameters, replace(config, warmup_steps=0))
-        for _ in range(2):  # the optimiser's state is made in the first
-            step()
+        step()
+    state = [value for value in tree_leaves(optimizer.state_dict()["state"]) if isinstance(value, Tensor)]
     seconds = min(step() for _ in range(TIMED))
     optimizer.zero_grad(set_to_none=True)
     copies = 1 + (config.accumulation > 1) + bool(config.ema_decay)  # adapters, gradients so far, their average
-    memory = peak.bytes + copies * _bytes(parameters)
+    memory = peak.bytes + copies * _bytes(parameters) + _bytes(state)
     return MicroStep(step_of(clip, shape, config.batch_size), memory, seconds * config.accumulation)
 
 
@@ -121,18 +146,21 @@ def _tokens(clip: LargestClip, shape: Any) -> int:
     return step_of(clip, shape, 1).tokens
 
 
-def _network(model: Any, session: Session, family: Family) -> Network:
+def _network(session: Session, family: Family) -> Network:
     """What the plan must know of the loaded network."""
-    network: nn.Module = model.model.diffusion_model
+    base = session.predict.base
+    network: nn.Module = base.diffusion_model
     blocks = transformer_blocks(network, family.blocks)
     linears = [layer for block in blocks for layer in block.modules() if isinstance(layer, nn.Linear)]
-    on_device = [weight for weight in model.model.parameters() if weight.device == session.device]
+    on_device = [weight for weight in base.parameters() if weight.device == session.device]
+    # Where no frame attends to all others, as in an image network, time grows with the frames alone.
+    width = next(iter(select_layers(network, ATTENTION_PRESET, family).values())).in_features if family.attention else 0
     return Network(
         weights=_bytes(on_device),  # those that the host lends out take no room
         narrow=max(weight.element_size() for weight in (layer.weight for layer in linears)) == 1,
         used=sum(layer.in_features * layer.out_features for layer in linears),
         depth=len(blocks),
-        width=next(iter(select_layers(network, ATTENTION_PRESET, family).values())).in_features,
+        width=width,
     )
 
 

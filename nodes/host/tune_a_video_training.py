@@ -71,7 +71,7 @@ def train_tune_a_video(
     for sample in encoded.dataset.samples:
         recipe.check(sample)
     for data in (encoded, *(() if prior is None else (prior,))):
-        _check_sizes(data, model)
+        check_sizes(data, model)
     weight = 0.0 if prior is None else order.prior_weight
     settings = settings_of(encoded.dataset, order.form, order.window, weight)
 
@@ -133,7 +133,7 @@ def settings_for(model: Any, config: TrainConfig, form: Form) -> TrainConfig:
     Raises:
         ValueError: a setting means nothing to this method.
     """
-    family = _family(model)
+    family = family_of_images(model)
     if config.per_frame_timesteps:
         raise ValueError(f"{family.name} takes no timestep per frame; switch per_frame_timesteps off")
     if config.target_modules != ATTENTION_PRESET:
@@ -145,13 +145,19 @@ def settings_for(model: Any, config: TrainConfig, form: Form) -> TrainConfig:
     return resolved(replace(config, rank=max(1, form.rank), alpha=alpha), model, family)
 
 
-def _family(model: Any) -> Family:
+def family_of_images(model: Any) -> Family:
+    """What the methods need to know of an image MODEL."""
     base, kind = model.model, type(model.model.model_config).__name__
     pixels = getattr(base.latent_format, "spacial_downscale_ratio", 8)  # a latent pixel stands for, in each direction
     return Family(FAMILIES[kind], type(base).__name__, compression=1, spatial=pixels)
 
 
-def _check_sizes(encoded: EncodedDataset, model: Any) -> None:
+def check_sizes(encoded: EncodedDataset, model: Any) -> None:
+    """Refuse clips of a width or height that the model does not take.
+
+    Raises:
+        ValueError: as said.
+    """
     data = encoded.dataset
     for size in (data, *data.buckets()):
-        check_size(size.width, size.height, _family(model))
+        check_size(size.width, size.height, family_of_images(model))
