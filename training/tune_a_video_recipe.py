@@ -73,7 +73,7 @@ class Window:
         return slice(start, start + (frames - 1) * stride + 1, stride)
 
     def check(self, count: int) -> None:
-        """Refuse a clip of so many frames that is shorter than the window.
+        """Refuse a clip of so many frames that is shorter than the window, or shows no motion in it.
 
         Raises:
             ValueError: as said.
@@ -83,6 +83,11 @@ class Window:
             raise ValueError(
                 f"the clip has {count} frames, {self.frames or 1} at a stride of {self.stride} from frame {self.start} "
                 f"need {needed}; lower frames, stride or start, or take a longer clip"
+            )
+        if (self.frames or 1 + (count - 1 - self.start) // self.stride) < 2:
+            raise ValueError(
+                f"one frame of the clip's {count} is learned, in which nothing moves; raise frames, lower start or "
+                "stride, or take a longer clip"
             )
 
 

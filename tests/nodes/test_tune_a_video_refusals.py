@@ -25,6 +25,9 @@ def model() -> Any:
     ("change", "said"),
     [
         ({"frames": 9}, r"has 5 frames, 9 at a stride of 1 from frame 0 need 9; lower frames"),
+        ({"frames": 1}, "one frame of the clip's 5 is learned, in which nothing moves; raise frames, lower start"),
+        ({"frames": 0, "encoded": encoded_clips(1)}, "one frame of the clip's 1 is learned"),
+        ({"frames": 0, "start": 4}, "one frame of the clip's 5 is learned"),
         ({"run_name": "../out"}, "cannot name a folder"),
         ({"encoded": encoded_clips(width=PIXELS + 4)}, r"width 36 is no multiple of 8, which Stable Diffusion 1\.x"),
         ({"prior": encoded_clips(width=PIXELS + 4)}, "width 36 is no multiple of 8"),
