@@ -10,7 +10,7 @@ from typing import Any
 from ...methods.aicl import AdapterSizes, DropRates, parameter_counts, preset_sizes
 from ...training.aicl import AiclData, AiclObjective, AiclOrder
 from ...training.aicl_groups import FILES, Groups, action_words, group_clips
-from ...training.aicl_jitter import CROP
+from ...training.aicl_jitter import CROP, NONE
 from ...training.aicl_reading import Reference
 from ...training.aicl_recipe import METHOD, AiclRecipe
 from ...training.changes import REFUSE
@@ -66,6 +66,11 @@ class Plan:
     drops: DropRates
     recipe: AiclRecipe
 
+    @property
+    def held_out(self) -> AiclRecipe:
+        """For clips of a validation, whose references are read as they are."""
+        return replace(self.recipe, leak_control=NONE)
+
     def groups(self, encoded: EncodedDataset) -> Groups:
         """Who reads whom in a data set."""
         return group_clips(encoded.dataset, self.order.group_by, action_words(self.order.actions))
@@ -73,12 +78,12 @@ class Plan:
     def identity(self, encoded: EncodedDataset, validation: EncodedDataset | None) -> dict[str, Any]:
         """What is trained and on what: plain values that can be shown, and digests of the data."""
 
-        def data(of: EncodedDataset) -> str:
-            return hashlib.sha256(f"{of.key(self.recipe)} {self.groups(of)}".encode()).hexdigest()
+        def data(of: EncodedDataset, recipe: AiclRecipe) -> str:
+            return hashlib.sha256(f"{of.key(recipe)} {self.groups(of)}".encode()).hexdigest()
 
-        clips = data(encoded)
+        clips = data(encoded, self.recipe)
         try:
-            held_out = "" if validation is None else data(validation)
+            held_out = "" if validation is None else data(validation, self.held_out)
         except ValueError as error:
             raise ValueError(f"validation: {error}") from error
         return {
@@ -144,20 +149,21 @@ def make_objective(plan: Plan, encoded: EncodedDataset, sizes: AdapterSizes | No
 
     Args:
         plan: Of the run.
-        encoded: The training clips, or those of the validation.
+        encoded: The training clips, or with ``sizes`` those of the validation.
         sizes: The adapter's; without them they follow from the order, the base and these clips.
 
     Raises:
         ValueError: the references are of other sizes than the adapter can take.
     """
-    found, order, dataset = encoded.encode(plan.recipe, encoding_progress()), plan.order, encoded.dataset
+    recipe = plan.held_out if sizes else plan.recipe
+    found, order, dataset = encoded.encode(recipe, encoding_progress()), plan.order, encoded.dataset
     groups = plan.groups(encoded)
     data = AiclData(
         x0=[model_space(plan.model, sample.latents["x0"]) for sample in found.samples],
         conditioning=[sample.conditioning["caption"] for sample in found.samples],
         unconditional=found.unconditional,
         references=[
-            Reference(tuple(plan.recipe.references(sample.latents)), sample.conditioning["reference"]["cross_attn"])
+            Reference(tuple(recipe.references(sample.latents)), sample.conditioning["reference"]["cross_attn"])
             for sample in found.samples
         ],
         groups=groups,

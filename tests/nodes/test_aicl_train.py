@@ -128,6 +128,17 @@ def test_a_run_of_another_form_does_not_go_on_and_says_what_to_set(monkeypatch):
         train(model_of(), "formed", form="faithful", on_change="accept")
 
 
+def test_of_a_validation_no_variants_are_encoded():
+    counts = []
+    for name, data in (("training", clips_of()), ("validation", clips_of(seed=9))):
+        seen, encode = [], data._encode_video
+        data._encode_video = lambda pixels, seen=seen, encode=encode: seen.append(1) or encode(pixels)
+        others = {"validation": data} if name == "validation" else {"encoded": data}
+        train(model_of(), name, steps=1, variants=2, **others)
+        counts.append(len(seen))
+    assert counts == [4 * (1 + 2), 4]
+
+
 def test_validation_tells_whether_the_reference_is_read():
     path = train(model_of(), "judged", steps=3, validation=clips_of(seed=9))[3]
     entries = json.loads(Path(path).with_suffix(".json").read_text(encoding="utf-8"))["validation"]
