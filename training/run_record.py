@@ -76,7 +76,7 @@ def citation(record: Mapping[str, str], name: str) -> str:
         f"{PurePosixPath(_file_name(name)).stem}: {METHODS.get(method, method)} {noun}{source}{size}, "
         f"on {record['base_family']} ({record['base_model']}{expert})",
         *_task(record),
-        f"{record['clips']} clips",
+        _counted(record["clips"], "clip"),
         _steps(record, config),
         f"batch size {config['batch_size']}",
         f"learning rate {config['learning_rate']:g} ({config.get('optimizer', 'adamw')}, {config['lr_schedule']})",
@@ -111,7 +111,12 @@ def _task(record: Mapping[str, str]) -> list[str]:
 
 def _steps(record: Mapping[str, str], config: Mapping[str, Any]) -> str:
     done = record["steps"]
-    return f"{done} steps" if record.get("finished") == "true" else f"{done} of {config['steps']} steps"
+    of = "" if record.get("finished") == "true" else f"{done} of "
+    return of + _counted(config["steps"] if of else done, "step")
+
+
+def _counted(number: object, noun: str) -> str:
+    return f"{number} {noun}{'s' * (str(number) != '1')}"
 
 
 def _file_name(name: str) -> str:

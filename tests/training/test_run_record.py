@@ -52,6 +52,8 @@ def test_the_line_to_cite_says_how_the_lora_was_made():
     )
     stopped = citation(record(finished="false", steps="30", expert="high noise", pack_version="1"), "a.safetensors")
     assert "30 of 400 steps" in stopped
+    short = citation(record(clips="1", steps="1", pack_version="1"), "a.safetensors")
+    assert ", 1 clip, 1 step, batch size 1, " in short
     assert "M parameters, high noise expert)" in stopped
     assert "\n" not in citation(record(base_model="two\nlines", pack_version="1"), "a")
 
