@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import workflow_cogvideox
 import workflow_wan
 from workflow_graph import WIDTH, Graph, Node, Wire
-from workflow_models import CLIP, Model, add_model
+from workflow_models import CLIP, RUN_NOTE, Model, add_model
 from workflow_steps import RED, WIDE, Base, Sampling, add_text, add_text_to_video, add_video
 from workflow_toy import SHIFT, add_clips, add_toy_model, toy_sampling
 
@@ -34,6 +34,11 @@ TRAIN_NOTE = """
 of computing. For a handful of clips use TIC-FT's action transfer, or **Motion Train** for one motion.
 
 **Cancel** keeps what was learned so far; with a `run_name` the next run of that name goes on from there.
+"""
+REAL_NOTE = """
+20 000 steps of one clip are a quarter of the paper's 80 000 samples. For all of them set `batch_size` to 4, or, in the
+memory of one clip, `accumulation` to 4 in a **Train Settings** in front of **Run Settings**. Both take about four times
+as long.
 """
 
 
@@ -188,6 +193,7 @@ def train(real: Real) -> Graph:
         settings = graph.add("FewShotRunSettings", size=WIDE)["settings"]
         inputs = {"encoded": encoded["encoded"], "settings": settings}
         numbers = {"learning_rate": 1e-4, "steps": 20000, "seed": 0, "batch_size": 1}
+        graph.note(REAL_NOTE + RUN_NOTE.format(name=real.use), width=340)
         _train(graph, base, **inputs, **numbers, group_by="sub-folder", run_name=real.use)
     return graph
 

@@ -33,8 +33,8 @@ Teaches CogVideoX 5B to make a video from an image, in the way your pairs do it.
 
 **Load** the three files of step 1 and a folder of pairs in step 2, then press **Run**.
 
-**Change** steps and learning rate in step 3. For another task choose it in **TIC-FT Train** and set the frames
-of step 2 to 24.
+**Change** steps and learning rate in step 3. For another task choose it in **Training Plan** and **TIC-FT
+Train**, and set the frames of step 2 to 24. For other clips or another task write another `run_name`.
 
 **Out comes** a LoRA in `output/loras`. Open the workflow `{SAMPLE}` to use it.
 """

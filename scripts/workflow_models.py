@@ -17,14 +17,22 @@ CAPTIONS = {
 }
 STRENGTH_NOTE = "Strength 0.75 is what the authors sample with; 1 follows the training pairs more closely."
 TRAIN_NOTE = """
-1000 steps suit 10 to 20 pairs; the authors train up to 6000. When the memory is short, lower the rank, the size
-of the clips, or their frames (a multiple of 4).
+Rank 128 and the learning rate 0.00005 are those of the authors' scripts. The node's own defaults, 16 and 0.0001, need
+less memory and show sooner whether the pairs teach anything. 1000 steps are a start for 10 to 20 pairs; the authors
+train up to 6000. When the memory is short, lower the size of the clips, their frames (a multiple of 4), or the rank.
 
 **Training Plan** measures small steps first, says whether the run fits into memory, and hands on the first settings
 that do. Its `task`, `rank` and `batch_size` must be those of **TIC-FT Train**: change them in both.
 
-A finished run is kept: it is not trained again until you change its seed, its settings or its clips.
-**Cancel** keeps what was learned so far. With a `run_name` the next run of that name goes on from there.
+A finished run is kept and not trained again. **Cancel** keeps what was learned so far.
+"""
+RUN_NOTE = """
+The `run_name` is `{name}`, so that a run that was cancelled or killed goes on at the next **Run**, and a finished one
+when you raise `steps`.
+
+It stands for one set of clips, one model and one set of settings. After a change of them **Run** is refused, and what
+has changed is listed: write another `run_name`, or set `on_change` to *start over*, which keeps the old run under
+another name, or to *accept*.
 """
 SAMPLE_NOTE = "Any sampler node works here. More steps make finer videos."
 
@@ -113,7 +121,7 @@ def sample_with_lora(
 
 
 def train_on_folder(name: str, summary: str, model: Model, lora: str, density: str) -> Graph:
-    """Train an image-to-video LoRA on a folder of clips, with the numbers of the authors' scripts."""
+    """Train an image-to-video LoRA on a folder of clips, with the authors' rank and rate; its run has its name, too."""
     graph, form = Graph(name, summary), model.sampling
     with graph.group("Load"):
         base = add_model(graph, model)
@@ -125,7 +133,7 @@ def train_on_folder(name: str, summary: str, model: Model, lora: str, density: s
         encoded = graph.add("FewShotEncodeDataset", dataset=folder["dataset"], vae=base.vae, clip=base.clip)
         graph.add("PreviewAny", source=folder["report"], title="What was found")
     with graph.group("Train"):
-        trained = _add_train(graph, base, encoded["encoded"], density)
+        trained = _add_train(graph, base, encoded["encoded"], density, lora)
         graph.column()
         graph.add("LossGraphNode", loss=trained["loss"], filename_prefix=f"loss/{name}")
         graph.add("FewShotSaveLoRA", lora=trained["lora"], filename=lora)
@@ -133,7 +141,7 @@ def train_on_folder(name: str, summary: str, model: Model, lora: str, density: s
     return graph
 
 
-def _add_train(graph: Graph, base: Base, encoded: Wire, density: str) -> Node:
+def _add_train(graph: Graph, base: Base, encoded: Wire, density: str, run_name: str) -> Node:
     """Settings, what of them fits the card, and the trainer."""
     settings = graph.add("FewShotTrainSettings", density=density, warmup_steps=100, size=WIDE)["settings"]
     settings = graph.add("FewShotRunSettings", settings=settings, size=WIDE)["settings"]
@@ -145,7 +153,10 @@ def _add_train(graph: Graph, base: Base, encoded: Wire, density: str) -> Node:
     graph.note(TRAIN_NOTE, width=340)
     graph.column()
     numbers |= {"learning_rate": 5e-5, "steps": 1000, "seed": 0}
-    return graph.add("TICFTTrain", settings=plan["settings"], size=WIDE, **inputs, **numbers)
+    inputs |= {"settings": plan["settings"], "run_name": run_name}
+    trained = graph.add("TICFTTrain", size=WIDE, **inputs, **numbers)
+    graph.note(RUN_NOTE.format(name=run_name), width=340)
+    return trained
 
 
 def _folder_note(form: Sampling) -> str:

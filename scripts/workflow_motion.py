@@ -17,11 +17,16 @@ TRAIN_NOTE = """
 Two LoRAs are trained, one after the other: first one of how the clip **looks**, on its single frames, then, on top of
 it, one of how it **moves**. Only the second is used afterwards, so that the looks stay behind.
 
-A finished run is kept; a `run_name` lets an unfinished one go on.
+A finished run is kept. Write a `run_name` before a long one: after a stop the next **Run** goes on. Another clip or
+caption needs another name.
+"""
+CLIP_NOTE = """
+The first {frames} frames are used, as they come, and the result is saved at {fps:g} a second. Export the clip at that
+rate, cut to the motion: one with more frames a second comes out slower.
 """
 APPLY_NOTE = """
-Motion is decided at high noise, so the LoRA acts in the first part of the sampling and leaves the looks to the
-caption. `end_percent` 1 keeps it to the end.
+Motion is decided at high noise, so the LoRA acts in the first 0.6 of the sampling (`end_percent`) and leaves the looks
+to the caption. `end_percent` 1 keeps it to the end: try that when the motion is not followed.
 """
 
 
@@ -121,7 +126,7 @@ def on_a_clip(name: str, summary: str, model: Model, plan: Plan) -> Graph:
         size = {"upscale_method": "lanczos", "width": form.width, "height": form.height, "crop": "center"}
         frames = graph.add("ImageScale", image=first, **size)["IMAGE"]
         clip = graph.add("FewShotDatasetClip", target=frames, caption=plan.caption, fps=form.fps, size=WIDE)
-        graph.note(f"The first {plan.frames} frames are used, as they come; the model makes {form.fps:g} a second.")
+        graph.note(CLIP_NOTE.format(frames=plan.frames, fps=form.fps))
     with graph.group("Train"):
         trained = _train(graph, base, clip["dataset"], plan)
         graph.add("FewShotSaveLoRA", lora=trained["motion"], filename=name)

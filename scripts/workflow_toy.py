@@ -26,11 +26,13 @@ SAMPLE_STEPS, CFG = 24, 1.0  # a LoRA of a dozen pairs keeps colours better with
 
 LOAD_NOTE = """
 The toy model comes with the pack. For a real model, put **Load Diffusion Model**, **Load CLIP** and
-**Load VAE** here; the rest of the graph stays as it is.
+**Load VAE** here. The wiring stays; sizes, steps, learning rate and CFG are the toy's, so take those of a workflow for
+that model.
 """
 TRAIN_NOTE = f"""
-{STEPS} steps take a minute or two on a CPU. A finished run is kept: it is not trained again until you change
-its seed, its settings or its clips. **Cancel** keeps what was learned so far, and a `run_name` lets the run go on.
+{STEPS} steps take a minute or two on a CPU. A finished run is kept: it is not trained again until you change its seed,
+its settings or its clips. **Cancel** keeps what was learned so far. With a `run_name` a stopped run goes on; for other
+clips or settings write another one.
 
 The LoRA is also saved below `output/loras`.
 """

@@ -18,7 +18,8 @@ CHECKPOINT = "v1-5-pruned-emaonly-fp16.safetensors"
 
 TRAIN_NOTE = """
 Only the queries and the new temporal attention are trained, and only they are saved, in `output/tune_a_video`.
-A finished run is kept: it is not trained again until you change its seed, its settings or the clip.
+A finished run is kept: it is not trained again until you change its seed, its settings or the clip. Another clip needs
+another `run_name`, if you give one.
 """
 INVERT_NOTE = """
 The clip is walked back to the noise it comes from, with an empty caption and without guidance. The samplers

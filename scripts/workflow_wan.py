@@ -31,8 +31,8 @@ Teaches Wan 2.1 T2V 1.3B to make a video from an image, in the way your pairs do
 
 **Load** the three files of step 1 and a folder of pairs in step 2, then press **Run**.
 
-**Change** steps and learning rate in step 3. For another task choose it in **TIC-FT Train** and set the frames
-of step 2 to 24.
+**Change** steps and learning rate in step 3. For another task choose it in **Training Plan** and **TIC-FT
+Train**, and set the frames of step 2 to 24. For other clips or another task write another `run_name`.
 
 **Out comes** a LoRA in `output/loras`. Open the workflow `{SAMPLE}` to use it.
 """
@@ -56,7 +56,8 @@ Shows a clip again in the style that a LoRA has learned from pairs of a clip and
 **Train** the LoRA with the workflow `{TRAIN}`:
 
 - step 2: 24 `frames`, and beside each `NAME.mp4` its original as `NAME.condition.mp4`, of at least 25 frames
-- step 3: the task `video to video` in **TIC-FT Train**, and `{RESTYLE}` as the name in **Save LoRA**
+- step 3: the task `video to video` in **Training Plan** and **TIC-FT Train**, and `{RESTYLE}` as `run_name` and as the
+name in **Save LoRA**
 
 **Load** the three files of step 1, the LoRA in **TIC-FT Load LoRA** (press R when it is not in the list) and a
 clip. Its first 25 frames are read, at the rate of the training clips.

@@ -61,7 +61,7 @@ Makes a video from an image with a LoRA that was trained on pairs.
 
 - step 1: the three files of step 1 here
 - step 2: 704 x 704 pixels, 36 frames, 24 frames a second
-- step 3: `{SMALL}` as the name in **Save LoRA**
+- step 3: `{SMALL}` as `run_name` and as the name in **Save LoRA**
 
 **Load** the three files of step 1, the LoRA in **TIC-FT Load LoRA** (press R when it is not in the list) and an
 image.
@@ -79,7 +79,8 @@ low-noise expert the rest, and both get the same context.
 **Train** each LoRA with the workflow `{TRAIN}`:
 
 - step 1: the fp16 file of one expert (files scaled to fp8 cannot be trained on)
-- step 3: `{HIGH_LORA}` or `{LOW_LORA}` as the name in **Save LoRA**
+- step 3: `expert` of **Run Settings** set to that expert
+- step 3: `{HIGH_LORA}` or `{LOW_LORA}` as `run_name` and as the name in **Save LoRA**
 
 **Load** the four files of step 1, both LoRAs in **TIC-FT Load LoRA** (press R when they are not in the list) and an
 image.

@@ -101,7 +101,7 @@ def test_every_workflow_of_a_real_model_is_run_here():
 
 def test_a_lora_is_converted_and_its_record_shown(server, schemas):
     training = small("tic_ft_train_wan21_1_3b", schemas)
-    nodes(training, "TICFTTrain")[0]["seed"] = 1  # so that it runs
+    nodes(training, "TICFTTrain")[0] |= {"seed": 1, "run_name": "another"}  # so that it runs
     lora = lora_of(run(server, training)[1], server)[1]
     prompt = workflows.to_prompt(REAL[FILES], schemas)
     for kind in ("FewShotConvertLoRA", "FewShotRunRecord"):

@@ -136,6 +136,16 @@ def test_a_lora_is_one_that_a_workflow_saves_or_a_note_says_how_to_name(name):
         assert stem in saved or f"`{stem}` " in notes
 
 
+@pytest.mark.parametrize("name", [name for name in workflows.NAMES if re.search("_train_(?!toy)", name)])
+def test_a_long_training_has_a_run_name_and_a_note_says_what_it_stands_for(name):
+    workflow = workflows.load(name)
+    (trainer,) = (node for node in workflow["nodes"] if node["type"] in ("TICFTTrain", "AICLTrain"))
+    notes = " ".join(node["widgets_values"][0] for node in workflows.nodes_of(workflow, "MarkdownNote"))
+    (named,) = re.findall(r"The `run_name` is `(\w+)`", notes)
+    assert named in trainer["widgets_values"]
+    assert "**Run** is refused" in notes
+
+
 @pytest.mark.parametrize(
     ("title", "expert", "steps"),
     [("High-noise steps", "high_noise", (0, 10)), ("Low-noise steps", "low_noise", (10, 20))],
