@@ -6,6 +6,7 @@ import { openCitation } from './dialogs/citation.js'
 import { openResults } from './dialogs/results_list.js'
 import { citableOf } from './lib/citable.js'
 import { TEXTS } from './lib/command_texts.js'
+import { REGISTERED } from './lib/registered_texts.js'
 import { sentence } from './lib/training_texts.js'
 
 const RESULTS = '/fewshot_video/results'
@@ -14,10 +15,15 @@ const CITATION = '/fewshot_video/citation'
 app.registerExtension({
   name: 'FewShotVideo.Commands',
   commands: [
-    { id: 'FewShotVideo.ListResults', label: TEXTS.list, icon: 'pi pi-list', function: () => void listResults() },
-    { id: 'FewShotVideo.Cite', label: TEXTS.cite, icon: 'pi pi-book', function: () => void citeSelected() },
+    command('FewShotVideo.ListResults', 'pi pi-list', listResults),
+    command('FewShotVideo.Cite', 'pi pi-book', citeSelected),
   ],
 })
+
+/** @param {keyof typeof REGISTERED.commands} id @param {string} icon @param {() => Promise<void>} run */
+function command(id, icon, run) {
+  return { id, ...REGISTERED.commands[id], icon, function: () => void run() }
+}
 
 async function listResults() {
   const answer = await ask(RESULTS)

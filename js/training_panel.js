@@ -5,8 +5,8 @@ import { api } from '../../scripts/api.js'
 import './timeline.js' // first: its widget stands above the panel
 import { executionIds } from './lib/execution_ids.js'
 import { outputKey } from './lib/node_inputs.js'
+import { REGISTERED } from './lib/registered_texts.js'
 import { TRAIN_NODES } from './lib/train_nodes.js'
-import { TEXTS } from './lib/training_texts.js'
 import { NodePanels } from './panel/node_panels.js'
 
 const EVENT = 'fewshot_video.train'
@@ -40,27 +40,24 @@ app.registerExtension({
   settings: [
     {
       id: REFRESH,
-      name: TEXTS.settings.refresh,
-      tooltip: TEXTS.settings.refreshHelp,
-      category: [TEXTS.settings.category, TEXTS.settings.group, 'Refresh'],
+      ...REGISTERED.settings[REFRESH],
+      category: [...REGISTERED.categories, 'Refresh'],
       type: 'slider',
       attrs: { min: 1, max: 5, step: 1 },
       defaultValue: 4,
     },
     {
       id: AUTOSAVE,
-      name: TEXTS.settings.autosave,
-      tooltip: TEXTS.settings.autosaveHelp,
-      category: [TEXTS.settings.category, TEXTS.settings.group, 'Autosave'],
+      ...REGISTERED.settings[AUTOSAVE],
+      category: [...REGISTERED.categories, 'Autosave'],
       type: 'number',
       attrs: { min: 0, max: 1440, step: 1 },
       defaultValue: 0,
     },
     {
       id: PREVIEW,
-      name: TEXTS.settings.preview,
-      tooltip: TEXTS.settings.previewHelp,
-      category: [TEXTS.settings.category, TEXTS.settings.group, 'Preview'],
+      ...REGISTERED.settings[PREVIEW],
+      category: [...REGISTERED.categories, 'Preview'],
       type: 'slider',
       attrs: { min: 64, max: 512, step: 16 },
       defaultValue: 128,

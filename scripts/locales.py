@@ -1,7 +1,9 @@
-"""Write locales/en, the texts that ComfyUI's page shows of our nodes, from the node schemas of a real ComfyUI.
+"""Write locales/en, the texts that ComfyUI's page shows of the pack.
+
+Those of nodes come from the node schemas of a real ComfyUI, those of commands and settings from our own JavaScript.
 
 python scripts/locales.py            write the files
-python scripts/locales.py --check    write nothing; fail when a file differs from the schemas
+python scripts/locales.py --check    write nothing; fail when a file is out of date
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from host_server import Server
 from workflow_schema import read_inputs
 
 FOLDER = ROOT / "locales"
+REGISTERED = ROOT / "js" / "lib" / "registered_texts.js"
 SOURCE = "en"  # the language of the schemas
 MENU = "FewShot Video"
 Texts = dict[str, Any]  # names to texts, or to further Texts
@@ -47,6 +50,26 @@ def _input_texts(name: str, options: Mapping[str, Any]) -> Texts:
     return {"name": options.get("display_name") or name, "tooltip": options.get("tooltip")}
 
 
+def page_texts() -> Texts:
+    """What the pack registers with the page by kind, ``commands`` and ``settings``, and ``categories`` of the settings.
+
+    Raises:
+        ValueError: What stands behind the ``=`` is not JSON.
+    """
+    _, _, value = REGISTERED.read_text(encoding="utf-8").partition("export const REGISTERED =")
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{REGISTERED.name} must hold JSON behind the =, or Python cannot read it: {error}") from None
+
+
+def page_files() -> dict[str, Texts]:
+    """Content of the files by name that need no node schema."""
+    texts = page_texts()
+    kinds = ("commands", "settings")
+    return {f"{kind}.json": {as_key(name): entry for name, entry in texts[kind].items()} for kind in kinds}
+
+
 def build(schemas: Mapping[str, Any]) -> dict[str, Texts]:
     """Content of the files by name.
 
@@ -56,9 +79,11 @@ def build(schemas: Mapping[str, Any]) -> dict[str, Texts]:
     ours = {name: schema for name, schema in schemas.items() if schema["category"].split("/")[0] == MENU}
     groups = {part: part for schema in ours.values() for part in schema["category"].split("/")}
     templates = {"category": {as_key(PACK_NAME): MENU}}  # the front end knows them by the folder
+    settings = {as_key(part): part for part in page_texts()["categories"]}
     return {
-        "main.json": {"nodeCategories": groups, "templateWorkflows": templates},
+        "main.json": {"nodeCategories": groups, "settingsCategories": settings, "templateWorkflows": templates},
         "nodeDefs.json": {as_key(name): node_texts(schema) for name, schema in ours.items()},
+        **page_files(),
     }
 
 
@@ -75,7 +100,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with Server(find_or_build()) as server:
             files = build(server.object_info())
-    except HostError as error:
+    except (HostError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+if str(ROOT / "scripts") not in sys.path:
+    sys.path.append(str(ROOT / "scripts"))
+
+import locales  # noqa: E402
+
 FOLDER = ROOT / "locales"
 LANGUAGES = sorted(path.name for path in FOLDER.iterdir())
 FILES = sorted(path.name for path in (FOLDER / "en").iterdir())
@@ -37,7 +43,39 @@ def texts(language: str) -> dict[str, Any]:
 def test_the_language_of_the_schemas_is_there_and_only_languages_of_the_front_end():
     assert "en" in LANGUAGES
     assert set(LANGUAGES) <= KNOWN
-    assert {"main.json", "nodeDefs.json"} <= set(FILES)
+    assert {"main.json", "nodeDefs.json", "commands.json", "settings.json"} == set(FILES)
+
+
+def read(name: str) -> dict[str, Any]:
+    """A file of the English texts."""
+    return json.loads((FOLDER / "en" / name).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", locales.page_files())
+def test_the_texts_of_commands_and_settings_are_those_that_the_page_registers(name):
+    written = locales.page_files()[name]
+    assert written
+    assert read(name) == written, "run python scripts/locales.py"
+
+
+def test_the_headings_of_the_settings_are_those_that_the_page_registers():
+    headings = locales.page_texts()["categories"]
+    assert read("main.json")["settingsCategories"] == {heading: heading for heading in headings}
+
+
+def test_every_id_that_the_page_registers_has_its_texts():
+    texts = locales.page_texts()
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "js").glob("*.js"))
+    named = set(re.findall(r"'(FewShotVideo\.\w+)'", sources)) - set(re.findall(r"name: '([\w.]+)'", sources))
+    assert named == {*texts["commands"], *texts["settings"]}
+
+
+def test_texts_that_python_cannot_read_are_refused(tmp_path, monkeypatch):
+    broken = tmp_path / "registered_texts.js"
+    broken.write_text("export const REGISTERED = { commands: {} }\n")
+    monkeypatch.setattr(locales, "REGISTERED", broken)
+    with pytest.raises(ValueError, match=r"registered_texts\.js must hold JSON behind the ="):
+        locales.page_texts()
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

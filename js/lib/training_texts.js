@@ -1,4 +1,4 @@
-/** Every English text of the training panel. */
+/** Every English text of the training panel, but those of its settings: `registered_texts.js`. */
 
 import { NONE, duration, isNumber, memory, pace, short } from './amounts.js'
 
@@ -33,16 +33,6 @@ export const TEXTS = {
   stagesHelp: 'This node trains in stages, one after the other. Press one to show its run.',
   notBegun: 'not begun',
   messages: 'What happened',
-  settings: {
-    category: 'FewShot Video',
-    group: 'Training panel',
-    refresh: 'Updates per second',
-    refreshHelp: 'How often the training panel is drawn while a run goes on.',
-    autosave: 'Save a run every so many minutes (0: as its run settings say)',
-    autosaveHelp: 'Besides what the run does by itself, while its page is open.',
-    preview: 'Preview size (pixels)',
-    previewHelp: 'Width of a chosen preview in the training panel.',
-  },
 }
 
 /** States of a run in the server's words, and in ours. */

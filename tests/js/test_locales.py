@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from browser import Site
 from host_pins import PACK_NAME
@@ -17,9 +18,19 @@ SHOWN = """kinds => Object.fromEntries(kinds.map(kind => {
         inputs: Object.fromEntries(node.inputs.map(input => [input.name, label(input)])),
         outputs: node.outputs.map(label) }] }))"""
 
+REGISTERED = """() => Object.fromEntries(
+    [...app.extensionManager.command.commands.map(({ id, label }) => [id, { label }]),
+     ...Object.values(app.ui.settings.settingsLookup).map(({ id, name, tooltip }) => [id, { name, tooltip }])]
+        .filter(([id]) => id.startsWith('FewShotVideo.')))"""
+
+
+def read(name: str) -> dict[str, Any]:
+    """A file of the English texts."""
+    return json.loads((FOLDER / name).read_text(encoding="utf-8"))
+
 
 def test_nodes_bear_the_names_of_the_locale_files(site: Site):
-    written = json.loads((FOLDER / "nodeDefs.json").read_text(encoding="utf-8"))
+    written = read("nodeDefs.json")
     given = site.host.get("/i18n")["en"]
     assert {kind: given["nodeDefs"].get(kind) for kind in written} == written
     site.open_template("tic_ft_zero_shot_toy")
@@ -32,8 +43,33 @@ def test_nodes_bear_the_names_of_the_locale_files(site: Site):
 
 
 def test_the_template_browser_calls_the_pack_by_its_name(site: Site):
-    texts = json.loads((FOLDER / "main.json").read_text(encoding="utf-8"))
+    texts = read("main.json")
     site.open_template("tic_ft_zero_shot_toy")
     site.page.locator(".templates-tab-button").click()
     name = texts["templateWorkflows"]["category"][PACK_NAME]
     site.page.locator("[role=dialog] [role=button]").get_by_text(name, exact=True).wait_for()
+
+
+def test_commands_and_settings_are_registered_and_shown_with_the_texts_of_the_locale_files(site: Site):
+    def translated(route: Any) -> None:
+        given = route.fetch().json()
+        for kind, text in (("commands", "label"), ("settings", "name")):
+            for key in written[kind]:
+                given["en"][kind][key][text] = f"translated {key}"
+        given["en"]["settingsCategories"]["Training panel"] = "translated heading"
+        route.fulfill(json=given)
+
+    written = {kind: read(f"{kind}.json") for kind in ("commands", "settings")}
+    site.page.route("**/i18n", translated)
+    site.open_template("tic_ft_zero_shot_toy")
+    registered = {name.replace(".", "_"): texts for name, texts in site.page.evaluate(REGISTERED).items()}
+    assert registered == written["commands"] | written["settings"]
+    site.page.evaluate("() => void app.extensionManager.command.execute('Comfy.ShowSettingsDialog')")
+    dialog = site.page.locator("[role=dialog]")
+    dialog.get_by_text("FewShot Video", exact=True).click()
+    for text in ("translated heading", *(f"translated {key}" for key in written["settings"])):
+        dialog.get_by_text(text, exact=True).wait_for()
+    dialog.get_by_text("Keybinding", exact=True).click()
+    dialog.get_by_placeholder("Search Keybindings...").fill("translated")
+    for key in written["commands"]:
+        dialog.get_by_text(f"translated {key}", exact=True).wait_for()

@@ -1,0 +1,29 @@
+/** English texts of what ComfyUI's page lists of the pack. The value is JSON: `scripts/locales.py` reads it, too. */
+export const REGISTERED = {
+  "commands": {
+    "FewShotVideo.ListResults": {
+      "label": "FewShot Video: open results folder list"
+    },
+    "FewShotVideo.Cite": {
+      "label": "FewShot Video: cite this LoRA"
+    }
+  },
+  "settings": {
+    "FewShotVideo.PanelRefresh": {
+      "name": "Updates per second",
+      "tooltip": "How often the training panel is drawn while a run goes on."
+    },
+    "FewShotVideo.AutosaveMinutes": {
+      "name": "Save a run every so many minutes (0: as its run settings say)",
+      "tooltip": "Besides what the run does by itself, while its page is open."
+    },
+    "FewShotVideo.PreviewSize": {
+      "name": "Preview size (pixels)",
+      "tooltip": "Width of a chosen preview in the training panel."
+    }
+  },
+  "categories": [
+    "FewShot Video",
+    "Training panel"
+  ]
+}
