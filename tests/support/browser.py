@@ -40,7 +40,7 @@ SETTINGS = {"Comfy.InstalledVersion": "1.47.12", "Comfy.Workflow.Persist": False
 def prepare_user(base: Path) -> None:
     """Files of a user who has been here before, so that no page asks for what is missing."""
     user = base / "user" / "default"
-    for name in ("workflows", "subgraphs"):
+    for name in ("workflows", "subgraphs", "keybindings"):
         (user / name).mkdir(parents=True, exist_ok=True)
     (user / "user.css").touch()
     (user / "comfy.templates.json").write_text("{}")
