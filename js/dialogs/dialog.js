@@ -15,7 +15,9 @@ export function openDialog(title, close, content, buttons = []) {
   const dialog = element('dialog', { class: 'fewshot-dialog', 'aria-labelledby': heading.id },
     heading, ...content, element('footer', {}, ...buttons, element('button', { type: 'button', text: close, onclick: () => dialog.close() })))
   dialog.addEventListener('close', () => dialog.remove())
-  dialog.addEventListener('keydown', (event) => event.stopPropagation()) // the graph behind has keys of its own
+  // The graph behind has keys of its own, and takes what is pasted.
+  for (const kind of ['keydown', 'paste']) dialog.addEventListener(kind, (event) => event.stopPropagation())
+  document.querySelector('.fewshot-dialog')?.remove() // one at a time
   document.body.append(dialog)
   dialog.showModal()
   return dialog

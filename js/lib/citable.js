@@ -19,6 +19,8 @@ const NODES = {
   TuneAVideoApply: { method: 'tune_a_video' },
   TuneAVideoLoad: { method: 'tune_a_video', folder: 'tune_a_video', input: 'name' },
   FewShotMotionTrain: { method: 'motion' },
+  FewShotMotionApply: { method: 'motion' },
+  FewShotMotionLoad: { method: 'motion', folder: 'loras', input: 'lora_name' },
 }
 const ANY = { folder: 'loras', input: 'lora_name' } // other loaders, the host's among them
 

@@ -28,6 +28,18 @@ export function say(target, text) {
   if (target.textContent !== text) target.textContent = text
 }
 
+/**
+ * Keep single keys to an element: the host has shortcuts for many letters, and Delete takes the node away. What is
+ * pressed with Control and the like stays the host's, so that undo works, and Escape.
+ * @param {HTMLElement} target
+ */
+export function keepKeys(target) {
+  target.addEventListener('keydown', (event) => {
+    const hosts = event.ctrlKey || event.metaKey || event.altKey || event.key === 'Escape'
+    if (!hosts) event.stopPropagation()
+  })
+}
+
 const sheets = new Set()
 
 /**

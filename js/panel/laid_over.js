@@ -16,13 +16,15 @@ export class LaidOver {
     this.ticked = new Map()
     /** @type {Map<string, RunState>} */
     this.siblings = new Map() // runs of other stages
+    /** @type {string[]} */
+    this.wanted = [] // ids of those that are ticked
   }
 
   /** @param {string[]} ids of runs that were ticked; the last ones where there are too many */
   async tick(ids) {
-    const wanted = ids.slice(-MOST_OVERLAYS)
-    for (const id of [...this.ticked.keys()]) if (!wanted.includes(id)) this.ticked.delete(id)
-    for (const id of wanted) if (!this.ticked.has(id)) await this.add(this.ticked, id)
+    this.wanted = ids.slice(-MOST_OVERLAYS)
+    for (const id of this.wanted) if (!this.ticked.has(id)) await this.add(this.ticked, id)
+    for (const id of [...this.ticked.keys()]) if (!this.wanted.includes(id)) this.ticked.delete(id) // also one that came late
   }
 
   /** Read the runs of the other stages, where they are not known. @param {RunState} run @param {Stage[]} stages */
@@ -39,8 +41,10 @@ export class LaidOver {
 
   /** A run was told of. @param {Record<string, any>} event */
   hear(event) {
-    const sibling = this.siblings.get(String(event.run))
-    if (sibling) takeEvent(sibling, event)
+    for (const runs of [this.siblings, this.ticked]) {
+      const run = runs.get(String(event.run))
+      if (run) takeEvent(run, event)
+    }
   }
 
   /**

@@ -37,6 +37,7 @@ export class LossChart {
     this.data = [[]]
     this.log = false
     this.shape = ''
+    this.late = false // whether it was out of the page when there was something to draw
     /** @type {any} */
     this.plot = null
     /** @type {number | null} */
@@ -59,7 +60,9 @@ export class LossChart {
     this.log = log
     this.data = aligned(lines)
     const Plot = await load()
-    if (this.lines !== lines || !this.plotted.isConnected) return // another call has come meanwhile
+    if (this.lines !== lines) return // another call has come meanwhile
+    this.late = !this.plotted.isConnected
+    if (this.late) return
     const shape = JSON.stringify([log, lines.map(({ label, color, dash }) => [label, color, dash])])
     if (this.plot && shape === this.shape) this.plot.setData(this.data)
     else {
@@ -92,6 +95,7 @@ export class LossChart {
   }
 
   resize() {
+    if (this.late && this.plotted.isConnected) return void this.draw(this.lines, this.log)
     const { width, height } = this.size()
     if (this.plot && (this.plot.width !== width || this.plot.height !== height)) this.plot.setSize({ width, height })
   }

@@ -97,7 +97,7 @@ export class NodePanels {
 
   /** Read what was missed. */
   catchUp() {
-    for (const follower of this.followers.values()) void follower.find().then(() => follower.read())
+    for (const follower of this.followers.values()) void follower.find()
   }
 
   /** @param {number} width */

@@ -1,6 +1,8 @@
 /** Finds the run of a node, keeps it up to date and has it drawn: from events while it goes on, from the routes else. */
 
 import { saveIsDue } from '../lib/autosave.js'
+import { hasNewest, takesOver, withNews } from '../lib/known_runs.js'
+import { oneAtATime } from '../lib/one_at_a_time.js'
 import { belongs, summaryOf, takeEvent } from '../lib/run_state.js'
 import { stagesOf } from '../lib/stages.js'
 import { TEXTS } from '../lib/training_texts.js'
@@ -40,8 +42,9 @@ export class RunFollower {
     this.live = '' // id of the run that events last told of
     this.savedAt = performance.now()
     this.gone = false
-    /** @type {Promise<void> | null} */
-    this.reading = null
+    /** @type {Map<string, Summary>} */
+    this.heard = new Map() // what events have told of runs since the list was last asked for
+    this.read = oneAtATime(() => this.readRun(this.wanted)) // its answer is never older than what was heard before
     this.view = new TrainingView({
       order: (name) => this.order(name),
       show: (id) => void this.show(id),
@@ -51,13 +54,16 @@ export class RunFollower {
       address: page.address,
     })
     this.draw = throttled(() => this.drawNow(), page.interval)
-    this.catchUp = throttled(() => void this.read(), () => CATCH_UP)
+    this.catchUp = throttled(() => this.read.isBusy() || void this.read(), () => CATCH_UP)
   }
 
-  /** Look for the newest run of the node, unless one is shown already. */
+  /** Look for the node's runs, and read the one that is shown: the newest where there was none, or where it is new. */
   async find() {
+    const before = this.list
     await this.readList()
-    if (!this.wanted && this.list.length) await this.show(this.list[0].run)
+    const newest = this.list[0]?.run
+    if (newest && (!this.wanted || hasNewest(before, this.list))) await this.show(newest)
+    else await this.read()
   }
 
   /** A run was told of on the websocket. @param {Record<string, any>} event */
@@ -65,34 +71,33 @@ export class RunFollower {
     const { ids, workflow } = this.page.place()
     const summary = summaryOf(event)
     if (!belongs(summary, ids, workflow)) return
-    if (summary.run !== this.live) {
+    if (takesOver(this.list, summary, this.live)) {
       this.live = summary.run // a run that begins takes over from one that is looked at
       if (this.wanted !== summary.run) void this.show(summary.run)
     }
-    this.list = [summary, ...this.list.filter((other) => other.run !== summary.run)]
+    this.list = withNews(this.list, summary)
+    this.heard.set(summary.run, summary)
     this.laidOver.hear(event)
-    if (this.run?.run === summary.run) {
-      takeEvent(this.run, event)
-      this.goOn(event)
-    }
+    if (this.run?.run === summary.run) takeEvent(this.run, event)
+    if (this.wanted === summary.run) this.goOn(summary)
+    if (summary.live) this.saveWhenDue(event)
     this.draw()
   }
 
-  /** What follows from news of the run that is shown. @param {Record<string, any>} event */
-  goOn(event) {
-    if (!this.run?.live) void this.read() // for the whole curve
-    else if (this.run.gaps || this.view.choice.choice.buckets) this.catchUp()
-    if (this.run?.live) this.saveWhenDue(event)
+  /** What follows from news of the run that is shown. @param {Summary} news */
+  goOn(news) {
+    if (!news.live) void this.read() // for the whole curve
+    else if (!this.run || this.trouble || this.run.gaps || this.view.choice.choice.buckets) this.catchUp()
   }
 
-  /** Save the run that goes on, where the user wants that and nobody has. @param {Record<string, any>} event */
+  /** Save a run that goes on, shown or not, where the user wants that and nobody has. @param {Record<string, any>} event */
   saveWhenDue(event) {
     const now = performance.now()
     const saved = event.news?.note && String(event.text).startsWith('saved')
     if (saved || event.news?.started) this.savedAt = now
     if (!saveIsDue(this.page.autosave(), this.savedAt, now)) return
     this.savedAt = now
-    this.order('save').catch(() => {}) // the next time is soon enough
+    this.source.order(String(event.run), 'save').catch(() => {}) // the next time is soon enough
   }
 
   /** The node has a result, newly made or served from the host's cache. @param {Record<string, any>} output */
@@ -109,17 +114,9 @@ export class RunFollower {
     await this.read()
   }
 
-  /** Read the run that is wanted; calls that come meanwhile wait for the same answer. */
-  async read() {
-    if (!this.wanted) return
-    const id = this.wanted
-    this.reading ??= this.readRun(id).finally(() => (this.reading = null))
-    await this.reading
-    if (!this.gone && this.run?.run !== this.wanted && !this.trouble) await this.read()
-  }
-
   /** @param {string} id */
   async readRun(id) {
+    if (!id) return
     const run = await this.source.read(id)
     if (this.wanted !== id || this.gone) return
     this.trouble = run === null ? TEXTS.unreachable : run ? undefined : TEXTS.unknown
@@ -138,9 +135,10 @@ export class RunFollower {
   /** Read which runs the node has had. */
   async readList() {
     const { ids, workflow } = this.page.place()
+    this.heard.clear()
     const found = await this.source.list()
     if (this.gone || !found) return
-    this.list = found.filter((run) => belongs(run, ids, workflow))
+    this.list = [...this.heard.values()].reduce(withNews, found.filter((run) => belongs(run, ids, workflow)))
     this.draw()
   }
 

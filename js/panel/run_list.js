@@ -1,6 +1,7 @@
 /** Runs of a node: show another one, or lay its loss over the curves. */
 
 import { TEXTS, overlayLabel, runLine } from '../lib/training_texts.js'
+import { MOST_OVERLAYS } from './curve_choice.js'
 import { element } from './elements.js'
 
 /** @typedef {import('../lib/run_state.js').Summary} Summary */
@@ -58,6 +59,7 @@ export class RunList {
   tick(id, on) {
     if (on) this.ticked.add(id)
     else this.ticked.delete(id)
+    if (this.ticked.size > MOST_OVERLAYS) this.ticked.delete([...this.ticked][0]) // its curve goes, and so its tick
     this.overlay([...this.ticked])
   }
 }

@@ -2,7 +2,7 @@
 
 import { TEXTS, figures, refused, sentence, stateLine, stopHint } from '../lib/training_texts.js'
 import { CurveChoice, chosenLines, overlayColor } from './curve_choice.js'
-import { element, say, useSheet } from './elements.js'
+import { element, keepKeys, say, useSheet } from './elements.js'
 import { LossChart } from './loss_chart.js'
 import { PreviewStrip } from './preview_strip.js'
 import { RunList } from './run_list.js'
@@ -50,10 +50,7 @@ export class TrainingView {
 
   /** Keys and the wheel work on the panel and not on the graph behind it. */
   keepToItself() {
-    this.element.addEventListener('keydown', (event) => {
-      const hosts = event.ctrlKey || event.metaKey || event.altKey || event.key === 'Escape' // undo and the like
-      if (!hosts) event.stopPropagation()
-    })
+    keepKeys(this.element)
     this.element.addEventListener('wheel', (event) => {
       const scrolls = this.element.scrollHeight > this.element.clientHeight && !event.ctrlKey && !event.metaKey
       if (scrolls) event.stopPropagation()

@@ -1,6 +1,6 @@
 // The timeline as HTML: one bar per latent frame at its noise level, handles on borders and levels, texts.
 
-import { element, useSheet } from '../panel/elements.js'
+import { element, keepKeys, useSheet } from '../panel/elements.js'
 import { ROLES } from '../lib/timeline_layout.js'
 import { draw, drawSigma } from './drawing.js'
 import { makeHandle } from './handle.js'
@@ -96,6 +96,7 @@ function listen(parts, edits) {
   parts.reset.addEventListener('click', () => edits.reset())
   parts.fps.addEventListener('change', () => edits.fps(Number(parts.fps.value)))
   parts.root.addEventListener('pointerdown', (event) => event.stopPropagation())
+  keepKeys(parts.root)
 }
 
 function borderHandle(role, parts, state, edits) {

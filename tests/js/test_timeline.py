@@ -307,3 +307,16 @@ def test_the_timeline_of_the_training_says_that_the_clips_decide(open_template):
     train.query_selector("[aria-label^='End of the buffers']").focus()
     page.keyboard.press("ArrowLeft")
     assert site.node("TICFTTrain")["widgets_values"][7:9] == [-1, 2]
+
+
+def test_keys_that_the_host_has_shortcuts_for_stay_in_the_timeline(timeline):
+    page = timeline.page
+    page.evaluate("k => app.canvas.selectItems(app.graph.nodes.filter(n => n.type === k))", KIND)
+    before = len(timeline.site.graph()["workflow"]["nodes"])
+    page.locator(".fewshot-timeline .fewshot-reset").focus()
+    page.keyboard.press("Delete")
+    page.locator(".fewshot-timeline .fewshot-task").focus()
+    page.keyboard.press("w")  # would open the list of workflows
+    page.wait_for_timeout(300)
+    assert len(timeline.site.graph()["workflow"]["nodes"]) == before
+    assert page.locator(".workflows-sidebar-tab").count() == 0

@@ -10,6 +10,7 @@ from browser import PATIENCE, Site
 from training_page import MOTION_TRAINER, STEPS, TRAINER, Panel, motion_workflow, training_workflow
 
 MANY = 500  # steps; such a run is stopped
+SOON = 60.0  # seconds
 STEP = r"^Training: step ([1-9]\d*) of 500"
 OTHER_WORKFLOW = "11111111-2222-3333-4444-555555555555"
 SEED = 5  # place among the trainer's widget values
@@ -103,6 +104,24 @@ def test_a_finished_run_is_shown_when_the_host_serves_it_from_its_cache_and_besi
     alone = panel.drawn()
     panel.overlay(1)
     site.until(lambda: panel.drawn() > alone, "the curve of the earlier run is laid over the new one's")
+
+
+def test_an_answer_from_before_the_end_of_a_run_does_not_stay(site):
+    held = []
+    site.open_graph(training_workflow(f"late {site.nodes2}", 10))
+    site.page.route(re.compile(r"/fewshot_video/runs/[^/]+$"), lambda route: hold(route, held), times=1)
+    panel = Panel(site)
+    site.queue()
+    assert site.wait_done() == "execution_success"
+    ((route, answer),) = held
+    assert answer.json()["live"]
+    route.fulfill(response=answer)
+    panel.wait_state("^Finished: step 10 of 10$", SOON)
+
+
+def hold(route: Any, held: list[Any]) -> None:
+    """Have the host answer a request now, and keep the answer."""
+    held.append((route, route.fetch()))
 
 
 def test_the_panel_leaves_the_workflow_as_it_is(open_template):

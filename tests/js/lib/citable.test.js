@@ -23,6 +23,12 @@ test('a train node is cited by its run', () => {
   assert.deepEqual(citableOf(node('FewShotMotionTrain', { rank: 4 }), {}, 'ab12'), { method: 'motion', folder: '', name: '', run: 'ab12' })
 })
 
+test('nodes of one-shot motion are cited with the file they load, or with the method', () => {
+  const loaded = { method: 'motion', folder: 'loras', name: 'm.safetensors', run: '' }
+  assert.deepEqual(citableOf(node('FewShotMotionLoad', { lora_name: 'm.safetensors' }), {}), loaded)
+  assert.deepEqual(citableOf(node('FewShotMotionApply', { strength: 1 }), {}), { method: 'motion', folder: '', name: '', run: '' })
+})
+
 test('of a file that comes over a wire only the method is known', () => {
   const wired = (kind) => citableOf(node(kind, { lora_name: 'old.safetensors' }, ['lora_name']), {})
   assert.deepEqual(wired('TICFTLoadLoRA'), { method: 'tic_ft', folder: '', name: '', run: '' })
