@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 
 from ..methods.aicl import PRESETS
 from ..methods.tic_ft_tasks import TASKS
+from .host.node_text import show_text
 from .host.plan import plan_training
 from .host.plan_subjects import METHODS, TIC_FT, PlanOrder
 from .sockets import Encoded, TrainSettings, latent_counts
@@ -25,6 +26,7 @@ class FewShotTrainingPlan(io.ComfyNode):
                 "steps on the real model, extrapolates to the asked size, and gives the first settings that fit."
             ),
             search_aliases=["vram", "out of memory", "gradient checkpointing", "estimate"],
+            is_output_node=True,
             inputs=[
                 io.Model.Input("model", tooltip="The model to train on; it is not changed."),
                 Encoded.Input("encoded", tooltip="Clips with their encoders; the largest clip is encoded."),
@@ -59,7 +61,9 @@ class FewShotTrainingPlan(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, encoded, rank: int, batch_size: int, settings=None, **order) -> io.NodeOutput:
-        return io.NodeOutput(*plan_training(model, encoded, settings, rank, batch_size, PlanOrder(**order)))
+        report, planned = plan_training(model, encoded, settings, rank, batch_size, PlanOrder(**order))
+        show_text(report)
+        return io.NodeOutput(report, planned, ui=ui.PreviewText(report))
 
 
 def _method_inputs() -> list[io.Input]:

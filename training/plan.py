@@ -142,12 +142,14 @@ def report(rows: Sequence[Row], network: Network, asked: Asked, free: float) -> 
     chosen = first_that_fits(rows, free)
     lines = [
         f"A step of {asked.clips} x {asked.frames} latents, {asked.tokens} tokens each; the weights take "
-        f"{network.weights / GIB:.2f} GiB, free beside them are {free / GIB:.2f} GiB.",
+        f"{network.weights / GIB:.2f} GiB, free beside them are {free / GIB:.2f} GiB. "
+        "The table counts what comes on top of the weights.",
         f"{'way':42}{'GiB':>9}{'s/step':>9}",
     ]
     for row in rows:
         mark = "<- first that fits" if row is chosen else "" if row.fits(free) else "too large"
-        lines.append(f"{row.name:42}{row.memory / GIB:9.2f}{row.seconds:9.2f}  {mark}".rstrip())
+        name = row.name + f" ({row.freed / GIB:.2f} GiB less)" * (row.freed > 0)
+        lines.append(f"{name:42}{row.memory / GIB:9.2f}{row.seconds:9.2f}  {mark}".rstrip())
     return "\n".join([*lines, _verdict(rows, chosen)])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -114,7 +115,8 @@ def test_the_plan_gives_the_settings_as_they_are_where_they_fit(monkeypatch):
     text, planned = plan(families.model_of("Wan 2.1"), settings=settings)
     assert planned == replace(settings, rank=4, batch_size=1, checkpointing=OFF)
     assert "A step of 1 x 6 latents, 24 tokens each" in text
-    assert "free beside them are 1.00 GiB" in text
+    assert "free beside them are 1.00 GiB. The table counts what comes on top of the weights." in text
+    assert re.search(r"and weights in fp8 \(\d\.\d\d GiB less\)  +\d", text)
     assert text.splitlines()[-1] == "The settings that come out have checkpointing off."
 
 
@@ -134,6 +136,13 @@ def test_the_plan_takes_checkpointing_where_only_that_fits_and_says_what_else_he
     text, planned = plan(model, encoded=data, batch_size=4)
     assert planned.checkpointing == BLOCKS
     assert "The settings alone do not fit. Use checkpointing blocks and" in text
+
+
+def test_the_plan_is_shown_on_the_node_which_can_be_run_alone():
+    assert FewShotTrainingPlan.GET_SCHEMA().is_output_node
+    with torch.inference_mode():
+        made = FewShotTrainingPlan.execute(families.model_of("Wan 2.1"), encoded_pairs(), 4, 1)
+    assert made.ui.as_dict() == {"text": (made.result[0],)}
 
 
 def line_memory(text: str, name: str) -> float:
