@@ -135,7 +135,11 @@ class FewShotDatasetFolder(io.ComfyNode):
         cls, folder, width, height, frames, fps, condition_frames=49, buckets=ONE_SIZE, multiple=16
     ) -> io.NodeOutput:
         asked = (width, height, frames, fps, condition_frames, buckets, multiple)
-        found = read_folder(folders.input_folder(folder), *asked, progress=encoding_progress())
+        try:
+            found = read_folder(folders.input_folder(folder), *asked, progress=encoding_progress())
+        except ValueError as error:
+            show_text(str(error))  # in place of the last report
+            raise
         show_text(found.report)
         return io.NodeOutput(found, found.report, ui=ui.PreviewText(found.report))
 

@@ -145,6 +145,7 @@ class FolderReader:
         raise TooShortError(
             f"{path.name} is too short: it has {available} frames at {asked.fps:g} fps, {needed} are needed; "
             "use a longer clip, fewer frames or a higher fps"
+            + f', or set buckets to "{BY_ASPECT_AND_LENGTH}"' * (not by_length)
         )
 
     def _mark_copies(self, samples: list[Sample]) -> None:
@@ -161,7 +162,7 @@ class FolderReader:
         found = "; ".join(reasons) or f"it holds no {', '.join(VIDEO_SUFFIXES)} and no folder of pictures"
         return (
             f"nothing in the folder {self.folder.name!r} can be used: {found}; "
-            "at least one clip NAME.mp4 with its caption NAME.txt is needed"
+            "at least one clip NAME.mp4 that is long enough, with its caption NAME.txt, is needed"
         )
 
 

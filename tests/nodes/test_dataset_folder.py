@@ -70,6 +70,9 @@ def test_the_report_is_drawn_on_the_node(clips_folder, monkeypatch):
     assert made.ui.as_dict() == {"text": (report,)}
     assert Server.shown == [("7:3", report)]
     assert "no clip has a condition" in report
+    with CurrentNodeContext("prompt", "7:3"), pytest.raises(ValueError, match="nothing in the folder") as refused:
+        FewShotDatasetFolder.execute(clips_folder.name, 32, 32, 4000, 10.0)
+    assert Server.shown[-1] == ("7:3", str(refused.value))  # the last report does not stay
 
 
 def test_buckets_are_offered_and_one_size_is_the_default(clips_folder):
