@@ -133,7 +133,7 @@ def _train(graph: Graph, base: Base, **inputs: object) -> Node:
     """The trainer, what it takes and where it saves."""
     graph.note(TRAIN_NOTE, width=340)
     graph.column()  # of its own: the trainer is high
-    trained = graph.add("AICLTrain", model=base.model, size=WIDE, **inputs)
+    trained = graph.add("AICLTrain", model=base.model, vae=base.vae, size=WIDE, **inputs)
     graph.column()
     graph.add("LossGraphNode", loss=trained["loss"], filename_prefix=f"loss/{graph.name}")
     graph.add("PreviewAny", source=trained["path"], title="Where the adapter was saved")

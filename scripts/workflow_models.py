@@ -153,7 +153,7 @@ def _add_train(graph: Graph, base: Base, encoded: Wire, density: str, run_name: 
     graph.note(TRAIN_NOTE, width=340)
     graph.column()
     numbers |= {"learning_rate": 5e-5, "steps": 1000, "seed": 0}
-    inputs |= {"settings": plan["settings"], "run_name": run_name}
+    inputs |= {"settings": plan["settings"], "vae": base.vae, "run_name": run_name}
     trained = graph.add("TICFTTrain", size=WIDE, **inputs, **numbers)
     graph.note(RUN_NOTE.format(name=run_name), width=340)
     return trained

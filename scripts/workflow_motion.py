@@ -55,6 +55,7 @@ def _train(graph: Graph, base: Base, dataset: Wire, plan: Plan, **inputs: Wire) 
         "FewShotMotionTrain",
         model=base.model,
         encoded=encoded,
+        vae=base.vae,
         rank=plan.rank,
         learning_rate=plan.learning_rate,
         steps=plan.steps,

@@ -70,6 +70,7 @@ def add_train(graph: Graph, base: Base, encoded: Wire, task: str, **inputs: Wire
         "TICFTTrain",
         model=base.model,
         encoded=encoded,
+        vae=base.vae,
         task=task,
         rank=RANK,
         learning_rate=LEARNING_RATE,

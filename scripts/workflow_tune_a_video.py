@@ -65,7 +65,8 @@ def _train(graph: Graph, base: Base, clip: Node, form: Form) -> Node:
     graph.note(TRAIN_NOTE, width=340)
     graph.column()
     numbers = {"learning_rate": form.learning_rate, "steps": form.steps, "seed": 0, "frames": FRAMES}
-    tuned = graph.add("TuneAVideoTrain", model=base.model, encoded=encoded, size=WIDE, **numbers)
+    inputs = {"model": base.model, "encoded": encoded, "vae": base.vae}
+    tuned = graph.add("TuneAVideoTrain", size=WIDE, **inputs, **numbers)
     graph.column()
     graph.add("LossGraphNode", loss=tuned["loss"], filename_prefix=f"loss/{graph.name}")
     graph.add("PreviewAny", source=tuned["path"], title="Where it was saved")
