@@ -1,4 +1,4 @@
-/** Commands of the pack in ComfyUI's command palette. */
+/** Commands of the pack, in ComfyUI's menu; keys for them can be set in its settings. */
 
 import { api } from '../../scripts/api.js'
 import { app } from '../../scripts/app.js'
@@ -18,11 +18,12 @@ app.registerExtension({
     command('FewShotVideo.ListResults', 'pi pi-list', listResults),
     command('FewShotVideo.Cite', 'pi pi-book', citeSelected),
   ],
+  menuCommands: [{ path: [TEXTS.pack], commands: Object.keys(REGISTERED.menu) }],
 })
 
 /** @param {keyof typeof REGISTERED.commands} id @param {string} icon @param {() => Promise<void>} run */
 function command(id, icon, run) {
-  return { id, ...REGISTERED.commands[id], icon, function: () => void run() }
+  return { id, ...REGISTERED.commands[id], menubarLabel: REGISTERED.menu[id], icon, function: () => void run() }
 }
 
 async function listResults() {

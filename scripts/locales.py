@@ -51,7 +51,7 @@ def _input_texts(name: str, options: Mapping[str, Any]) -> Texts:
 
 
 def page_texts() -> Texts:
-    """What the pack registers with the page by kind, ``commands`` and ``settings``, and ``categories`` of the settings.
+    """What the pack registers with the page by kind, ``commands`` and ``settings``, ``categories`` and ``menu``.
 
     Raises:
         ValueError: What stands behind the ``=`` is not JSON.
@@ -79,9 +79,16 @@ def build(schemas: Mapping[str, Any]) -> dict[str, Texts]:
     ours = {name: schema for name, schema in schemas.items() if schema["category"].split("/")[0] == MENU}
     groups = {part: part for schema in ours.values() for part in schema["category"].split("/")}
     templates = {"category": {as_key(PACK_NAME): MENU}}  # the front end knows them by the folder
-    settings = {as_key(part): part for part in page_texts()["categories"]}
+    texts = page_texts()
+    settings = {as_key(part): part for part in texts["categories"]}
+    menu = {as_key(label): label for label in (MENU, *texts["menu"].values())}  # looked up by their English texts
     return {
-        "main.json": {"nodeCategories": groups, "settingsCategories": settings, "templateWorkflows": templates},
+        "main.json": {
+            "nodeCategories": groups,
+            "settingsCategories": settings,
+            "menuLabels": menu,
+            "templateWorkflows": templates,
+        },
         "nodeDefs.json": {as_key(name): node_texts(schema) for name, schema in ours.items()},
         **page_files(),
     }

@@ -8,6 +8,10 @@ export const REGISTERED = {
       "label": "FewShot Video: cite this LoRA"
     }
   },
+  "menu": {
+    "FewShotVideo.ListResults": "Open results folder list",
+    "FewShotVideo.Cite": "Cite this LoRA"
+  },
   "settings": {
     "FewShotVideo.PanelRefresh": {
       "name": "Updates per second",

@@ -12,7 +12,7 @@ DIALOG = "dialog.fewshot-dialog"
 
 
 def run(site: Site, command: str) -> None:
-    """Run a command as the palette does."""
+    """Run a command as a key does that somebody has set for it."""
     site.page.evaluate("id => app.extensionManager.command.execute(id)", command)
 
 
@@ -66,3 +66,14 @@ def test_the_commands_list_what_was_trained_and_cite_it(site):
     toast = site.page.get_by_text("Select one node that loads or trains a LoRA, then run the command again.")
     toast.wait_for()
     assert site.page.locator(DIALOG).count() == 0
+
+
+def test_the_menu_has_the_commands(site):
+    site.open_template("tic_ft_train_toy")
+    site.page.locator(".comfy-menu-button-wrapper").click()
+    menu = site.page.locator(".comfy-command-menu")
+    group = menu.get_by_text("FewShot Video", exact=True)
+    group.hover()
+    menu.get_by_text("Cite this LoRA", exact=True).wait_for()
+    menu.get_by_text("Open results folder list", exact=True).click()
+    assert "What has been trained" in dialog(site).inner_text()
