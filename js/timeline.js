@@ -3,6 +3,7 @@
 import { api } from '../../scripts/api.js'
 import { app } from '../../scripts/app.js'
 import { outputKey } from './lib/node_inputs.js'
+import { addRow } from './lib/node_row.js'
 import { editsOf } from './timeline/edits.js'
 import { leavePlace, takePlace } from './lib/shown_element.js'
 import { INPUTS, readState } from './timeline/state.js'
@@ -23,9 +24,7 @@ function attach(node) {
   const read = () => readState(node, app)
   const refresh = () => view.update(read())
   const view = createTimeline(editsOf(node, read, { refresh, capture }))
-  const options = { serialize: false, getMinHeight: () => HEIGHT }
-  const widget = node.addDOMWidget('timeline', 'FEWSHOT_TIMELINE', view.element, options)
-  widget.serialize = false
+  addRow(node, 'timeline', 'FEWSHOT_TIMELINE', view.element, { getMinHeight: () => HEIGHT })
   for (const name of INPUTS) {
     const input = node.widgets.find((one) => one.name === name)
     if (input) chain(input, 'callback', refresh)

@@ -43,7 +43,7 @@ interface ComfyExtension {
     attrs?: Record<string, unknown>
     onChange?(value: any, before?: any): void
   }[]
-  commands?: { id: string; label: string; icon?: string; function(): void }[]
+  commands?: { id: string; label: string; menubarLabel?: string; icon?: string; function(): void }[]
   menuCommands?: { path: string[]; commands: string[] }[]
   init?(): void
   setup?(): void | Promise<void>
