@@ -10,6 +10,7 @@ import { TRAIN_NODES } from './lib/train_nodes.js'
 import { NodePanels } from './panel/node_panels.js'
 
 const EVENT = 'fewshot_video.train'
+const EXECUTION = ['executing', 'progress', 'execution_error', 'execution_interrupted', 'execution_success']
 const REFRESH = 'FewShotVideo.PanelRefresh'
 const PREVIEW = 'FewShotVideo.PreviewSize'
 const AUTOSAVE = 'FewShotVideo.AutosaveMinutes'
@@ -33,6 +34,7 @@ function setting(id, otherwise) {
 }
 
 api.addEventListener(EVENT, ({ detail }) => panels.hear(detail))
+for (const name of EXECUTION) api.addEventListener(name, ({ detail }) => panels.tell(name, detail))
 api.addEventListener('reconnected', () => panels.catchUp())
 
 app.registerExtension({

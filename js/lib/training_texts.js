@@ -5,6 +5,7 @@ import { NONE, duration, isNumber, memory, pace, short } from './amounts.js'
 export const TEXTS = {
   title: 'Training',
   empty: 'No run yet. Press Run to train; loss and previews appear here.',
+  preparing: 'Preparing: clips are encoded before the first step',
   loading: 'Reading the run …',
   unreachable: 'The server does not answer. The panel goes on when it does.',
   unknown: 'This run is no longer known: its folder was moved or deleted.',
@@ -124,6 +125,24 @@ function stand(run) {
 /** @param {string} name */
 export function overlayLabel(name) {
   return `Lay the loss of ${name} over the curves`
+}
+
+/**
+ * What a node does before its run begins.
+ * @param {[number, number] | null} progress how many clips of how many are encoded
+ */
+export function preparing(progress) {
+  return progress ? `${TEXTS.preparing}, ${progress[0]} of ${progress[1]}` : TEXTS.preparing
+}
+
+/** @param {string} why */
+export function notRun(why) {
+  return `Not run: ${why}`
+}
+
+/** @param {string} why */
+export function failed(why) {
+  return `${STATES.failed}: ${why}`
 }
 
 /** @param {string} why */

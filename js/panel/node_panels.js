@@ -1,5 +1,6 @@
 /** The panels of all nodes that train. A panel outlives its node for a while: undo makes every node anew. */
 
+import { addRow } from '../lib/node_row.js'
 import { leavePlace, takePlace } from '../lib/shown_element.js'
 import { element } from './elements.js'
 import { RunFollower } from './run_follower.js'
@@ -29,12 +30,7 @@ export class NodePanels {
   attach(node) {
     const place = element('div', { class: 'fewshot-panel-place' })
     this.settle(place, new RunFollower(this.host.page(node)))
-    const widget = node.addDOMWidget('training_panel', 'FEWSHOT_TRAINING_PANEL', place, {
-      serialize: false,
-      hideOnZoom: false,
-      getMinHeight: () => HEIGHT,
-    })
-    widget.serialize = false
+    addRow(node, 'training_panel', 'FEWSHOT_TRAINING_PANEL', place, { hideOnZoom: false, getMinHeight: () => HEIGHT })
     node.hideOutputImages = true // the panel shows the previews, in Nodes 2.0 …
     node.onDrawBackground = () => {} // … and in classic, where the front end shows them while it draws
     node.setSize([Math.max(node.size[0], WIDTH), Math.max(node.size[1], node.computeSize()[1])])
@@ -93,6 +89,11 @@ export class NodePanels {
   /** A run was told of. @param {Record<string, any>} event */
   hear(event) {
     for (const follower of this.followers.values()) follower.hear(event)
+  }
+
+  /** The host told of an execution. @param {string} kind @param {any} detail */
+  tell(kind, detail) {
+    for (const follower of this.followers.values()) follower.tell(kind, detail)
   }
 
   /** Read what was missed. */

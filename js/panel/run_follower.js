@@ -2,7 +2,9 @@
 
 import { saveIsDue } from '../lib/autosave.js'
 import { hasNewest, takesOver, withNews } from '../lib/known_runs.js'
+import { NodeExecution } from '../lib/node_execution.js'
 import { oneAtATime } from '../lib/one_at_a_time.js'
+import { saved } from '../lib/pending_answer.js'
 import { belongs, summaryOf, takeEvent } from '../lib/run_state.js'
 import { stagesOf } from '../lib/stages.js'
 import { TEXTS } from '../lib/training_texts.js'
@@ -40,6 +42,7 @@ export class RunFollower {
     this.trouble = undefined
     this.wanted = '' // id of the run to show
     this.live = '' // id of the run that events last told of
+    this.execution = new NodeExecution()
     this.savedAt = performance.now()
     this.gone = false
     /** @type {Map<string, Summary>} */
@@ -47,7 +50,7 @@ export class RunFollower {
     this.read = oneAtATime(() => this.readRun(this.wanted)) // its answer is never older than what was heard before
     this.view = new TrainingView({
       order: (name) => this.order(name),
-      show: (id) => void this.show(id),
+      show: (id) => void this.look(id),
       overlay: (ids) => void this.laidOver.tick(ids).then(() => this.draw()),
       list: () => void this.readList(),
       changed: () => this.draw(),
@@ -70,7 +73,9 @@ export class RunFollower {
   hear(event) {
     const { ids, workflow } = this.page.place()
     const summary = summaryOf(event)
+    if (summary.live && ids.includes(summary.node)) this.execution.takeRun() // also where it is another workflow's
     if (!belongs(summary, ids, workflow)) return
+    this.view.hear(event)
     if (takesOver(this.list, summary, this.live)) {
       this.live = summary.run // a run that begins takes over from one that is looked at
       if (this.wanted !== summary.run) void this.show(summary.run)
@@ -84,6 +89,17 @@ export class RunFollower {
     this.draw()
   }
 
+  /** The host told of an execution, of this node or another. @param {string} kind name of the event @param {any} detail */
+  tell(kind, detail) {
+    const of = kind === 'executing' ? detail : kind === 'progress' ? detail.node : detail.node_id
+    const own = of != null && this.page.place().ids.includes(String(of))
+    if (kind === 'progress') own && this.execution.goOn(detail.value, detail.max)
+    else if (kind === 'executing' && own) this.execution.begin()
+    else if (kind === 'execution_error' && own) this.execution.fail(detail)
+    else this.execution.end()
+    this.draw()
+  }
+
   /** What follows from news of the run that is shown. @param {Summary} news */
   goOn(news) {
     if (!news.live) void this.read() // for the whole curve
@@ -93,8 +109,7 @@ export class RunFollower {
   /** Save a run that goes on, shown or not, where the user wants that and nobody has. @param {Record<string, any>} event */
   saveWhenDue(event) {
     const now = performance.now()
-    const saved = event.news?.note && String(event.text).startsWith('saved')
-    if (saved || event.news?.started) this.savedAt = now
+    if (saved(event) || event.news?.started) this.savedAt = now
     if (!saveIsDue(this.page.autosave(), this.savedAt, now)) return
     this.savedAt = now
     this.source.order(String(event.run), 'save').catch(() => {}) // the next time is soon enough
@@ -103,7 +118,14 @@ export class RunFollower {
   /** The node has a result, newly made or served from the host's cache. @param {Record<string, any>} output */
   executed(output) {
     const id = output?.fewshot_run?.[0]
+    this.execution.forget()
     if (typeof id === 'string' && id) void this.show(id)
+  }
+
+  /** Show a run because the user wants to see it. @param {string} id */
+  async look(id) {
+    this.execution.forget()
+    await this.show(id)
   }
 
   /** @param {string} id */
@@ -122,6 +144,7 @@ export class RunFollower {
     this.trouble = run === null ? TEXTS.unreachable : run ? undefined : TEXTS.unknown
     if (run) {
       this.run = run
+      if (run.live) this.execution.takeRun()
       void this.laidOver.readSiblings(run, this.stages()).then(() => this.draw())
     }
     this.draw()
@@ -155,9 +178,10 @@ export class RunFollower {
 
   drawNow() {
     if (this.gone) return
+    const told = this.execution.line(this.run) ?? this.trouble
     const waiting = this.wanted && !this.run ? TEXTS.loading : undefined
     const stages = this.stages()
-    this.view.draw(this.run, this.laidOver.runs(this.run?.run ?? '', stages), this.list, this.trouble ?? waiting, stages)
+    this.view.draw(this.run, this.laidOver.runs(this.run?.run ?? '', stages), this.list, told ?? waiting, stages)
   }
 
   destroy() {

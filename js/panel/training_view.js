@@ -1,5 +1,6 @@
 /** The training panel of one node: its parts, and what they show. It asks nobody; `RunFollower` tells it. */
 
+import { PendingAnswer } from '../lib/pending_answer.js'
 import { TEXTS, figures, refused, sentence, stateLine, stopHint } from '../lib/training_texts.js'
 import { CurveChoice, chosenLines, overlayColor } from './curve_choice.js'
 import { element, keepKeys, say, useSheet } from './elements.js'
@@ -35,6 +36,7 @@ export class TrainingView {
       element('button', { type: 'button', text, title: help, 'data-order': name, disabled: true, onclick: () => this.order(name) }))
     this.hint = element('div', { class: 'fewshot-hint fewshot-dim' })
     this.answer = element('div', { class: 'fewshot-answer', role: 'status' })
+    this.pendingAnswer = new PendingAnswer()
     this.stages = new StageBar(actions.show)
     this.strip = new PreviewStrip(actions.address)
     this.messages = element('ul', { class: 'fewshot-happened', 'aria-label': TEXTS.messages })
@@ -78,6 +80,7 @@ export class TrainingView {
     this.progress.value = Math.min(run.step, run.steps)
     const running = run.live ? run : stages.find((stage) => stage.run?.live)?.run
     for (const button of this.buttons) button.disabled = !running || this.pending
+    if (this.pendingAnswer.see(running?.run ?? '')) say(this.answer, '')
     say(this.hint, running ? stopHint(running) : '')
     this.stages.draw(stages, run.run, colors)
     this.drawFigures(run)
@@ -93,6 +96,11 @@ export class TrainingView {
     this.shown = run.run
     this.strip.reset()
     say(this.answer, '')
+  }
+
+  /** A run of the node was told of. @param {Record<string, any>} event */
+  hear(event) {
+    if (this.pendingAnswer.hear(event)) say(this.answer, '')
   }
 
   /** @param {RunState} run */
@@ -117,8 +125,10 @@ export class TrainingView {
   async order(name) {
     this.pending = true
     for (const button of this.buttons) button.disabled = true
+    this.pendingAnswer.give(name)
     try {
-      say(this.answer, sentence(await this.actions.order(name)))
+      const answer = sentence(await this.actions.order(name))
+      if (this.pendingAnswer.isOpen(name)) say(this.answer, answer)
     } catch (error) {
       say(this.answer, sentence(refused(error instanceof Error ? error.message : String(error))))
     }

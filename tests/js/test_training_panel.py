@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -62,12 +63,15 @@ def test_a_run_is_followed_in_two_tabs_through_a_reload_until_it_is_stopped_and_
     panel.button("sample").click()
     for shown in (panel, other):
         shown.element.locator(".fewshot-thumb video").first.wait_for(timeout=PATIENCE * 1000)
+    site.until(lambda: panel.answer() == "", "the preview is there, so nothing more is said of it")
     panel.button("save").click()
     panel.wait_message("^saved")
+    site.until(lambda: panel.answer() == "", "the state is saved, so nothing more is said of it")
     stop_with_keyboard(panel)
     for shown in (panel, other):
         shown.wait_state("^Stopped: step")
         assert shown.button("stop").is_disabled()
+    assert panel.answer() == ""
     assert re.match(rf"stopped after \d+ steps; the LoRA is {name}", panel.wait_message("^stopped after"))
 
     site.queue()
@@ -165,20 +169,55 @@ def test_undo_leaves_the_panel_as_it_is_and_alive(site):
     panel.wait_state("^Finished: step 4 of 4$")
 
 
+def test_what_comes_before_a_run_is_told_and_why_there_was_none(site):
+    name = f"refused {site.nodes2}"
+    panel = Panel(site.open_graph(training_workflow(name, 3)))
+    seen = watch_states(panel)
+    site.queue()
+    assert site.wait_done() == "execution_success"
+    panel.wait_state("^Finished: step 3 of 3$")
+    assert any(re.match("Preparing: clips are encoded before the first step", text) for text in seen())
+
+    set_steps(site, 4, rank=8)  # no run of this name goes on with another rank
+    site.queue()
+    assert site.wait_done() == "execution_error"
+    assert name in panel.wait_state("^Not run: ")
+    assert "Traceback" not in panel.state()
+    assert "\n" not in panel.state()
+
+    set_steps(site, 4, rank=16)
+    site.queue()
+    assert site.wait_done() == "execution_success"
+    panel.wait_state("^Finished: step 4 of 4$")
+    site.page.wait_for_timeout(1000)
+    assert panel.state() == "Finished: step 4 of 4"
+
+
+def watch_states(panel: Panel) -> Callable[[], list[str]]:
+    """A function that tells what the state line has said from now on."""
+    panel.page.evaluate("""() => { window.__states = []
+        const line = document.querySelector('.fewshot-panel .fewshot-state')
+        new MutationObserver(() => window.__states.push(line.textContent))
+            .observe(line, { childList: true, characterData: true, subtree: true }) }""")
+    return lambda: panel.page.evaluate("() => window.__states")
+
+
 def chosen(panel: Panel) -> list[str]:
     """Which previews are shown large."""
     return panel.element.locator(".fewshot-chosen figcaption").all_inner_texts()
 
 
-def set_steps(site: Site, steps: int) -> None:
-    """Set the steps of the trainer as its widget does."""
+def set_steps(site: Site, steps: int, **others: int) -> None:
+    """Set the steps of the trainer, and other inputs, as its widgets do."""
     site.page.evaluate(
-        """([kind, steps]) => {
-            const widget = app.graph.nodes.find(n => n.type === kind).widgets.find(w => w.name === 'steps')
-            widget.value = steps
-            widget.callback?.(steps)
+        """([kind, values]) => {
+            for (const [name, value] of Object.entries(values)) {
+                const widget = app.graph.nodes.find(n => n.type === kind).widgets.find(w => w.name === name)
+                widget.value = value
+                widget.callback?.(value)
+            }
             app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState() }""",
-        [TRAINER, steps],
+        [TRAINER, {"steps": steps, **others}],
     )
 
 

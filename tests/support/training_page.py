@@ -90,6 +90,10 @@ class Panel:
         )
         return self.state()
 
+    def answer(self) -> str:
+        """What was answered to an order, as long as it holds."""
+        return self.element.locator(".fewshot-answer").inner_text()
+
     def figures(self) -> dict[str, str]:
         """The figures by their names."""
         rows = self.element.locator(".fewshot-figures > div")
