@@ -111,7 +111,7 @@ def test_a_finished_run_is_shown_when_the_host_serves_it_from_its_cache_and_besi
 
 def test_an_answer_from_before_the_end_of_a_run_does_not_stay(site):
     held = []
-    site.open_graph(training_workflow(f"late {site.nodes2}", 10))
+    site.open_graph(training_workflow(f"late {site.nodes2}", 40))  # long enough for the page to ask meanwhile
     site.page.route(re.compile(r"/fewshot_video/runs/[^/]+$"), lambda route: hold(route, held), times=1)
     panel = Panel(site)
     site.queue()
@@ -119,7 +119,7 @@ def test_an_answer_from_before_the_end_of_a_run_does_not_stay(site):
     ((route, answer),) = held
     assert answer.json()["live"]
     route.fulfill(response=answer)
-    panel.wait_state("^Finished: step 10 of 10$", SOON)
+    panel.wait_state("^Finished: step 40 of 40$", SOON)
 
 
 def hold(route: Any, held: list[Any]) -> None:
