@@ -8,7 +8,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
-from .host.version import OLDEST, host_version, is_supported
+from .host.services.version import OLDEST, host_version, is_supported
 
 if TYPE_CHECKING:
     from comfy_api.latest import ComfyExtension, io
@@ -63,7 +63,7 @@ def usable_nodes() -> list[type[io.ComfyNode]]:
         log.error("%s No FewShot Video node is registered.", explain_missing(missing))
         return []
     try:
-        from .host.routes import register_routes  # not earlier: packages may be missing
+        from .host.page.routes import register_routes  # not earlier: packages may be missing
 
         nodes = node_list()
         register_routes()

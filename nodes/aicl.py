@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from .host.aicl import apply_action
-from .host.aicl_adapter import adapter_names, adapter_stamp, read_adapter
-from .host.aicl_encode import encode_action
-from .host.images import connected_frames
+from .host.aicl.adapter import adapter_names, adapter_stamp, read_adapter
+from .host.aicl.apply import apply_action
+from .host.aicl.encode import encode_action
+from .host.services.images import connected_frames
 from .sockets import AiclAction, AiclAdapter
 
 CATEGORY = "FewShot Video/AICL"

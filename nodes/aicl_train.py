@@ -7,13 +7,13 @@ from dataclasses import replace
 from comfy_api.latest import io
 
 from ..methods.aicl import PRESETS
-from ..training.aicl_groups import FILES, GROUP_BY
-from ..training.aicl_jitter import CROP, LEAK_CONTROL
-from ..training.config import TrainConfig
-from .host.aicl_plan import FORMS, Order
-from .host.aicl_training import train_aicl
-from .host.run_opening import runs_stamp
-from .host.workflow_metadata import workflow_metadata
+from ..training.aicl.augmentation import CROP, LEAK_CONTROL
+from ..training.aicl.groups import FILES, GROUP_BY
+from ..training.core.config import TrainConfig
+from .host.runs.opening import runs_stamp
+from .host.services.workflow_metadata import workflow_metadata
+from .host.trainers.aicl import train_aicl
+from .host.trainers.aicl_plan import FORMS, Order
 from .sockets import AiclAdapter, Encoded, TrainSettings, fixed_seed, learning_rate, on_change, preview_vae
 
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from comfy_api.latest import io
 
-from ..training.dataset import Footage, add_footage
-from .host import encoders
+from ..training.data.dataset import Footage, add_footage
+from .host.model import encoders
 from .sockets import Dataset, Encoded
 
 if TYPE_CHECKING:
-    from ..training import clips
+    from ..training.data import clips
 
 CATEGORY = "FewShot Video/data"
 CONDITIONS = ("condition", "condition_2", "condition_3", "condition_4")

@@ -6,11 +6,11 @@ from typing import Any
 
 from comfy_api.latest import io, ui
 
-from ..training.buckets import BUCKETS, ONE_SIZE
-from ..training.dataset_folder import read_folder
-from .host import folders
-from .host.node_text import show_text
-from .host.progress import encoding_progress
+from ..training.data.buckets import BUCKETS, ONE_SIZE
+from ..training.data.folder import read_folder
+from .host.services import folders
+from .host.services.node_text import show_text
+from .host.services.progress import encoding_progress
 from .sockets import Dataset
 
 CATEGORY = "FewShot Video/data"

@@ -8,7 +8,7 @@ from comfy_api.latest import io
 
 from ..methods.metrics import METRICS, check_metric
 from ..methods.video_scores import score
-from .host.images import connected_frames, frames_of, rate_of
+from .host.services.images import connected_frames, frames_of, rate_of
 
 DIGITS = 6  # behind the decimal point
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from .host.inversion import CHOICES, Order, invert, schedulers
+from .host.sampling.inversion import CHOICES, Order, invert, schedulers
 
 
 class FewShotInversion(io.ComfyNode):

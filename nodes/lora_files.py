@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..training.lora_convert import FAMILIES
-from ..training.lora_layers import FORMATS
-from .host.loras import convert_lora_file, lora_names, lora_stamp, run_record_of
+from ..training.lora.convert import FAMILIES
+from ..training.lora.foreign import FORMATS
+from .host.model.loras import convert_lora_file, lora_names, lora_stamp, run_record_of
 
 FROM_NAMES = "from the names"
 

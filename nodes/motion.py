@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from comfy_api.latest import io
 
-from ..training.motion import default_config
-from .host.loras import lora_names, lora_stamp, read_lora
-from .host.motion_apply import apply_motion
-from .host.motion_settings import MotionOrder, stages_stamp
-from .host.motion_training import train_motion
-from .host.workflow_metadata import workflow_metadata
+from ..training.motion.objective import default_config
+from .host.model.loras import lora_names, lora_stamp, read_lora
+from .host.sampling.motion import apply_motion
+from .host.services.workflow_metadata import workflow_metadata
+from .host.trainers.motion import train_motion
+from .host.trainers.motion_settings import MotionOrder, stages_stamp
 from .sockets import Encoded, TrainSettings, fixed_seed, learning_rate, on_change, preview_vae
 
 CATEGORY = "FewShot Video/motion"

@@ -6,9 +6,9 @@ from comfy_api.latest import io, ui
 
 from ..methods.aicl import PRESETS
 from ..methods.tic_ft_tasks import TASKS
-from .host.node_text import show_text
-from .host.plan import plan_training
-from .host.plan_subjects import METHODS, TIC_FT, PlanOrder
+from .host.plan.plan import plan_training
+from .host.plan.subjects import METHODS, TIC_FT, PlanOrder
+from .host.services.node_text import show_text
 from .sockets import Encoded, TrainSettings, latent_counts
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..training.changes import ON_CHANGE, REFUSE
+from ..training.runs.changes import ON_CHANGE, REFUSE
 
 Dataset = io.Custom("FEWSHOT_DATASET")
 Encoded = io.Custom("FEWSHOT_ENCODED")

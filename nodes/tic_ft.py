@@ -6,9 +6,9 @@ from comfy_api.latest import io
 
 from ..methods import tic_ft_tasks
 from ..methods.frames import RESIZE_MODES
-from .host import context as host_context
-from .host.images import frames_of
-from .host.timeline import timeline_of_context
+from .host.page.timeline import timeline_of_context
+from .host.sampling import context as host_context
+from .host.services.images import frames_of
 from .sockets import TicftSettings
 
 TASK_NAMES = list(tic_ft_tasks.TASKS)

@@ -7,12 +7,12 @@ from dataclasses import replace
 from comfy_api.latest import io
 
 from ..methods.tic_ft_tasks import TASKS
-from ..training.config import TrainConfig
-from .host.loras import apply_lora, lora_names, lora_stamp, read_lora, ticft_settings_of
-from .host.run_opening import runs_stamp
-from .host.tic_ft_training import ENCODINGS, Order, train_tic_ft
-from .host.timeline import timeline_of_training
-from .host.workflow_metadata import workflow_metadata
+from ..training.core.config import TrainConfig
+from .host.model.loras import apply_lora, lora_names, lora_stamp, read_lora, ticft_settings_of
+from .host.page.timeline import timeline_of_training
+from .host.runs.opening import runs_stamp
+from .host.services.workflow_metadata import workflow_metadata
+from .host.trainers.tic_ft import ENCODINGS, Order, train_tic_ft
 from .sockets import (
     Encoded,
     TicftSettings,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..toy import clips
-from .host import toy as host_toy
-from .host import toy_image
+from .host.model import toy as host_toy
+from .host.model import toy_image
 from .sockets import Dataset
 
 CATEGORY = "FewShot Video/toy"

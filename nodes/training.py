@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from comfy_api.latest import io
 
-from ..training.config import (
+from ..training.core.config import (
     ATTENTION_PRESET,
     BOTH_EXPERTS,
     CHECKPOINTING,
@@ -16,10 +16,10 @@ from ..training.config import (
     LR_SCHEDULES,
     TrainConfig,
 )
-from ..training.optimizers import OPTIMIZERS, optimizer_names
-from ..training.presets import CUSTOM, PRESETS, summary_of, with_preset
-from .host.loras import save_lora_as
-from .host.workflow_metadata import workflow_metadata
+from ..training.core.optimizers import OPTIMIZERS, optimizer_names
+from ..training.core.presets import CUSTOM, PRESETS, summary_of, with_preset
+from .host.model.loras import save_lora_as
+from .host.services.workflow_metadata import workflow_metadata
 from .sockets import TrainSettings
 
 

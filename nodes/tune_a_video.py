@@ -5,8 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..methods.tune_a_video import GROUP_NORMS
-from .host.tune_a_video import apply_tuned
-from .host.tune_a_video_files import read_tuned, tuned_names, tuned_stamp
+from .host.tune_a_video.apply import apply_tuned
+from .host.tune_a_video.files import read_tuned, tuned_names, tuned_stamp
 from .sockets import TuneAVideo
 
 AS_TUNED = "as tuned"

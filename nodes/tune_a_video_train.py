@@ -8,12 +8,12 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..methods.tune_a_video import GROUP_NORMS, PER_FRAME
-from ..training.tune_a_video import PUBLISHED
-from ..training.tune_a_video_recipe import FIXED, WINDOWS, Window
-from .host.clip_session import Form
-from .host.run_opening import runs_stamp
-from .host.tune_a_video_training import Order, train_tune_a_video
-from .host.workflow_metadata import workflow_metadata
+from ..training.tune_a_video.objective import PUBLISHED
+from ..training.tune_a_video.recipe import FIXED, WINDOWS, Window
+from .host.runs.opening import runs_stamp
+from .host.services.workflow_metadata import workflow_metadata
+from .host.session.clip import Form
+from .host.trainers.tune_a_video import Order, train_tune_a_video
 from .sockets import Encoded, TrainSettings, TuneAVideo, fixed_seed, learning_rate, on_change, preview_vae
 
 

@@ -30,21 +30,23 @@ def test_all_folders_of_the_pack_are_looked_at():
         ("methods/tic_ft.py", "from .. import nodes"),
         ("methods/tic_ft.py", "import safetensors"),
         ("methods/tic_ft.py", "import diffusers"),
-        ("training/loop.py", "def f():\n    import folder_paths"),
-        ("training/loop.py", "from ..nodes.host import progress"),
-        ("training/loop.py", "from ..toy import world"),
-        ("training/loop.py", "from ...other import thing"),
-        ("training/loop.py", "import av"),
-        ("training/loop.py", "import pandas"),
-        ("training/loss_plot.py", "from PIL import Image"),
+        ("training/core/loop.py", "def f():\n    import folder_paths"),
+        ("training/core/loop.py", "from ...nodes.host.services import progress"),
+        ("training/core/loop.py", "from ...toy import world"),
+        ("training/core/loop.py", "from ....other import thing"),
+        ("training/core/loop.py", "from ..runs.monitor import Monitors"),
+        ("training/data/clips.py", "def f():\n    from ..tic_ft import layout"),
+        ("training/core/loop.py", "import av"),
+        ("training/core/loop.py", "import pandas"),
+        ("training/runs/loss_plot.py", "from PIL import Image"),
         ("methods/metrics.py", "def f():\n    from PIL import Image"),
-        ("training/cache.py", "import pickle"),
-        ("training/cache.py", "import torch\ntorch.load('x')"),
-        ("training/cache.py", "import torch\ntorch.save({}, 'x')"),
-        ("training/cache.py", "import numpy as np\nnp.load('x', allow_pickle=True)"),
-        ("training/cache.py", "eval('1')"),
-        ("training/cache.py", "exec('1')"),
-        ("training/cache.py", "import importlib\nimportlib.import_module('socket')"),
+        ("training/storage/cache.py", "import pickle"),
+        ("training/storage/cache.py", "import torch\ntorch.load('x')"),
+        ("training/storage/cache.py", "import torch\ntorch.save({}, 'x')"),
+        ("training/storage/cache.py", "import numpy as np\nnp.load('x', allow_pickle=True)"),
+        ("training/storage/cache.py", "eval('1')"),
+        ("training/storage/cache.py", "exec('1')"),
+        ("training/storage/cache.py", "import importlib\nimportlib.import_module('socket')"),
         ("toy/world.py", "from ..nodes import toy"),
         ("toy/text.py", "def f():\n    import comfy.ops"),
         ("toy/weights.py", "from . import pretrain"),
@@ -62,12 +64,14 @@ def test_all_folders_of_the_pack_are_looked_at():
         ("nodes/tic_ft.py", "from nodes import KSampler"),
         ("nodes/tic_ft.py", "import scripts.host"),
         ("nodes/tic_ft.py", "import os\nos.system('x')"),
-        ("nodes/host/encoders.py", "import subprocess"),
-        ("nodes/host/encoders.py", "from urllib.request import urlopen"),
-        ("nodes/host/encoders.py", "import requests"),
-        ("nodes/host/encoders.py", "import nodes"),
-        ("nodes/host/encoders.py", "def f(model):\n    model.from_pretrained('x')"),
-        ("nodes/host/encoders.py", "from ..tic_ft import TICFTContext"),
+        ("nodes/host/model/encoders.py", "import subprocess"),
+        ("nodes/host/model/encoders.py", "from urllib.request import urlopen"),
+        ("nodes/host/model/encoders.py", "import requests"),
+        ("nodes/host/model/encoders.py", "import nodes"),
+        ("nodes/host/model/encoders.py", "def f(model):\n    model.from_pretrained('x')"),
+        ("nodes/host/model/encoders.py", "from ...tic_ft import TICFTContext"),
+        ("nodes/host/model/encoders.py", "from ..session.session import training_session"),
+        ("nodes/host/runs/job.py", "from ..page import routes"),
         ("__init__.py", "from .training import loop"),
     ],
 )
@@ -84,13 +88,13 @@ def test_a_planted_violation_is_caught(path, source):
         ),
         ("methods/ddpm.py", "def f():\n    from diffusers import DDIMScheduler"),
         (
-            "training/loop.py",
-            "import safetensors.torch\nfrom ..methods import tic_ft\nfrom .config import Config",
+            "training/core/loop.py",
+            "import safetensors.torch\nfrom ...methods import tic_ft\nfrom .config import Config",
         ),
-        ("training/clips.py", "def f():\n    import av"),
-        ("training/loss_plot.py", "def f():\n    from PIL import Image"),
-        ("training/clips.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import av"),
-        ("training/loop.py", "import re\nre.compile('a')\nnetwork.eval()"),
+        ("training/data/clips.py", "def f():\n    import av"),
+        ("training/runs/loss_plot.py", "def f():\n    from PIL import Image"),
+        ("training/data/clips.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import av"),
+        ("training/core/loop.py", "import re\nre.compile('a')\nnetwork.eval()"),
         (
             "nodes/tic_ft.py",
             "from comfy_api.latest import io\nfrom . import sockets\nfrom .host import sampling",
@@ -99,7 +103,7 @@ def test_a_planted_violation_is_caught(path, source):
             "nodes/tic_ft.py",
             "from .sockets import Dataset\nfrom ..training import loop\nfrom ..toy import world",
         ),
-        ("nodes/host/sampling.py", "import comfy.samplers\nimport folder_paths\nfrom . import families"),
+        ("nodes/host/sampling/wrappers.py", "import comfy.samplers\nimport folder_paths\nfrom ..model import families"),
         ("nodes/__init__.py", "import importlib\nimportlib.import_module('.toy', __name__)"),
         ("toy/pretrain/vae.py", "from ..world import SIZE\ndef f():\n    import comfy.ops"),
         ("__init__.py", "def f():\n    from .nodes import build_extension"),
@@ -107,6 +111,21 @@ def test_a_planted_violation_is_caught(path, source):
 )
 def test_what_is_allowed_passes(path, source):
     assert import_rules.violations(path, source) == []
+
+
+def test_no_files_import_each_other_in_a_circle():
+    assert import_rules.circles(ROOT) == []
+
+
+def test_a_circle_is_found():
+    assert import_rules.strongly_connected({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == [["b", "c"]]
+
+
+def test_every_file_lies_in_a_room():
+    for folder, rooms in import_rules.ROOMS.items():
+        place = ROOT.joinpath(*folder)
+        assert {path.name for path in place.iterdir() if path.is_dir()} - {"__pycache__"} == set(rooms)
+        assert [path.name for path in place.glob("*.py")] == ["__init__.py"]
 
 
 def test_importing_the_pack_imports_nothing_of_it_and_no_library():

@@ -1,5 +1,5 @@
 // The sequence of TIC-FT from the numbers of a node: counts, bars, pixel frames. The rules are those of
-// methods/tic_ft.py and nodes/host/context.py; tests/js/test_timeline_layout.py compares them.
+// methods/tic_ft.py and nodes/host/sampling/context.py; tests/js/test_timeline_layout.py compares them.
 
 import { TASKS, UNKNOWN_TASK } from './tic_ft_tasks.js'
 import { areRising, linearLevels, parseLevels, sameLevel } from './timeline_levels.js'

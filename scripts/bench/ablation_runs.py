@@ -18,7 +18,7 @@ class Stage:
     """The toy model and the held-out conditions of a split, shared by all arms."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        from pack.nodes.host import toy
+        from pack.nodes.host.model import toy
 
         self.options = options
         with torch.inference_mode():
@@ -54,7 +54,7 @@ def held_out(split: str, count: int) -> list[Any]:
 def recipe_of(arm: Arm) -> Any:
     """What a pair becomes; with ``replace`` the condition fills the buffers' places too."""
     from pack.methods.tic_ft import Layout
-    from pack.training.tic_ft import TicftRecipe
+    from pack.training.tic_ft.objective import TicftRecipe
 
     layout = Layout(1, arm.buffers, arm.target, arm.levels) if arm.levels else Layout.linear(1, arm.buffers, arm.target)
     if arm.replace:
@@ -64,9 +64,9 @@ def recipe_of(arm: Arm) -> Any:
 
 def train(stage: Stage, arm: Arm, seed: int) -> dict[int, dict[str, Tensor]]:
     """LoRA tensors at each of the arm's steps."""
-    from pack.nodes.host.training import training_session
-    from pack.training.config import TrainConfig
-    from pack.training.loop import train as run
+    from pack.nodes.host.session.session import training_session
+    from pack.training.core.config import TrainConfig
+    from pack.training.core.loop import train as run
 
     options = stage.options
     config = TrainConfig(
@@ -88,11 +88,11 @@ def train(stage: Stage, arm: Arm, seed: int) -> dict[int, dict[str, Tensor]]:
 def make_objective(stage: Stage, arm: Arm, seed: int, config: Any) -> Any:
     """TIC-FT's objective on a seed's pairs, or that of the ``replace`` baseline."""
     from pack.methods import flow, tic_ft
-    from pack.nodes.host.toy import dataset_of
-    from pack.nodes.host.training import model_space
+    from pack.nodes.host.model.toy import dataset_of
+    from pack.nodes.host.session.session import model_space
     from pack.toy import clips
-    from pack.training.objective import StepLoss
-    from pack.training.tic_ft import TicftObjective
+    from pack.training.core.objective import StepLoss
+    from pack.training.tic_ft.objective import TicftObjective
 
     class Replace(TicftObjective):
         """Every frame at the global level; the loss still counts target frames alone."""
@@ -135,7 +135,7 @@ def sample(stage: Stage, arm: Arm, lora: dict[str, Tensor] | None, seed: int) ->
 def _sample_batch(stage: Stage, model: Any, arm: Arm, layout: Any, clean: Tensor, texts: Tensor, seed: int) -> Tensor:
     import comfy.sample
 
-    from pack.nodes.host.sampling import Context
+    from pack.nodes.host.sampling.wrappers import Context
 
     latent = stage.model.model.process_latent_out(torch.zeros_like(clean))
     latent[:, :, : layout.prefix] = clean[:, :, : layout.prefix]

@@ -31,7 +31,7 @@ class Bench:
     def __init__(self, model: Any, options: argparse.Namespace) -> None:
         import torch
 
-        from pack.nodes.host.aicl import apply_action
+        from pack.nodes.host.aicl.apply import apply_action
 
         self.steps = options.steps
         # On the CPU its own time counts, which other programs disturb least.
@@ -64,9 +64,9 @@ def random_adapter(model: Any, options: argparse.Namespace) -> Any:
     import torch
 
     from pack.methods import aicl
-    from pack.nodes.host.aicl_adapter import HostAdapter
-    from pack.nodes.host.aicl_sites import base_of
-    from pack.training.aicl_file import AiclAdapter, tensors_of
+    from pack.nodes.host.aicl.adapter import HostAdapter
+    from pack.nodes.host.aicl.sites import base_of
+    from pack.training.aicl.file import AiclAdapter, tensors_of
 
     base = base_of(model)
     sizes = aicl.preset_sizes(options.preset, 16, TEXT_DIM, base.blocks)
@@ -82,7 +82,7 @@ def encode(adapter: Any, options: argparse.Namespace, generator: Any) -> Any:
     import torch
 
     from pack.methods.action_tokens import joined
-    from pack.nodes.host.aicl_encode import Action, run_prism
+    from pack.nodes.host.aicl.encode import Action, run_prism
 
     size = (1, 16, REFERENCE_FRAMES, options.size, options.size)
     references = [

@@ -21,10 +21,10 @@ class Stage:
     """The toy model with the adapter, shared by all arms."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        from pack.nodes.host import toy
-        from pack.nodes.host.aicl_adapter import HostAdapter
+        from pack.nodes.host.aicl.adapter import HostAdapter
+        from pack.nodes.host.model import toy
         from pack.toy.weights import ACTIONS
-        from pack.training.aicl_file import load_adapter
+        from pack.training.aicl.file import load_adapter
 
         path = options.adapter or ACTIONS
         options.adapter_digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
@@ -52,8 +52,8 @@ class Stage:
         """A clip ``[T, H, W, 3]`` of each subject, whose captions say nothing of the motion."""
         import comfy.sample
 
-        from pack.nodes.host.aicl import apply_action
-        from pack.nodes.host.aicl_encode import encode_action
+        from pack.nodes.host.aicl.apply import apply_action
+        from pack.nodes.host.aicl.encode import encode_action
         from pack.toy.world import render
 
         model, options = self.model, self.options

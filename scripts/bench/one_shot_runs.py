@@ -21,7 +21,7 @@ class Stage:
     """The toy model, the clip that is learned from, and what is asked for afterwards; shared by all arms."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        from pack.nodes.host import toy
+        from pack.nodes.host.model import toy
         from pack.toy.world import Scene
 
         self.options = options
@@ -39,7 +39,7 @@ class Stage:
     @torch.inference_mode()
     def latents(self, frames: np.ndarray) -> Tensor:
         """``[C, T, h, w]`` of frames ``[T, H, W, 3]``, in the model's space."""
-        from pack.nodes.host.training import model_space
+        from pack.nodes.host.session.session import model_space
 
         return model_space(self.model, self.vae.encode(torch.from_numpy(frames))[0].clone())
 
@@ -74,10 +74,10 @@ def known_motions(count: int) -> list[Any]:
 
 def train(stage: Stage, arm: Arm, seed: int) -> Any:
     """The arm's motion LoRA, or None."""
-    from pack.nodes.host.families import find_family
-    from pack.nodes.host.motion_loras import with_lora
-    from pack.nodes.host.motion_settings import stage_config
-    from pack.training.config import TrainConfig
+    from pack.nodes.host.model.families import find_family
+    from pack.nodes.host.trainers.motion_loras import with_lora
+    from pack.nodes.host.trainers.motion_settings import stage_config
+    from pack.training.core.config import TrainConfig
 
     if not arm.layers:
         return None
@@ -97,7 +97,7 @@ def train(stage: Stage, arm: Arm, seed: int) -> Any:
 def _pictures(stage: Stage, config: Any) -> Any:
     """Every other frame of the clip alone, called what it shows without the motion."""
     from pack.toy.world import render
-    from pack.training.appearance import AppearanceObjective
+    from pack.training.motion.appearance import AppearanceObjective
 
     frames = render(stage.source, FRAMES)[::2]
     still = replace(stage.source, motion="stays still").caption()
@@ -108,7 +108,7 @@ def _pictures(stage: Stage, config: Any) -> Any:
 
 def _clip(stage: Stage, config: Any, terms: bool) -> Any:
     from pack.toy.world import render
-    from pack.training.motion import MotionObjective, MotionTerms
+    from pack.training.motion.objective import MotionObjective, MotionTerms
 
     caption, empty = ({"cross_attn": stage.text(text)[0].clone()} for text in (stage.source.caption(), ""))
     weights = MotionTerms() if terms else MotionTerms(0.0, 0.0)
@@ -116,9 +116,9 @@ def _clip(stage: Stage, config: Any, terms: bool) -> Any:
 
 
 def _run(model: Any, config: Any, objective: Any) -> Any:
-    from pack.nodes.host.training import training_session
-    from pack.training.loop import train as loop
-    from pack.training.lora_file import LoraModel
+    from pack.nodes.host.session.session import training_session
+    from pack.training.core.loop import train as loop
+    from pack.training.lora.file import LoraModel
 
     with training_session(model, config) as session:
         loop(objective, session.predict, list(session.trained.parameters()), config)
@@ -130,7 +130,7 @@ def sample(stage: Stage, lora: Any, end: float, scenes: list[Any], seed: int) ->
     """A clip ``[T, H, W, 3]`` for each scene, in batches of all that fit."""
     import comfy.sample
 
-    from pack.nodes.host.motion_apply import apply_motion
+    from pack.nodes.host.sampling.motion import apply_motion
 
     model = stage.model if lora is None else apply_motion(stage.model, lora, 1.0, 0.0, end)
     options, videos = stage.options, []

@@ -140,7 +140,7 @@ def places() -> Iterator[list[str]]:
     from comfy.ldm.cogvideo.model import CogVideoXTransformer3DModel
     from diffusers.models.embeddings import get_3d_rotary_pos_embed
 
-    from pack.nodes.host.token_places import rotary_places
+    from pack.nodes.host.model.rope import rotary_places
 
     yield ["CogVideoX", "rows in diffusers", "rows in ComfyUI", "rows with this pack"]
     height, width, head = 30, 45, 64

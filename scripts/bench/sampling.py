@@ -32,7 +32,7 @@ class Bench:
         import torch
 
         from pack.methods.tic_ft import Layout
-        from pack.nodes.host.sampling import Context
+        from pack.nodes.host.sampling.wrappers import Context
 
         self.steps = steps
         # On the CPU its own time counts, which other programs disturb least.

@@ -83,7 +83,7 @@ def layer_runs(channels: int) -> dict[str, Callable[[Any], Any]]:
     import torch
     from comfy.ldm.modules.attention import CrossAttention
 
-    from pack.nodes.host.clip_attention import sparse_causal_forward
+    from pack.nodes.host.tune_a_video.clip_attention import sparse_causal_forward
 
     gpu = torch.cuda.is_available()
     place = {"device": "cuda" if gpu else "cpu", "dtype": torch.float16 if gpu else torch.float32}

@@ -89,7 +89,7 @@ def sample(scenes: list[Any], options: argparse.Namespace, texts: list[str] | No
     texts = texts or [scene.caption() for scene in scenes]
     import torch
 
-    from pack.nodes.host import toy
+    from pack.nodes.host.model import toy
 
     with torch.inference_mode():
         model, clip, vae = toy.load_model(), toy.load_clip(), toy.load_vae()
@@ -141,7 +141,7 @@ def through_vae(scenes: list[Any], frames: int) -> tuple[list[Any], float]:
     import numpy as np
     import torch
 
-    from pack.nodes.host import toy
+    from pack.nodes.host.model import toy
     from pack.toy import judge, world
 
     with torch.inference_mode():

@@ -80,7 +80,7 @@ def sample(texts: list[str], options: argparse.Namespace) -> tuple[list[Any], fl
     """A picture ``[H, W, 3]`` of every caption, and the seconds one takes on its own."""
     import torch
 
-    from pack.nodes.host import toy_image
+    from pack.nodes.host.model import toy_image
 
     with torch.inference_mode():
         parts = toy_image.load_image_model(), toy_image.load_image_clip(), toy_image.load_image_vae()
@@ -114,7 +114,7 @@ def through_vae(scenes: list[Any]) -> tuple[list[Any], float]:
     import numpy as np
     import torch
 
-    from pack.nodes.host import toy_image
+    from pack.nodes.host.model import toy_image
     from pack.toy import judge, world
 
     truth = np.concatenate([world.render(scene, 1) for scene in scenes])

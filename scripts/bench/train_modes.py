@@ -133,10 +133,10 @@ def run_bare(work: Work, between: Callable[..., None], loaded: Callable[[], None
 def run_ours(model: Any, work: Work, between: Callable[..., None], checkpointing: str) -> None:
     """The pack's loop, objective, predictor and adapters as in a run; without files."""
     from pack.methods.tic_ft import Layout
-    from pack.nodes.host.training import training_session
-    from pack.training.config import TrainConfig
-    from pack.training.loop import train
-    from pack.training.tic_ft import TicftObjective, TicftRecipe
+    from pack.nodes.host.session.session import training_session
+    from pack.training.core.config import TrainConfig
+    from pack.training.core.loop import train
+    from pack.training.tic_ft.objective import TicftObjective, TicftRecipe
 
     recipe = TicftRecipe("custom", Layout.linear(1, 3, work.frames - 4))
     config = TrainConfig(rank=work.rank, steps=10**6, checkpointing=checkpointing)

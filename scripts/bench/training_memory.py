@@ -48,10 +48,10 @@ def train_twice(model: Any, steps: int) -> None:
     import torch
 
     from pack.methods.tic_ft import Layout
-    from pack.nodes.host.training import training_session
-    from pack.training.config import TrainConfig
-    from pack.training.loop import train
-    from pack.training.tic_ft import TicftObjective, TicftRecipe
+    from pack.nodes.host.session.session import training_session
+    from pack.training.core.config import TrainConfig
+    from pack.training.core.loop import train
+    from pack.training.tic_ft.objective import TicftObjective, TicftRecipe
 
     layout, config = Layout.linear(1, 3, 2), TrainConfig(rank=4, steps=steps)
     clips = [torch.randn(16, layout.frames, 4, 4) for _ in range(2)]

@@ -45,9 +45,9 @@ def timed(step: Callable[[], Any]) -> float:
 
 def our_step(session: Any, clips: list, texts: list, layout: Any, config: Any) -> Callable[[], Any]:
     """A step of the loop with objective, predictor and adapters as in a run."""
-    from pack.training.optimizers import make_optimizer
-    from pack.training.step import train_step
-    from pack.training.tic_ft import TicftObjective, TicftRecipe
+    from pack.training.core.optimizers import make_optimizer
+    from pack.training.core.step import train_step
+    from pack.training.tic_ft.objective import TicftObjective, TicftRecipe
 
     conditioning = [{"cross_attn": text} for text in texts]
     objective = TicftObjective(clips, conditioning, conditioning[0], TicftRecipe("custom", layout), config)
@@ -72,8 +72,8 @@ def main() -> None:
     import torch
 
     from pack.methods.tic_ft import Layout
-    from pack.nodes.host.training import training_session
-    from pack.training.config import TrainConfig
+    from pack.nodes.host.session.session import training_session
+    from pack.training.core.config import TrainConfig
 
     layout = Layout.linear(*COUNTS)
     config = TrainConfig(rank=RANK, batch_size=BATCH, steps=options.steps + 3)

@@ -20,7 +20,7 @@ class Stage:
     def __init__(self, options: argparse.Namespace) -> None:
         import folder_paths
 
-        from pack.nodes.host import toy_image
+        from pack.nodes.host.model import toy_image
 
         self.options = options
         folder_paths.set_output_directory(str(options.out / "output"))
@@ -75,16 +75,16 @@ def videos_of(stage: Stage, arm: Any, seed: int) -> tuple[np.ndarray, list[np.nd
 def tuned_model(stage: Stage, arm: Any, scene: Any, seed: int) -> Any:
     """The image model that sees clips, tuned on the scene if the arm is."""
     from pack.methods.tune_a_video import Tuned
-    from pack.nodes.host.clip_session import Form
-    from pack.nodes.host.encoders import encode_dataset
-    from pack.nodes.host.inflation import base_of
-    from pack.nodes.host.toy import dataset_of
-    from pack.nodes.host.tune_a_video import apply_tuned
-    from pack.nodes.host.tune_a_video_training import Order, train_tune_a_video
+    from pack.nodes.host.model.encoders import encode_dataset
+    from pack.nodes.host.model.toy import dataset_of
+    from pack.nodes.host.session.clip import Form
+    from pack.nodes.host.trainers.tune_a_video import Order, train_tune_a_video
+    from pack.nodes.host.tune_a_video.apply import apply_tuned
+    from pack.nodes.host.tune_a_video.inflation import base_of
     from pack.toy.clips import SceneClip, ToySample
     from pack.toy.pictures import caption_of
-    from pack.training.tune_a_video import PUBLISHED
-    from pack.training.tune_a_video_recipe import Window
+    from pack.training.tune_a_video.objective import PUBLISHED
+    from pack.training.tune_a_video.recipe import Window
 
     tuned = Tuned(base_of(stage.model), sparse_causal=arm.sparse_causal)
     if arm.tuned:
@@ -99,7 +99,7 @@ def tuned_model(stage: Stage, arm: Any, scene: Any, seed: int) -> Any:
 
 def start_of(stage: Stage, arm: Any, model: Any, source: np.ndarray, seed: int) -> Any:
     """The state that sampling begins with: the inverted clip, or fresh noise (None)."""
-    from pack.nodes.host.inversion import Order, invert
+    from pack.nodes.host.sampling.inversion import Order, invert
 
     if not arm.inverted:
         return None

@@ -90,11 +90,11 @@ def at_depth(public: Public, depth: int, rank: int) -> dict[str, float]:
     """Parameters, and the plan's prediction of each way of checkpointing, of a network with so many blocks."""
     import torch
 
-    from pack.nodes.host import micro_steps
-    from pack.nodes.host.families import trainable_family_of
-    from pack.nodes.host.noise import repaired
-    from pack.training.config import TrainConfig
-    from pack.training.plan import predict
+    from pack.nodes.host.model.families import trainable_family_of
+    from pack.nodes.host.model.noise import repaired
+    from pack.nodes.host.plan import memory_profile as micro_steps
+    from pack.training.core.config import TrainConfig
+    from pack.training.core.plan import predict
 
     micro_steps.TIMED = 1  # time is not asked for
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():

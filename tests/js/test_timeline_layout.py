@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from pack.methods import tic_ft, tic_ft_tasks
-from pack.nodes.host import context
-from pack.nodes.host.families import FAMILIES, Family
+from pack.nodes.host.model.families import FAMILIES, Family
+from pack.nodes.host.sampling import context
 
 NODE = shutil.which("node")
 LIB = Path(__file__).parents[2] / "js" / "lib"

@@ -14,11 +14,11 @@ import torch
 from tiny_aicl import BASES, CLOSE, KINDS, acted, action_of, differs, host_adapter, plain, sample, start
 
 from pack.methods.tic_ft import Layout
-from pack.nodes.host.aicl import apply_action
-from pack.nodes.host.aicl_adapter import HostAdapter
-from pack.nodes.host.aicl_evaluation import times_of
-from pack.nodes.host.noise import repaired
-from pack.nodes.host.sampling import Context
+from pack.nodes.host.aicl.adapter import HostAdapter
+from pack.nodes.host.aicl.apply import apply_action
+from pack.nodes.host.aicl.evaluation import times_of
+from pack.nodes.host.model.noise import repaired
+from pack.nodes.host.sampling.wrappers import Context
 
 LAYERS = {"Wan 2.1": "blocks.0.ffn.0", "CogVideoX 5B": "blocks.0.ff_proj"}
 LAYERS["SVD"] = "middle_block.1.time_stack.0.norm3"  # whose forward is replaced itself
@@ -82,7 +82,7 @@ def test_tic_ft_contexts_work_before_and_behind(name):
 
 
 def test_behind_a_tic_ft_context_the_action_spans_the_target(monkeypatch):
-    import pack.nodes.host.aicl as module
+    import pack.nodes.host.aicl.apply as module
 
     seen = []
 

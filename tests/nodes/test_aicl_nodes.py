@@ -15,10 +15,10 @@ from tiny_aicl import random_adapter
 
 from pack.methods.action_prism import FLATTENED, ActionPrism
 from pack.nodes.aicl import AICLApply, AICLEncodeAction, AICLLoad
-from pack.nodes.host.aicl_adapter import KEPT, HostAdapter, adapter_names
-from pack.nodes.host.aicl_encode import evenly, run_prism
-from pack.training.aicl_file import save_adapter
-from pack.training.lora_file import LoraModel, save_lora
+from pack.nodes.host.aicl.adapter import KEPT, HostAdapter, adapter_names
+from pack.nodes.host.aicl.encode import evenly, run_prism
+from pack.training.aicl.file import save_adapter
+from pack.training.lora.file import LoraModel, save_lora
 
 WAN = "Wan 2.1"
 
@@ -115,7 +115,7 @@ def test_another_size_of_the_same_family_is_refused():
     adapter = random_adapter(WAN)
     sizes = replace(adapter.sizes, blocks={"blocks.0": 64})
     from pack.methods.aicl import new_adapter
-    from pack.training.aicl_file import AiclAdapter, tensors_of
+    from pack.training.aicl.file import AiclAdapter, tensors_of
 
     other = HostAdapter(AiclAdapter(sizes, tensors_of(*new_adapter(sizes)), WAN))
     with pytest.raises(ValueError, match=r"trained on Wan 2\.1 with blocks of 64 channels, the model is Wan 2\.1 with"):

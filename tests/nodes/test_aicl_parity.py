@@ -12,12 +12,12 @@ from aicl_runs import objective_of, stirred
 from torch import Tensor, nn
 
 from pack.methods.aicl import DropRates, build
-from pack.nodes.host.aicl_session import aicl_session
-from pack.nodes.host.noise import repaired
-from pack.training.aicl_file import INTEGRATIONS, PRISM
-from pack.training.batches import StepGenerators, batch_indices
-from pack.training.config import TrainConfig
-from pack.training.loop import train
+from pack.nodes.host.model.noise import repaired
+from pack.nodes.host.session.aicl import aicl_session
+from pack.training.aicl.file import INTEGRATIONS, PRISM
+from pack.training.core.batches import StepGenerators, batch_indices
+from pack.training.core.config import TrainConfig
+from pack.training.core.loop import train
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-4}
 

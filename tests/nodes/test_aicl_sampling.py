@@ -8,8 +8,8 @@ import torch
 from tiny_aicl import BASES, CLOSE, KINDS, acted, action_of, differs, host_adapter, plain, sample, start
 
 from pack.methods.aicl import three_way
-from pack.nodes.host.aicl import apply_action
-from pack.nodes.host.aicl_evaluation import Window
+from pack.nodes.host.aicl.apply import apply_action
+from pack.nodes.host.aicl.evaluation import Window
 
 
 @pytest.mark.parametrize("name", BASES)
@@ -82,7 +82,7 @@ def test_a_batch_gives_each_sample_what_it_gets_alone(name):
 @pytest.mark.parametrize("name", ["Wan 2.1", "CogVideoX 5B"])
 def test_each_sample_reads_its_own_references_in_both_halves(name):
     from pack.methods.action_tokens import stacked
-    from pack.nodes.host.aicl_encode import Action
+    from pack.nodes.host.aicl.encode import Action
 
     begin = start(name, batch=2)
     actions = [action_of(name, (0,)), action_of(name, (1, 2))]

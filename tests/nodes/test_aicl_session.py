@@ -12,14 +12,14 @@ import torch
 from aicl_runs import objective_of, stirred
 
 from pack.methods.aicl import DropRates
-from pack.nodes.host.aicl_session import aicl_session
-from pack.nodes.host.noise import repaired
-from pack.training.aicl import AiclObjective
-from pack.training.aicl_reading import split_reading
-from pack.training.aicl_validation import WITHOUT_NAME, WRONG_NAME, reference_losses
-from pack.training.batches import FlowBatch, StepGenerators, batch_indices
-from pack.training.config import TrainConfig
-from pack.training.loop import train
+from pack.nodes.host.model.noise import repaired
+from pack.nodes.host.session.aicl import aicl_session
+from pack.training.aicl.objective import AiclObjective
+from pack.training.aicl.reading import split_reading
+from pack.training.aicl.validation import WITHOUT_NAME, WRONG_NAME, reference_losses
+from pack.training.core.batches import FlowBatch, StepGenerators, batch_indices
+from pack.training.core.config import TrainConfig
+from pack.training.core.loop import train
 
 NAMES = ("Wan 2.1", "CogVideoX 5B", "CogVideoX 1.5", "Wan 2.2 5B")
 KEEP = DropRates(0.0, 0.0, 0.0)

@@ -9,7 +9,7 @@ import tiny_aicl
 import torch
 from torch import nn
 
-from pack.nodes.host.aicl_sites import BeforeFeedForward, base_of
+from pack.nodes.host.aicl.sites import BeforeFeedForward, base_of
 
 
 class Block(nn.Module):
@@ -94,9 +94,9 @@ def test_every_block_of_a_base_is_found_with_its_channels(name, count):
 def additions_of(name, samples):
     """What a base with one trained action adds in its blocks, and the keys of its first block."""
     from pack.methods.action_tokens import stacked
-    from pack.nodes.host.aicl import put_on
-    from pack.nodes.host.aicl_encode import Action
-    from pack.nodes.host.aicl_evaluation import Applied
+    from pack.nodes.host.aicl.apply import put_on
+    from pack.nodes.host.aicl.encode import Action
+    from pack.nodes.host.aicl.evaluation import Applied
 
     adapter = tiny_aicl.host_adapter(name)
     actions = [tiny_aicl.action_of(name, (seed,)) for seed in range(samples)]
@@ -108,7 +108,7 @@ def additions_of(name, samples):
 
 @pytest.mark.parametrize("samples", [1, 2])
 def test_rows_of_svd_are_places_over_time_of_the_right_sample(samples):
-    from pack.nodes.host.aicl_evaluation import Evaluation
+    from pack.nodes.host.aicl.evaluation import Evaluation
 
     with torch.inference_mode():
         additions, name, keys = additions_of("SVD", samples)
@@ -125,7 +125,7 @@ def test_rows_of_svd_are_places_over_time_of_the_right_sample(samples):
 
 @pytest.mark.parametrize("name", ["Wan 2.1", "CogVideoX 5B"])
 def test_tokens_of_transformers_lie_frame_after_frame(name):
-    from pack.nodes.host.aicl_evaluation import Evaluation
+    from pack.nodes.host.aicl.evaluation import Evaluation
 
     with torch.inference_mode():
         additions, block, keys = additions_of(name, 1)
@@ -139,7 +139,7 @@ def test_tokens_of_transformers_lie_frame_after_frame(name):
 
 
 def test_tokens_that_are_not_the_video_s_are_reported():
-    from pack.nodes.host.aicl_evaluation import Evaluation
+    from pack.nodes.host.aicl.evaluation import Evaluation
 
     with pytest.raises(RuntimeError, match="16 tokens in 3 x 2 x 2 places"):
         Evaluation([0], torch.zeros(3)).frames_of("WAN", torch.zeros(1, 16, 8), {"grid_sizes": (3, 2, 2)})

@@ -20,12 +20,12 @@ from tic_ft_runs import interrupt_after
 from pack.methods.aicl import PRESETS, parameter_counts, preset_sizes
 from pack.nodes.aicl import AICLLoad
 from pack.nodes.aicl_train import AICLTrain
-from pack.nodes.host.aicl import apply_action
-from pack.nodes.host.aicl_adapter import adapter_names
-from pack.nodes.host.run_opening import runs_folder
-from pack.training.config import TrainConfig
-from pack.training.lora_file import load_lora, read_metadata
-from pack.training.lora_metadata import from_metadata
+from pack.nodes.host.aicl.adapter import adapter_names
+from pack.nodes.host.aicl.apply import apply_action
+from pack.nodes.host.runs.opening import runs_folder
+from pack.training.core.config import TrainConfig
+from pack.training.lora.file import load_lora, read_metadata
+from pack.training.lora.metadata import from_metadata
 
 Interrupt = comfy.model_management.InterruptProcessingException
 WAN = "Wan 2.1"

@@ -13,12 +13,12 @@ from tiny_families import COG_2B, COG_5B, COG_15, WAN, WAN_5B, Tiny
 from torch.multiprocessing.reductions import StorageWeakRef
 from training_steps import loss_and_gradients, objective_of
 
-from pack.nodes.host import checkpointing
-from pack.nodes.host.checkpointing import transformer_blocks
-from pack.nodes.host.families import FAMILIES
-from pack.nodes.host.noise import repaired
-from pack.nodes.host.training import training_session
-from pack.training.config import CHECKPOINTING, TrainConfig
+from pack.nodes.host.layers import checkpointing
+from pack.nodes.host.layers.checkpointing import transformer_blocks
+from pack.nodes.host.model.families import FAMILIES
+from pack.nodes.host.model.noise import repaired
+from pack.nodes.host.session.session import training_session
+from pack.training.core.config import CHECKPOINTING, TrainConfig
 
 OFF, BLOCKS, OFFLOADED = CHECKPOINTING
 EVERY = pytest.mark.parametrize("family", [WAN, WAN_5B, COG_5B, COG_2B, COG_15], ids=lambda family: family.name)

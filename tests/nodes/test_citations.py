@@ -9,13 +9,14 @@ import folder_paths
 import pytest
 import torch
 
-from pack.nodes.host import citations, live_runs
-from pack.nodes.host.citations import cite
-from pack.nodes.host.folders import lora_output_folder
-from pack.training.config import TrainConfig
-from pack.training.lora_file import LoraModel, save_lora
-from pack.training.lora_metadata import to_metadata
-from pack.training.run_folder import RunFolder
+from pack.nodes.host.page import citations
+from pack.nodes.host.page.citations import cite
+from pack.nodes.host.runs import live_runs
+from pack.nodes.host.services.folders import lora_output_folder
+from pack.training.core.config import TrainConfig
+from pack.training.lora.file import LoraModel, save_lora
+from pack.training.lora.metadata import to_metadata
+from pack.training.runs.folder import RunFolder
 
 RECORD = {
     "method": '"tic_ft"', "base_family": "Wan 2.1", "base_model": "a model", "clips": "12", "steps": "30",

@@ -17,11 +17,11 @@ from tiny_vae import clip, tiny_cogvideox_vae
 from torch import Tensor
 
 from pack.methods.tic_ft import Layout
-from pack.nodes.host.loras import apply_lora
-from pack.nodes.host.noise import process_of, repaired
-from pack.nodes.host.sampling import Context
+from pack.nodes.host.model.loras import apply_lora
+from pack.nodes.host.model.noise import process_of, repaired
+from pack.nodes.host.sampling.wrappers import Context
 from pack.nodes.tic_ft import TICFTContext
-from pack.training.lora_file import LoraModel
+from pack.training.lora.file import LoraModel
 
 EVERY = pytest.mark.parametrize("family", COGVIDEOX, ids=lambda family: family.name)
 SPREAD = 0.7  # standard deviation of the data that the analytic network knows

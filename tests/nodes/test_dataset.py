@@ -19,11 +19,11 @@ from pack.nodes.dataset import (
     FewShotDatasetItem,
     FewShotEncodeDataset,
 )
-from pack.nodes.host import folders
-from pack.nodes.host.encoders import clip_key, text_encoder, vae_key, video_encoder
+from pack.nodes.host.model.encoders import clip_key, text_encoder, vae_key, video_encoder
+from pack.nodes.host.services import folders
 from pack.toy import text
-from pack.training.clips import TensorClip
-from pack.training.dataset import Dataset, Sample
+from pack.training.data.clips import TensorClip
+from pack.training.data.dataset import Dataset, Sample
 
 
 class PlainRecipe:

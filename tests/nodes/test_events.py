@@ -10,10 +10,10 @@ import pytest
 import torch
 from monitored_runs import Clock, FakeRun, config, record
 
-from pack.nodes.host import events
-from pack.nodes.host.events import EVENT, INTERVAL, LARGEST, Events, PeakMemory, executing_node, fitted, size_of
-from pack.nodes.host.live_runs import LiveRun
-from pack.training.reporter import Reporter
+from pack.nodes.host.runs import events
+from pack.nodes.host.runs.events import EVENT, INTERVAL, LARGEST, Events, PeakMemory, executing_node, fitted, size_of
+from pack.nodes.host.runs.live_runs import LiveRun
+from pack.training.runs.reporter import Reporter
 
 
 class Sent(list):

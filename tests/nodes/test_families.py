@@ -13,7 +13,7 @@ from tiny_families import Tiny
 from tiny_vae import clip, tiny_cogvideox_vae, tiny_ltxv_vae, tiny_vae, tiny_wan_5b_vae
 
 import nodes as host_nodes
-from pack.nodes.host import families
+from pack.nodes.host.model import families
 from pack.nodes.tic_ft import TICFTContext, TICFTCrop
 
 EVERY = pytest.mark.parametrize("family", tiny.ALL, ids=lambda family: family.name)

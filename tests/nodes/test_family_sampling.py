@@ -23,8 +23,8 @@ from torch import Tensor
 
 import nodes as host_nodes
 from pack.methods.tic_ft import Layout
-from pack.nodes.host.noise import repaired
-from pack.nodes.host.sampling import Context
+from pack.nodes.host.model.noise import repaired
+from pack.nodes.host.sampling.wrappers import Context
 from pack.nodes.tic_ft import TICFTContext
 
 OTHERS = [family for family in families.ALL if family is not families.WAN]

@@ -25,15 +25,16 @@ from tiny_families import COG_2B, COG_5B, COG_15, COGVIDEOX, HUNYUAN, LTXV, WAN_
 from torch import Tensor
 
 from pack.methods.tic_ft import Layout
-from pack.nodes.host import loras, training
-from pack.nodes.host.families import FAMILIES
-from pack.nodes.host.noise import repaired
-from pack.nodes.host.run_kinds import LORA
-from pack.nodes.host.training import HostPredictor
-from pack.training.config import TrainConfig
-from pack.training.lora_file import load_lora
-from pack.training.lora_metadata import from_metadata
-from pack.training.tic_ft import TicftObjective
+from pack.nodes.host.model import loras
+from pack.nodes.host.model.families import FAMILIES
+from pack.nodes.host.model.noise import repaired
+from pack.nodes.host.runs.kinds import LORA
+from pack.nodes.host.session import session as training
+from pack.nodes.host.session.session import HostPredictor
+from pack.training.core.config import TrainConfig
+from pack.training.lora.file import load_lora
+from pack.training.lora.metadata import from_metadata
+from pack.training.tic_ft.objective import TicftObjective
 
 TRAINED = (WAN_5B, COG_5B, COG_2B, COG_15)
 EVERY = pytest.mark.parametrize("family", TRAINED, ids=lambda family: family.name)
@@ -249,7 +250,7 @@ def test_an_order_that_a_family_cannot_fill_is_refused_in_a_sentence(family, ord
 
 def test_a_sequence_longer_than_the_table_of_places_is_not_trained(monkeypatch):
     table = tuple(replace(known, places=known.places and 5) for known in FAMILIES)
-    monkeypatch.setattr("pack.nodes.host.families.FAMILIES", table)
+    monkeypatch.setattr("pack.nodes.host.model.families.FAMILIES", table)
     said = "CogVideoX 2B has places for 5 patches, 6 latents of 16 x 16 make 6; use fewer frames or a smaller size"
     with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
         train(families.model_of("CogVideoX 2B"), "refused", encoded=pairs(COG_2B))

@@ -13,9 +13,10 @@ from tiny_families import WAN
 from torch import nn
 from training_steps import loss_and_gradients, objective_of
 
-from pack.nodes.host import frozen_layers, training
-from pack.nodes.host.training import training_session
-from pack.training.config import TrainConfig
+from pack.nodes.host.layers import frozen_layers
+from pack.nodes.host.session import session as training
+from pack.nodes.host.session.session import training_session
+from pack.training.core.config import TrainConfig
 
 CONFIG = TrainConfig(rank=4, batch_size=2)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from monitored_runs import FakeRun, config, record
 
-from pack.nodes.host import live_runs
-from pack.nodes.host.live_runs import (
+from pack.nodes.host.runs import live_runs
+from pack.nodes.host.runs.live_runs import (
     KEPT,
     LiveRun,
     Stage,
@@ -21,9 +21,9 @@ from pack.nodes.host.live_runs import (
     run_table,
     view_of,
 )
-from pack.nodes.host.run_opening import runs_folder
-from pack.training.reporter import Reporter
-from pack.training.run_log import LogFile
+from pack.nodes.host.runs.opening import runs_folder
+from pack.training.runs.log import LogFile
+from pack.training.runs.reporter import Reporter
 
 
 @pytest.fixture(autouse=True)

@@ -15,11 +15,11 @@ import torch
 from converted_loras import RANK, TWINS, Twin
 from torch import Tensor
 
-from pack.nodes.host.loras import apply_lora
-from pack.nodes.host.noise import repaired
-from pack.training.lora_convert import convert_lora
-from pack.training.lora_file import LoraModel, load_lora, save_lora
-from pack.training.lora_layers import COMFYUI, DIFFUSERS, KOHYA
+from pack.nodes.host.model.loras import apply_lora
+from pack.nodes.host.model.noise import repaired
+from pack.training.lora.convert import convert_lora
+from pack.training.lora.file import LoraModel, load_lora, save_lora
+from pack.training.lora.foreign import COMFYUI, DIFFUSERS, KOHYA
 
 EVERY = pytest.mark.parametrize("family", list(TWINS))
 CLOSE: dict[str, Any] = {"rtol": 2e-3, "atol": 2e-3}

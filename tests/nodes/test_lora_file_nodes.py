@@ -17,16 +17,16 @@ from tic_ft_runs import train
 
 from pack import nodes as pack_nodes
 from pack.methods.tic_ft import Layout
-from pack.nodes.host import loras
-from pack.nodes.host.families import FAMILIES
-from pack.nodes.host.workflow_metadata import workflow_id, workflow_metadata
+from pack.nodes.host.model import loras
+from pack.nodes.host.model.families import FAMILIES
+from pack.nodes.host.services.workflow_metadata import workflow_id, workflow_metadata
 from pack.nodes.lora_files import FewShotConvertLoRA, FewShotRunRecord
-from pack.training.config import TrainConfig
-from pack.training.lora_convert import ORIGIN
-from pack.training.lora_file import LoraModel, load_lora, same_lora, save_lora
-from pack.training.lora_metadata import ARCHITECTURES, file_metadata, from_metadata
-from pack.training.run_graph import TEXT_ENCODERS
-from pack.training.tic_ft_layout import ticft_settings
+from pack.training.core.config import TrainConfig
+from pack.training.lora.convert import ORIGIN
+from pack.training.lora.file import LoraModel, load_lora, same_lora, save_lora
+from pack.training.lora.metadata import ARCHITECTURES, file_metadata, from_metadata
+from pack.training.runs.graph import TEXT_ENCODERS
+from pack.training.tic_ft.layout import ticft_settings
 
 TOY_GRAPH: dict[str, Any] = {
     "1": {"class_type": "FewShotToyVideoModel", "inputs": {}},

@@ -21,7 +21,7 @@ from lora_files import PAIRS, RANK
 from torch import Tensor, nn
 
 from pack.methods.tic_ft import Layout
-from pack.training.lora_keys import COGVIDEOX, WAN
+from pack.training.lora.keys import COGVIDEOX, WAN
 
 TABLES = {"Wan": WAN, "CogVideoX": COGVIDEOX}
 NAMES = list(PAIRS)

@@ -19,7 +19,7 @@ from tiny_vae import PIXELS, clip, tiny_vae
 from torch import Tensor
 
 from pack.methods.tic_ft import Layout
-from pack.nodes.host import loras
+from pack.nodes.host.model import loras
 from pack.nodes.tic_ft import TICFTContext, TICFTPrompt
 from pack.nodes.tic_ft_train import TICFTLoadLoRA
 

@@ -6,7 +6,7 @@ import comfy.model_management
 import pytest
 import torch
 
-from pack.nodes.host.memory_use import is_out_of_memory, peak_memory
+from pack.nodes.host.session.memory_use import is_out_of_memory, peak_memory
 
 CPU = torch.device("cpu")
 KIB = 1024

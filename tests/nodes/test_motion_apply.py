@@ -16,10 +16,10 @@ from tiny_sampling import Scene, sample, scene, tiny_model
 from torch import Tensor
 
 from pack.methods.tic_ft import Layout
-from pack.nodes.host.motion_apply import KEY, Schedule
+from pack.nodes.host.sampling.motion import KEY, Schedule
 from pack.nodes.motion import FewShotMotionApply
-from pack.training.lora_file import LoraModel
-from pack.training.lora_metadata import to_metadata
+from pack.training.lora.file import LoraModel
+from pack.training.lora.metadata import to_metadata
 
 pytestmark = pytest.mark.usefixtures("own_output")
 
@@ -267,7 +267,7 @@ def test_a_lora_of_another_base_is_refused_and_both_are_named():
 
 
 def test_paged_weights_take_no_schedule_unless_they_can_be_loaded_again():
-    from pack.nodes.host import motion_apply
+    from pack.nodes.host.sampling import motion as motion_apply
 
     class Paged:
         cached_patcher_init = None

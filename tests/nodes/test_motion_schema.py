@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from pack.nodes import motion
-from pack.nodes.host.folders import lora_output_folder
-from pack.training.lora_file import LoraModel, save_lora
-from pack.training.lora_metadata import to_metadata
+from pack.nodes.host.services.folders import lora_output_folder
+from pack.training.lora.file import LoraModel, save_lora
+from pack.training.lora.metadata import to_metadata
 
 # id -> required inputs, optional inputs that are fixed (more may follow), outputs
 PUBLIC = {

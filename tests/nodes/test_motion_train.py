@@ -20,18 +20,18 @@ from tic_ft_runs import interrupt_after, probe
 from tiny_vae import tiny_cogvideox_vae, tiny_vae
 
 from pack.methods.motion import stretched_places
-from pack.nodes.host import families
-from pack.nodes.host.live_runs import run_list
-from pack.nodes.host.motion_settings import stage_name, stages_stamp
-from pack.nodes.host.run_kinds import LORA
-from pack.nodes.host.run_opening import runs_folder
+from pack.nodes.host.model import families
+from pack.nodes.host.runs.kinds import LORA
+from pack.nodes.host.runs.live_runs import run_list
+from pack.nodes.host.runs.opening import runs_folder
+from pack.nodes.host.trainers.motion_settings import stage_name, stages_stamp
 from pack.nodes.motion import FewShotMotionTrain
-from pack.training.config import TrainConfig
-from pack.training.lora_file import load_lora
-from pack.training.lora_metadata import from_metadata
-from pack.training.run import Run
-from pack.training.run_record import run_record
-from pack.training.stop import STOP
+from pack.training.core.config import TrainConfig
+from pack.training.lora.file import load_lora
+from pack.training.lora.metadata import from_metadata
+from pack.training.runs.control import STOP
+from pack.training.runs.record import run_record
+from pack.training.runs.run import Run
 
 pytestmark = pytest.mark.usefixtures("own_output")
 
@@ -221,7 +221,7 @@ def test_a_first_run_that_was_stopped_stays_as_it_is_when_the_second_goes_on(mod
 
 def _interrupt_at(patch: Any, step: int, count: Iterator[int]) -> None:
     """Press cancel once so many steps of both stages together are done."""
-    from pack.nodes.host.progress import StepProgress
+    from pack.nodes.host.services.progress import StepProgress
 
     show = StepProgress.show
 

@@ -15,15 +15,15 @@ from tiny_families import COG_5B, COG_15, TEXT_DIM, WAN, WAN_5B
 from torch import nn
 from training_steps import CHANNELS
 
-from pack.nodes.host import micro_steps
-from pack.nodes.host.families import trainable_family_of
-from pack.nodes.host.micro_steps import LargestClip, measure, micro_step, small_shapes, step_of
-from pack.nodes.host.noise import repaired
-from pack.nodes.host.training import training_session
+from pack.nodes.host.model.families import trainable_family_of
+from pack.nodes.host.model.noise import repaired
+from pack.nodes.host.plan import memory_profile as micro_steps
+from pack.nodes.host.plan.memory_profile import LargestClip, measure, micro_step, small_shapes, step_of
+from pack.nodes.host.session.session import training_session
 from pack.nodes.plan import FewShotTrainingPlan
-from pack.training.clips import TensorClip
-from pack.training.config import ATTENTION_PRESET, CHECKPOINTING, TrainConfig
-from pack.training.plan import MARGIN, predict
+from pack.training.core.config import ATTENTION_PRESET, CHECKPOINTING, TrainConfig
+from pack.training.core.plan import MARGIN, predict
+from pack.training.data.clips import TensorClip
 
 OFF, BLOCKS, OFFLOADED = CHECKPOINTING
 

@@ -18,16 +18,16 @@ from aicl_runs import clips_of, small_presets
 from motion_runs import one_clip
 from tuning_clips import encoded_clips
 
-from pack.nodes.host import micro_steps
-from pack.nodes.host.memory_use import peak_memory
-from pack.nodes.host.micro_steps import measure, micro_step, small_shapes, step_of
-from pack.nodes.host.plan_subjects import AICL, MOTION, TUNE_A_VIDEO, PlanOrder, Subject, asked_settings, subject_of
+from pack.nodes.host.plan import memory_profile as micro_steps
+from pack.nodes.host.plan.memory_profile import measure, micro_step, small_shapes, step_of
+from pack.nodes.host.plan.subjects import AICL, MOTION, TUNE_A_VIDEO, PlanOrder, Subject, asked_settings, subject_of
+from pack.nodes.host.session.memory_use import peak_memory
 from pack.nodes.plan import FewShotTrainingPlan
-from pack.training import trainer
-from pack.training.config import CHECKPOINTING, TrainConfig
-from pack.training.motion import default_config
-from pack.training.plan import MARGIN, predict
-from pack.training.tune_a_video import PUBLISHED
+from pack.training.core import trainer
+from pack.training.core.config import CHECKPOINTING, TrainConfig
+from pack.training.core.plan import MARGIN, predict
+from pack.training.motion.objective import default_config
+from pack.training.tune_a_video.objective import PUBLISHED
 
 OFF, BLOCKS, _ = CHECKPOINTING
 WAN = "Wan 2.1"

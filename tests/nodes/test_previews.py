@@ -17,18 +17,18 @@ from tiny_sampling import fresh_model
 
 from pack.methods.flow import FLOW
 from pack.methods.tic_ft import Layout
-from pack.nodes.host import previews
-from pack.nodes.host.loras import apply_lora
-from pack.nodes.host.previews import FOLDER, Preview, colours, decode, fits_beside, make_sample, still, video_ui
-from pack.nodes.host.sampling import Context
-from pack.nodes.host.training import HostPredictor, training_session
-from pack.training.batches import seeded_generator
-from pack.training.config import TrainConfig
-from pack.training.loop import train
-from pack.training.lora_file import LoraModel
-from pack.training.preview import PreviewOrder
-from pack.training.tic_ft import TicftObjective
-from pack.training.tic_ft_recipe import TicftRecipe
+from pack.nodes.host.model.loras import apply_lora
+from pack.nodes.host.runs import previews
+from pack.nodes.host.runs.previews import FOLDER, Preview, colours, decode, fits_beside, make_sample, still, video_ui
+from pack.nodes.host.sampling.wrappers import Context
+from pack.nodes.host.session.session import HostPredictor, training_session
+from pack.training.core.batches import seeded_generator
+from pack.training.core.config import TrainConfig
+from pack.training.core.loop import train
+from pack.training.core.preview import PreviewOrder
+from pack.training.lora.file import LoraModel
+from pack.training.tic_ft.objective import TicftObjective
+from pack.training.tic_ft.recipe import TicftRecipe
 
 av = pytest.importorskip("av")
 

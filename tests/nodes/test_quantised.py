@@ -16,11 +16,11 @@ from safetensors.torch import load_file, save_file
 from tic_ft_runs import train
 from torch import Tensor, nn
 
-from pack.nodes.host.autograd import gradients, ordinary_weights
-from pack.nodes.host.encoders import clip_key
-from pack.nodes.host.fingerprint import model_fingerprint
-from pack.nodes.host.motion_apply import apply_motion
-from pack.nodes.host.run_kinds import LORA
+from pack.nodes.host.layers.autograd import gradients, ordinary_weights
+from pack.nodes.host.model.encoders import clip_key
+from pack.nodes.host.model.fingerprint import model_fingerprint
+from pack.nodes.host.runs.kinds import LORA
+from pack.nodes.host.sampling.motion import apply_motion
 from pack.toy import text
 
 LAYER = "blocks.0.self_attn.q"

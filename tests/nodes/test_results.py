@@ -9,11 +9,11 @@ import folder_paths
 import pytest
 import torch
 
-from pack.nodes.host import results as module
-from pack.nodes.host.folders import aicl_output_folder, lora_output_folder
-from pack.nodes.host.results import finished_files, results
-from pack.training.lora_file import LoraModel, save_lora
-from pack.training.lora_metadata import to_metadata
+from pack.nodes.host.page import results as module
+from pack.nodes.host.page.results import finished_files, results
+from pack.nodes.host.services.folders import aicl_output_folder, lora_output_folder
+from pack.training.lora.file import LoraModel, save_lora
+from pack.training.lora.metadata import to_metadata
 
 pytestmark = pytest.mark.usefixtures("own_output")
 

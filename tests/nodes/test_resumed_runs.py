@@ -18,16 +18,18 @@ import torch
 from clip_pairs import encoded_pairs
 from tic_ft_runs import STEPS, interrupt_after, train
 
-from pack.nodes.host import run_attempts, run_opening, training
-from pack.nodes.host.live_runs import run_list
-from pack.nodes.host.progress import StepProgress
-from pack.nodes.host.run_kinds import LORA
-from pack.nodes.host.run_opening import runs_folder
-from pack.training import stop
-from pack.training.config import TrainConfig
-from pack.training.lora_file import load_lora
-from pack.training.lora_metadata import from_metadata
-from pack.training.run_lock import locked_run
+from pack.nodes.host.runs import attempts as run_attempts
+from pack.nodes.host.runs import opening as run_opening
+from pack.nodes.host.runs.kinds import LORA
+from pack.nodes.host.runs.live_runs import run_list
+from pack.nodes.host.runs.opening import runs_folder
+from pack.nodes.host.services.progress import StepProgress
+from pack.nodes.host.session import session as training
+from pack.training.core.config import TrainConfig
+from pack.training.lora.file import load_lora
+from pack.training.lora.metadata import from_metadata
+from pack.training.runs import control as stop
+from pack.training.runs.lock import locked_run
 
 Interrupt = comfy.model_management.InterruptProcessingException
 
@@ -367,7 +369,7 @@ def test_previews_are_made_of_the_run_and_change_nothing(model):
 
 
 def test_the_host_runs_the_node_again_once_its_run_has_gone_on():
-    from pack.nodes.host.run_opening import runs_folder, runs_stamp
+    from pack.nodes.host.runs.opening import runs_folder, runs_stamp
     from pack.nodes.tic_ft_train import TICFTTrain
 
     assert TICFTTrain.fingerprint_inputs(run_name="") == TICFTTrain.fingerprint_inputs(run_name=None) == "[]"

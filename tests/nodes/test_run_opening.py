@@ -14,11 +14,11 @@ import tiny_wan
 import torch
 from tic_ft_runs import STEPS, train
 
-from pack.nodes.host.run_opening import opened_run, runs_folder
-from pack.training.config import TrainConfig
-from pack.training.run_folder import RunFolder
-from pack.training.run_lock import RunInUseError, locked_run
-from pack.training.trainer import Trainer
+from pack.nodes.host.runs.opening import opened_run, runs_folder
+from pack.training.core.config import TrainConfig
+from pack.training.core.trainer import Trainer
+from pack.training.runs.folder import RunFolder
+from pack.training.runs.lock import RunInUseError, locked_run
 
 IDENTITY = {"task": "x"}
 
@@ -71,7 +71,7 @@ def test_new_runs_of_two_processes_have_two_names():
 
 
 def test_a_number_that_is_locked_at_the_last_moment_is_passed_over(monkeypatch):
-    from pack.nodes.host import run_opening
+    from pack.nodes.host.runs import opening as run_opening
 
     free, taken = run_opening.free_name, contextlib.ExitStack()
 

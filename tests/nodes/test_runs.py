@@ -15,12 +15,13 @@ from clip_pairs import encoded_pairs
 from tic_ft_runs import STEPS, train
 
 from pack.nodes import tic_ft_train
-from pack.nodes.host import run_attempts, runs
-from pack.nodes.host.run_kinds import LORA
-from pack.nodes.host.run_opening import runs_folder
-from pack.nodes.host.run_output import Trained
-from pack.training.lora_file import LoraModel, load_lora
-from pack.training.lora_metadata import from_metadata
+from pack.nodes.host.runs import attempts as run_attempts
+from pack.nodes.host.runs import job as runs
+from pack.nodes.host.runs.kinds import LORA
+from pack.nodes.host.runs.opening import runs_folder
+from pack.nodes.host.runs.output import Trained
+from pack.training.lora.file import LoraModel, load_lora
+from pack.training.lora.metadata import from_metadata
 
 
 @pytest.fixture

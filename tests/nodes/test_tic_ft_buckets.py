@@ -12,10 +12,11 @@ import torch
 from clip_pairs import encoded_pairs
 from tic_ft_runs import train
 
-from pack.nodes.host import loras, training
-from pack.training.config import TrainConfig
-from pack.training.encoding import EncodedDataset
-from pack.training.lora_metadata import from_metadata
+from pack.nodes.host.model import loras
+from pack.nodes.host.session import session as training
+from pack.training.core.config import TrainConfig
+from pack.training.data.encoding import EncodedDataset
+from pack.training.lora.metadata import from_metadata
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import tiny_sampling as tiny
 import torch
 
 from pack.methods.tic_ft import Layout
-from pack.nodes.host.sampling import Context
+from pack.nodes.host.sampling.wrappers import Context
 
 LAYOUT = Layout.linear(1, 3, 3)
 SAMPLERS = comfy.samplers.SAMPLER_NAMES

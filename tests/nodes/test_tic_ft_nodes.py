@@ -13,9 +13,9 @@ import torch
 from tiny_vae import PIXELS, clip, tiny_vae
 
 import nodes as host_nodes
-from pack.nodes.host.loras import ticft_settings_of
+from pack.nodes.host.model.loras import ticft_settings_of
 from pack.nodes.tic_ft import TICFTContext, TICFTCrop, TICFTPrompt
-from pack.training.lora_file import LoraModel
+from pack.training.lora.file import LoraModel
 
 TASKS = {
     "image to video": ({"condition": (1, 0)}, 8, [4]),

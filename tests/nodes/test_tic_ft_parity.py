@@ -11,8 +11,8 @@ from step_apart import step_apart
 from torch import Tensor
 
 from pack.methods.tic_ft import Layout
-from pack.training.config import TrainConfig
-from pack.training.tic_ft import TicftRecipe
+from pack.training.core.config import TrainConfig
+from pack.training.tic_ft.objective import TicftRecipe
 
 CONDITION, BUFFER, TARGET = 1, 3, 2
 

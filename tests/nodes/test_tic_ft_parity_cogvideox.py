@@ -14,9 +14,9 @@ from step_apart import step_apart
 from torch import Tensor
 
 from pack.methods.tic_ft import Layout
-from pack.nodes.host.noise import repaired
-from pack.training.config import TrainConfig
-from pack.training.tic_ft import TicftRecipe
+from pack.nodes.host.model.noise import repaired
+from pack.training.core.config import TrainConfig
+from pack.training.tic_ft.objective import TicftRecipe
 
 T = 1000  # timesteps, 1 .. T in the paper and 0 .. T - 1 in diffusers
 LEVELS = (0.04, 0.25, 0.3, 0.5, 0.8, 0.997)  # two of them are levels of buffers

@@ -23,8 +23,8 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 from torch import Tensor
 
 from pack.methods.tic_ft import Layout
-from pack.nodes.host.noise import repaired
-from pack.nodes.host.sampling import Context
+from pack.nodes.host.model.noise import repaired
+from pack.nodes.host.sampling.wrappers import Context
 
 T = 1000
 LAYOUTS = (Layout.linear(1, 3, 3), Layout.linear(2, 1, 3), Layout.linear(3, 0, 2))

@@ -23,7 +23,7 @@ from comfy_extras.nodes_custom_sampler import (
 from comfy_extras.nodes_differential_diffusion import DifferentialDiffusion
 
 from pack.methods.tic_ft import Layout
-from pack.nodes.host.sampling import KEY, Context
+from pack.nodes.host.sampling.wrappers import KEY, Context
 
 LAYOUT = Layout.linear(1, 3, 3)
 

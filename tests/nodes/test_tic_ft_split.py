@@ -20,7 +20,7 @@ from comfy_extras.nodes_custom_sampler import (
 
 import nodes as host_nodes
 from pack.methods.tic_ft import Layout
-from pack.nodes.host.sampling import Context
+from pack.nodes.host.sampling.wrappers import Context
 
 LAYOUT = Layout.linear(1, 3, 3)
 STEPS = 8

@@ -17,14 +17,16 @@ from comfy_extras.nodes_train import LoraModelLoader
 from tic_ft_runs import STEPS, interrupt_after, probe, train
 from torch import Tensor
 
-from pack.nodes.host import families, loras, run_attempts, training
-from pack.nodes.host.run_kinds import LORA
+from pack.nodes.host.model import families, loras
+from pack.nodes.host.runs import attempts as run_attempts
+from pack.nodes.host.runs.kinds import LORA
+from pack.nodes.host.session import session as training
 from pack.nodes.tic_ft_train import TICFTLoadLoRA, TICFTTrain
 from pack.nodes.training import FewShotSaveLoRA
-from pack.training import tic_ft_recipe
-from pack.training.config import TrainConfig
-from pack.training.lora_file import load_lora
-from pack.training.lora_metadata import from_metadata
+from pack.training.core.config import TrainConfig
+from pack.training.lora.file import load_lora
+from pack.training.lora.metadata import from_metadata
+from pack.training.tic_ft import recipe as tic_ft_recipe
 
 
 @pytest.fixture

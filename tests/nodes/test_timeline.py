@@ -9,7 +9,7 @@ import tiny_sampling as tiny
 import torch
 from tiny_vae import PIXELS, clip, tiny_vae
 
-from pack.nodes.host import timeline
+from pack.nodes.host.page import timeline
 from pack.nodes.tic_ft import TICFTContext
 
 

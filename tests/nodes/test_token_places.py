@@ -12,8 +12,8 @@ import torch
 from diffusers_networks import rotary_places as of_diffusers
 from torch import Tensor
 
-from pack.nodes.host import token_places
-from pack.nodes.host.noise import repaired
+from pack.nodes.host.model import rope as token_places
+from pack.nodes.host.model.noise import repaired
 
 CPU = torch.device("cpu")
 HEAD = 64

@@ -14,17 +14,17 @@ from comfy.patcher_extension import copy_nested_dicts
 from safetensors.torch import load_file
 
 from pack.methods.action_tokens import ActionTokens
-from pack.nodes.host import toy
-from pack.nodes.host.aicl import apply_action
-from pack.nodes.host.aicl_adapter import HostAdapter
-from pack.nodes.host.aicl_encode import Action
+from pack.nodes.host.aicl.adapter import HostAdapter
+from pack.nodes.host.aicl.apply import apply_action
+from pack.nodes.host.aicl.encode import Action
+from pack.nodes.host.model import toy
 from pack.toy import world
 from pack.toy.pretrain import action, action_training
 from pack.toy.pretrain.action_world import CLIPS_A_PATH, KINDS, caption_of, draw_path, judge_scene_of, objects, scene_of
 from pack.toy.pretrain.loop import Plan, Stage
-from pack.training.aicl_file import load_adapter
-from pack.training.aicl_reading import Reading, read_actions
-from pack.training.lora_file import read_metadata
+from pack.training.aicl.file import load_adapter
+from pack.training.aicl.reading import Reading, read_actions
+from pack.training.lora.file import read_metadata
 
 LIMIT = 2.5e6  # bytes
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from pack.nodes.host import toy
-from pack.nodes.host.aicl import apply_action
-from pack.nodes.host.aicl_adapter import adapter_names, read_adapter
-from pack.nodes.host.aicl_encode import encode_action
+from pack.nodes.host.aicl.adapter import adapter_names, read_adapter
+from pack.nodes.host.aicl.apply import apply_action
+from pack.nodes.host.aicl.encode import encode_action
+from pack.nodes.host.model import toy
 from pack.toy import judge, weights, world
 from pack.toy.pretrain.action_world import caption_of
 

@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 
 import nodes as host_nodes
 from pack.nodes import toy
-from pack.nodes.host import inflation, toy_image
+from pack.nodes.host.model import toy_image
+from pack.nodes.host.tune_a_video import inflation
 from pack.toy import image_model, pictures, weights, world
 
 

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 import nodes as host_nodes
-from pack.nodes.host import toy_image
+from pack.nodes.host.model import toy_image
 from pack.toy import image_model, pictures, text, weights, world
 from pack.toy.pretrain import captions, image_base, image_base_training, image_vae, image_vae_training
 from pack.toy.pretrain.kernels import flatten_kernels, plain_weights

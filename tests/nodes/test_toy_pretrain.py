@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from pack.nodes.host import toy
+from pack.nodes.host.model import toy
 from pack.toy import text, weights, world
 from pack.toy.pretrain import base, captions, latents, vae
 from pack.toy.pretrain.loop import Plan, Stage

@@ -11,10 +11,10 @@ import tiny_wan
 import torch
 from tic_ft_runs import probe, train
 
-from pack.nodes.host import loras
+from pack.nodes.host.model import loras
 from pack.nodes.tic_ft_train import TICFTLoadLoRA
 from pack.nodes.training import FewShotSaveLoRA, FewShotTrainSettings
-from pack.training.lora_file import load_lora
+from pack.training.lora.file import load_lora
 
 
 @pytest.fixture

@@ -14,15 +14,15 @@ import torch
 from clip_pairs import encoded_pairs
 from tic_ft_runs import STEPS, train
 
-from pack.nodes.host import families, loras
-from pack.nodes.host.context import put_on_experts
-from pack.nodes.host.experts import MARK, resolved
-from pack.nodes.host.families import FAMILIES
-from pack.nodes.host.sampling import Context
+from pack.nodes.host.model import families, loras
+from pack.nodes.host.model.experts import MARK, resolved
+from pack.nodes.host.model.families import FAMILIES
+from pack.nodes.host.sampling.context import put_on_experts
+from pack.nodes.host.sampling.wrappers import Context
 from pack.nodes.training import FewShotRunSettings, FewShotTrainSettings
-from pack.training.config import TrainConfig
-from pack.training.lora_file import LoraModel, load_lora
-from pack.training.lora_metadata import from_metadata, to_metadata
+from pack.training.core.config import TrainConfig
+from pack.training.lora.file import LoraModel, load_lora
+from pack.training.lora.metadata import from_metadata, to_metadata
 
 WAN = FAMILIES[0]
 

@@ -12,8 +12,8 @@ import tiny_wan
 import torch
 from tic_ft_runs import probe, train
 
-from pack.nodes.host import training
-from pack.nodes.host.run_kinds import LORA
+from pack.nodes.host.runs.kinds import LORA
+from pack.nodes.host.session import session as training
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_a_half_precision_model_is_trained_in_bf16_where_there_is_one(half_model
 
 def note_scales(monkeypatch, scales: list[float]) -> None:
     """Note the scale each run's trainer is given."""
-    from pack.nodes.host import run_attempts
+    from pack.nodes.host.runs import attempts as run_attempts
 
     class Noting(run_attempts.Trainer):
         def __init__(self, *args: Any, **kwargs: Any) -> None:

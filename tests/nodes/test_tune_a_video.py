@@ -21,8 +21,8 @@ from tuned_models import tuned_of
 
 import nodes as host_nodes
 from pack.methods.tune_a_video import PER_FRAME, POOLED, Tuned
-from pack.nodes.host.inflation import KEY, base_of, blocks_of, inflate
-from pack.nodes.host.tune_a_video import apply_tuned, new_layers
+from pack.nodes.host.tune_a_video.apply import apply_tuned, new_layers
+from pack.nodes.host.tune_a_video.inflation import KEY, base_of, blocks_of, inflate
 from pack.nodes.tune_a_video import TuneAVideoApply
 
 CFG = [1, 0]

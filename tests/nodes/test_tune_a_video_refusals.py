@@ -9,9 +9,9 @@ import tiny_sampling
 import tiny_unet
 from tuning_clips import PIXELS, encoded_clips, tune
 
-from pack.nodes.host.folders import tune_a_video_output_folder
-from pack.nodes.host.tune_a_video import apply_tuned
-from pack.training.config import TrainConfig
+from pack.nodes.host.services.folders import tune_a_video_output_folder
+from pack.nodes.host.tune_a_video.apply import apply_tuned
+from pack.training.core.config import TrainConfig
 
 pytestmark = pytest.mark.usefixtures("own_output")
 

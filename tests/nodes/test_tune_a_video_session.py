@@ -23,23 +23,24 @@ from tuning_clips import FRAMES, PIXELS, encoded_clips, tune
 import nodes as host_nodes
 from pack.methods.tune_a_video import POOLED, Tuned
 from pack.nodes.dataset import FewShotDatasetClip, FewShotEncodeDataset
-from pack.nodes.host import clip_session, previews
-from pack.nodes.host.clip_session import Form
-from pack.nodes.host.folders import tune_a_video_output_folder
-from pack.nodes.host.previews import Preview
-from pack.nodes.host.toy import load_clip
-from pack.nodes.host.tune_a_video import apply_tuned
-from pack.nodes.host.tune_a_video_data import make_objective
-from pack.nodes.host.tune_a_video_files import tuned_names
-from pack.nodes.host.tune_a_video_training import kind_of
+from pack.nodes.host.model.toy import load_clip
+from pack.nodes.host.runs import previews
+from pack.nodes.host.runs.previews import Preview
+from pack.nodes.host.services.folders import tune_a_video_output_folder
+from pack.nodes.host.session import clip as clip_session
+from pack.nodes.host.session.clip import Form
+from pack.nodes.host.trainers.tune_a_video import kind_of
+from pack.nodes.host.trainers.tune_a_video_data import make_objective
+from pack.nodes.host.tune_a_video.apply import apply_tuned
+from pack.nodes.host.tune_a_video.files import tuned_names
 from pack.nodes.inversion import FewShotInversion
 from pack.nodes.tune_a_video import TuneAVideoApply, TuneAVideoLoad
 from pack.toy.text import WIDTH as TEXT_WIDTH
-from pack.training.batches import seeded_generator
-from pack.training.config import TrainConfig
-from pack.training.preview import PreviewOrder
-from pack.training.tune_a_video_file import load_tuned, save_tuned
-from pack.training.tune_a_video_recipe import ClipRecipe, Window
+from pack.training.core.batches import seeded_generator
+from pack.training.core.config import TrainConfig
+from pack.training.core.preview import PreviewOrder
+from pack.training.tune_a_video.file import load_tuned, save_tuned
+from pack.training.tune_a_video.recipe import ClipRecipe, Window
 
 pytestmark = pytest.mark.usefixtures("own_output")
 

@@ -15,11 +15,11 @@ from torch import Tensor
 from tuned_models import tuned_of
 
 from pack.methods.tune_a_video import PER_FRAME, POOLED
-from pack.nodes.host.clip_session import Form, clip_session, process_of_images
-from pack.training.batches import StepGenerators
-from pack.training.config import CHECKPOINTING, TrainConfig
-from pack.training.tune_a_video import Clips, Prior, TuneAVideoObjective, TuningBatch
-from pack.training.tune_a_video_recipe import Window
+from pack.nodes.host.session.clip import Form, clip_session, process_of_images
+from pack.training.core.batches import StepGenerators
+from pack.training.core.config import CHECKPOINTING, TrainConfig
+from pack.training.tune_a_video.objective import Clips, Prior, TuneAVideoObjective, TuningBatch
+from pack.training.tune_a_video.recipe import Window
 
 TEXTS = [text(1), text(2)]
 CASES = [

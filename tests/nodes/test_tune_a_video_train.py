@@ -17,14 +17,14 @@ from torch import Tensor
 from tuning_clips import PIXELS, STEPS, encoded_clips, tune
 
 from pack.methods.tune_a_video import POOLED, Tuned
-from pack.nodes.host import clip_session
-from pack.nodes.host.folders import tune_a_video_output_folder
-from pack.nodes.host.inflation import blocks_of
-from pack.nodes.host.tune_a_video import apply_tuned
-from pack.training.config import TrainConfig
-from pack.training.lora_file import load_lora
-from pack.training.lora_metadata import from_metadata
-from pack.training.tune_a_video_file import load_tuned
+from pack.nodes.host.services.folders import tune_a_video_output_folder
+from pack.nodes.host.session import clip as clip_session
+from pack.nodes.host.tune_a_video.apply import apply_tuned
+from pack.nodes.host.tune_a_video.inflation import blocks_of
+from pack.training.core.config import TrainConfig
+from pack.training.lora.file import load_lora
+from pack.training.lora.metadata import from_metadata
+from pack.training.tune_a_video.file import load_tuned
 
 pytestmark = pytest.mark.usefixtures("own_output")
 

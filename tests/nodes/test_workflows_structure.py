@@ -17,8 +17,8 @@ import tiny_files  # noqa: E402
 from host import find_or_build  # noqa: E402
 from host_server import Server  # noqa: E402
 
-from pack.training.lora_file import read_metadata  # noqa: E402
-from pack.training.lora_metadata import from_metadata  # noqa: E402
+from pack.training.lora.file import read_metadata  # noqa: E402
+from pack.training.lora.metadata import from_metadata  # noqa: E402
 
 REAL = {name: workflow for name in workflows.NAMES if not workflows.is_toy(workflow := workflows.load(name))}
 TRAINING = [name for name, workflow in REAL.items() if workflows.nodes_of(workflow, "TICFTTrain")]

@@ -23,9 +23,9 @@ def clips_of(name: str = "Wan 2.1", clips: int = 4, frames: int = 9, size: int =
 
     ``odd`` gives clips by number other lengths in frames, like ``clip_1=5``.
     """
-    from pack.training.clips import TensorClip
-    from pack.training.dataset import Dataset, Sample
-    from pack.training.encoding import EncodedDataset
+    from pack.training.data.clips import TensorClip
+    from pack.training.data.dataset import Dataset, Sample
+    from pack.training.data.encoding import EncodedDataset
 
     generator = torch.Generator().manual_seed(seed)
     channels = tiny_aicl.channels_of(name)
@@ -70,11 +70,11 @@ def train(model: Any, run_name: str, **values: Any) -> tuple:
 def objective_of(name: str, config: Any, clips: int = 4, **changes: Any) -> Any:
     """Random clips, all of two latents more or less alike, as the trainer has them after encoding; channels vary."""
     from pack.methods.aicl import AdapterSizes
-    from pack.nodes.host.aicl_sites import base_of
-    from pack.nodes.host.noise import process_of, repaired
-    from pack.training.aicl import AiclData, AiclObjective, AiclOrder
-    from pack.training.aicl_groups import Groups
-    from pack.training.aicl_reading import Reference
+    from pack.nodes.host.aicl.sites import base_of
+    from pack.nodes.host.model.noise import process_of, repaired
+    from pack.training.aicl.groups import Groups
+    from pack.training.aicl.objective import AiclData, AiclObjective, AiclOrder
+    from pack.training.aicl.reading import Reference
 
     model, channels = tiny_aicl.model_of(name), tiny_aicl.channels_of(name)
     generator = torch.Generator().manual_seed(5)

@@ -33,9 +33,9 @@ def encoded_pairs(
     height: int = 16,
 ) -> Any:
     """A FEWSHOT_ENCODED of clips, each with so many one-frame conditions; sizes are pixels."""
-    from pack.training.clips import TensorClip
-    from pack.training.dataset import Dataset, Sample
-    from pack.training.encoding import EncodedDataset
+    from pack.training.data.clips import TensorClip
+    from pack.training.data.dataset import Dataset, Sample
+    from pack.training.data.encoding import EncodedDataset
 
     generator = torch.Generator().manual_seed(seed)
 

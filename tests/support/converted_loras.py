@@ -42,7 +42,7 @@ class Twin:
     ask_diffusers: Callable[[nn.Module, Tensor, Tensor, nn.Module], Tensor]
 
     def table(self) -> Any:
-        from pack.training.lora_keys import TABLES
+        from pack.training.lora.keys import TABLES
 
         return next(table for table in TABLES if table.family == self.family)
 

@@ -22,6 +22,14 @@ CALLS = {"torch.load", "torch.save", "torch.hub.load", "os.system", "os.popen", 
 CALLS |= {"importlib.import_module", "asyncio.create_subprocess_exec", "asyncio.create_subprocess_shell"}
 PARENTS = {"methods": {"methods"}, "training": {"methods", "training"}, "toy": {"methods", "training", "toy"}}
 PARENTS["nodes"] = set(FOLDERS)
+# Rooms of a folder, lowest first: a room imports from itself and from those below it.
+ROOMS = {
+    ("training",): ("storage", "core", "lora", "data", "tic_ft", "aicl", "motion", "tune_a_video", "runs"),
+    ("nodes", "host"): (
+        *("services", "model", "layers", "sampling", "aicl", "tune_a_video"),
+        *("session", "runs", "trainers", "plan", "page"),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -100,11 +108,52 @@ def own_allowed(module: str, place: PurePosixPath) -> bool:
         return False
     if is_script(PurePosixPath(*parts)) and not is_script(place):
         return False
+    if not room_allowed(parts, place):
+        return False
     if folder != "nodes" or parts[0] != "nodes":
         return True
     if len(parts) < 2:
         return False  # the package itself, which imports the node files
     return parts[1] == "host" or (parts[1] == "sockets" and place.parts[1] != "host")
+
+
+def room_allowed(parts: list[str], place: PurePosixPath) -> bool:
+    """Whether a file may import a module as far as their rooms go: never one of a higher room."""
+    for folder, rooms in ROOMS.items():
+        depth = len(folder)
+        if tuple(parts[:depth]) == folder == place.parts[:depth]:
+            target, own = parts[depth], place.parts[depth]
+            return target in rooms and own in rooms and rooms.index(target) <= rooms.index(own)
+    return True
+
+
+def circles(root: Path) -> list[list[str]]:
+    """Groups of files of the pack that import each other in a circle, wherever in the file they do."""
+    files = {path: (root / path).read_text(encoding="utf-8") for path in pack_files(root)}
+    modules = {path.removesuffix(".py").removesuffix("/__init__").replace("/", "."): path for path in files}
+    edges: dict[str, set[str]] = {module: set() for module in modules}
+    for module, path in modules.items():
+        for entry in imports(ast.parse(files[path]), PurePosixPath(path)):
+            named = entry.module if entry.module in modules else entry.module.rpartition(".")[0]
+            if entry.own and named in modules and named != module:
+                edges[module].add(named)
+    return strongly_connected(edges)
+
+
+def strongly_connected(edges: dict[str, set[str]]) -> list[list[str]]:
+    """The groups of more than one node that reach each other."""
+    reach = {node: _reached(node, edges) for node in edges}
+    groups = {tuple(sorted(other for other in reach[node] if node in reach[other])) for node in edges}
+    return [list(group) for group in sorted(groups) if len(group) > 1]
+
+
+def _reached(start: str, edges: dict[str, set[str]]) -> set[str]:
+    found, waiting = set(), [start]
+    while waiting:
+        for node in edges[waiting.pop()] - found:
+            found.add(node)
+            waiting.append(node)
+    return found
 
 
 def absolute_allowed(entry: Import, place: PurePosixPath) -> bool:
@@ -142,7 +191,7 @@ def check_call(node: ast.AST, place: PurePosixPath) -> list[str]:
     forbidden = name in CALLS or name in BUILTINS or name.startswith(("os.exec", "os.spawn"))
     forbidden |= name.split(".")[-1] in {"from_pretrained", "hf_hub_download", "snapshot_download"}
     forbidden |= any(k.arg == "allow_pickle" and ast.unparse(k.value) != "False" for k in node.keywords)
-    importers = (("nodes", "__init__.py"), ("training", "optimizers.py"))  # node files; optimisers by name
+    importers = (("nodes", "__init__.py"), ("training", "core", "optimizers.py"))  # node files; optimisers by name
     allowed = name == "importlib.import_module" and place.parts in importers
     return [f"{node.lineno} calls {name}"] if forbidden and not allowed else []
 

@@ -127,8 +127,8 @@ def main() -> None:
     import tiny_wan
     from tic_ft_runs import train
 
-    from pack.nodes.host.progress import StepProgress
-    from pack.training.config import TrainConfig
+    from pack.nodes.host.services.progress import StepProgress
+    from pack.training.core.config import TrainConfig
 
     folder_paths.set_output_directory(str(options.folder / "output"))
     weights = options.folder / "wan.safetensors"

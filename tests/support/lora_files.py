@@ -45,7 +45,7 @@ class Pair:
 
     def names(self) -> Any:
         """The pack's table of this family."""
-        from pack.training.lora_keys import TABLES
+        from pack.training.lora.keys import TABLES
 
         return next(table for table in TABLES if table.family == self.family)
 

@@ -28,7 +28,7 @@ class Clock:
 
 def record(loss: float = 0.5, **values: Any) -> Any:
     """A step's record."""
-    from pack.training.run_state import StepRecord
+    from pack.training.core.state import StepRecord
 
     plain = {"per_sample": [loss], "sigma": [0.5], "grad_norm": 1.0, "learning_rate": 1e-4, "clips": [0]}
     return StepRecord(loss, **{**plain, "seconds": 0.25, **values})
@@ -36,6 +36,6 @@ def record(loss: float = 0.5, **values: Any) -> Any:
 
 def config(steps: int = 800) -> Any:
     """The settings of a run."""
-    from pack.training.config import TrainConfig
+    from pack.training.core.config import TrainConfig
 
     return TrainConfig(steps=steps)

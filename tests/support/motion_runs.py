@@ -33,7 +33,7 @@ def train(model: Any, run_name: str, **values: Any) -> dict[str, Any]:
 @contextmanager
 def heard(monkeypatch: Any) -> Iterator[list[dict[str, Any]]]:
     """What the network is shown in each step and what it answers, and the options it is called with."""
-    from pack.nodes.host import training
+    from pack.nodes.host.session import session as training
 
     calls: list[dict[str, Any]] = []
     predict = training.HostPredictor.__call__

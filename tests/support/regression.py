@@ -23,7 +23,7 @@ class Regression:
         self.bad_calls, self.bad_clip, self.calls, self.width = set(bad_calls), bad_clip, 0, width
 
     def batch(self, indices: Sequence[int], generators: Any) -> Any:
-        from pack.training.batches import FlowBatch
+        from pack.training.core.batches import FlowBatch
 
         scale = torch.tensor([[1.0 + index / 10] for index in indices])
         x = torch.randn(len(indices), self.width, generator=generators.noise) * scale
@@ -31,7 +31,7 @@ class Regression:
         return FlowBatch(x, bad, torch.rand(len(indices), generator=generators.sigma), [{}] * len(indices))
 
     def loss(self, predict: Any, batch: Any) -> Any:
-        from pack.training.objective import StepLoss
+        from pack.training.core.objective import StepLoss
 
         self.calls += 1
         error = (predict(batch.x0, batch.sigma, batch.conditioning) - batch.x0 @ self.truth) * batch.noise
@@ -58,7 +58,7 @@ class Listener:
 
 def new_trainer(config: Any, objective: Any = None, weight: Tensor | None = None) -> Any:
     """A trainer of one matrix that starts at zero, or at the given one."""
-    from pack.training.trainer import Trainer
+    from pack.training.core.trainer import Trainer
 
     objective = objective or Regression()
     matrix = nn.Parameter(torch.zeros(objective.width, objective.width) if weight is None else weight)
@@ -67,11 +67,11 @@ def new_trainer(config: Any, objective: Any = None, weight: Tensor | None = None
 
 def new_run(folder: Path, trainer: Any, **values: Any) -> tuple[Any, Listener]:
     """A run in a folder, begun, with its listener."""
-    from pack.training.monitor import Monitors
-    from pack.training.run import Run
-    from pack.training.run_folder import RunFolder
-    from pack.training.run_state import TrainState
-    from pack.training.stop import RunControl
+    from pack.training.core.state import TrainState
+    from pack.training.runs.control import RunControl
+    from pack.training.runs.folder import RunFolder
+    from pack.training.runs.monitor import Monitors
+    from pack.training.runs.run import Run
 
     run_folder, listener = RunFolder(folder), Listener()
     run_folder.read()

@@ -16,10 +16,10 @@ def step_apart(model: Any, recipe: Any, config: Any, levels: tuple[float, ...] =
         ``xt``, ``timestep`` and ``context`` as the network got them, the ``batch``, the ``loss`` of each clip, the
         ``lora`` so far and the clips' VAE ``latents``.
     """
-    from pack.nodes.host.tic_ft_training import make_objective
-    from pack.nodes.host.training import training_session
-    from pack.training.batches import StepGenerators, batch_indices
-    from pack.training.loop import train
+    from pack.nodes.host.session.session import training_session
+    from pack.nodes.host.trainers.tic_ft import make_objective
+    from pack.training.core.batches import StepGenerators, batch_indices
+    from pack.training.core.loop import train
 
     data, seen = encoded_pairs(clips=4), {}
     objective = make_objective(model, data, recipe, config)

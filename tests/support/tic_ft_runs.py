@@ -33,7 +33,7 @@ def interrupt_after(monkeypatch: Any, steps: int) -> None:
     """The user presses cancel: the host's flag is set once the loop has done so many steps."""
     import comfy.model_management
 
-    from pack.nodes.host.progress import StepProgress
+    from pack.nodes.host.services.progress import StepProgress
 
     show = StepProgress.show
 

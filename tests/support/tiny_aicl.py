@@ -15,7 +15,7 @@ from torch import Tensor
 from pack.methods import aicl
 from pack.methods.action_prism import PrismSizes
 from pack.methods.action_tokens import ActionTokens
-from pack.training.aicl_file import INTEGRATIONS, AiclAdapter, tensors_of
+from pack.training.aicl.file import INTEGRATIONS, AiclAdapter, tensors_of
 
 TEXT_DIM, TOKENS = 32, 5
 PRISM = PrismSizes(channels=16, text=TEXT_DIM, width=16, heads=2, layers=1, queries=2, token=12, grid=2)
@@ -51,7 +51,7 @@ def latent_shape(name: str, batch: int = 1, frames: int = 3, size: int = 4) -> t
 
 def random_adapter(name: str, seed: int = 0, trained: bool = True, **changes: Any) -> AiclAdapter:
     """An adapter for a base as a file holds it; a trained one adds as much as it gets."""
-    from pack.nodes.host.aicl_sites import base_of
+    from pack.nodes.host.aicl.sites import base_of
 
     base = base_of(model_of(name))
     sizes = aicl.AdapterSizes(replace(PRISM, channels=channels_of(name), **changes), base.blocks, inner=8)
@@ -66,7 +66,7 @@ def random_adapter(name: str, seed: int = 0, trained: bool = True, **changes: An
 @cache
 def host_adapter(name: str, seed: int = 0, trained: bool = True) -> Any:
     """The adapter in the host, shared by all tests."""
-    from pack.nodes.host.aicl_adapter import HostAdapter
+    from pack.nodes.host.aicl.adapter import HostAdapter
 
     return HostAdapter(random_adapter(name, seed, trained), "the test's adapter")
 
@@ -84,7 +84,7 @@ def reference(name: str, seed: int = 0, frames: int = 3, size: int = 4) -> tuple
 def action_of(name: str, seeds: tuple[int, ...] = (0,), adapter: Any = None, frames: int = 3, size: int = 4) -> Any:
     """An AICL_ACTION of one reference a seed."""
     from pack.methods.action_tokens import joined
-    from pack.nodes.host.aicl_encode import Action, run_prism
+    from pack.nodes.host.aicl.encode import Action, run_prism
 
     adapter = adapter or host_adapter(name)
     tokens: list[ActionTokens] = [run_prism(adapter, *reference(name, seed, frames, size)) for seed in seeds]
@@ -120,14 +120,14 @@ def sample(model: Any, name: str, begin: Start, steps: int = 3, cfg: float = 1.0
 
 def plain(name: str, begin: Any, **options: Any) -> Tensor:
     """What the base gives; CogVideoX with the sampling that every node of ours gives it."""
-    from pack.nodes.host.noise import repaired
+    from pack.nodes.host.model.noise import repaired
 
     return sample(repaired(model_of(name)), name, begin, **options)
 
 
 def acted(name: str, begin: Any, *more: Any, action: Any = None, **options: Any) -> Tensor:
     """What is sampled with an action; ``more`` are strength, start, end and guidance."""
-    from pack.nodes.host.aicl import apply_action
+    from pack.nodes.host.aicl.apply import apply_action
 
     model = apply_action(model_of(name), action or action_of(name), *(more or (1.0,)))
     return sample(model, name, begin, **options)

@@ -20,9 +20,9 @@ from workflow_checks import ACTION_FOLDER, CLIP_FOLDER, INPUT_FILES, MODEL_FILES
 from pack.methods.tic_ft import Layout
 from pack.methods.tic_ft_tasks import TASKS
 from pack.toy.text import WIDTH as TEXT_WIDTH  # the toy's text encoder stands in for those of the models
-from pack.training.lora_file import LoraModel, save_lora
-from pack.training.lora_metadata import to_metadata
-from pack.training.tic_ft_layout import ticft_settings
+from pack.training.lora.file import LoraModel, save_lora
+from pack.training.lora.metadata import to_metadata
+from pack.training.tic_ft.layout import ticft_settings
 
 SIZE = 64  # pixels
 RATE = 16  # of what the LoRAs were trained on, frames a second

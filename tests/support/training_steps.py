@@ -14,8 +14,8 @@ CHANNELS = {"Wan 2.2 5B": 48}
 def objective_of(family: Tiny, config: Any, clips: int = 2, size: int = 4) -> Any:
     """Random clips of a small layout, as the trainer has them after encoding."""
     from pack.methods.tic_ft import Layout
-    from pack.nodes.host.noise import process_of, repaired
-    from pack.training.tic_ft import TicftObjective, TicftRecipe
+    from pack.nodes.host.model.noise import process_of, repaired
+    from pack.training.tic_ft.objective import TicftObjective, TicftRecipe
 
     layout = Layout.linear(*((2, 4, 2) if family.time_patch == 2 else (1, 3, 2)))
     generator = torch.Generator().manual_seed(5)
@@ -28,7 +28,7 @@ def objective_of(family: Tiny, config: Any, clips: int = 2, size: int = 4) -> An
 
 def loss_and_gradients(session: Any, objective: Any, config: Any) -> tuple[Tensor, list[Tensor]]:
     """Of step 0, with adapters that add something."""
-    from pack.training.batches import StepGenerators
+    from pack.training.core.batches import StepGenerators
 
     generator = torch.Generator().manual_seed(7)
     parameters = list(session.trained.parameters())

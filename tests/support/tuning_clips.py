@@ -27,9 +27,9 @@ def text_encoder(caption: str) -> dict[str, Tensor]:
 
 def encoded_clips(frames: int = 5, clips: int = 1, seed: int = 0, width: int = PIXELS, caption: str = "a ball") -> Any:
     """A FEWSHOT_ENCODED of clips of so many frames, for an image model."""
-    from pack.training.clips import TensorClip
-    from pack.training.dataset import Dataset, Sample
-    from pack.training.encoding import EncodedDataset
+    from pack.training.data.clips import TensorClip
+    from pack.training.data.dataset import Dataset, Sample
+    from pack.training.data.encoding import EncodedDataset
 
     generator = torch.Generator().manual_seed(seed)
     samples = tuple(

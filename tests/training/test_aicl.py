@@ -14,12 +14,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from pack.methods.action_prism import ActionPrism, PrismSizes
 from pack.methods.aicl import AdapterSizes, DropRates, new_adapter, sizes_from_text
 from pack.methods.ddpm import DdpmProcess
-from pack.training.aicl import READINGS, AiclData, AiclObjective, AiclOrder
-from pack.training.aicl_groups import Groups
-from pack.training.aicl_reading import Reading, Reference, read_actions, split_reading, with_reading
-from pack.training.aicl_validation import WITHOUT_NAME, WRONG_NAME, reference_losses
-from pack.training.batches import FlowBatch, StepGenerators
-from pack.training.config import TrainConfig
+from pack.training.aicl.groups import Groups
+from pack.training.aicl.objective import READINGS, AiclData, AiclObjective, AiclOrder
+from pack.training.aicl.reading import Reading, Reference, read_actions, split_reading, with_reading
+from pack.training.aicl.validation import WITHOUT_NAME, WRONG_NAME, reference_losses
+from pack.training.core.batches import FlowBatch, StepGenerators
+from pack.training.core.config import TrainConfig
 
 SIZES = AdapterSizes(PrismSizes(2, 3, 8, 2, 1, token=6, queries=2, grid=2), {"blocks.0": 8}, inner=4)
 NOTHING_DROPPED = DropRates(0.0, 0.0, 0.0)

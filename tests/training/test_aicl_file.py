@@ -9,9 +9,9 @@ import torch
 
 from pack.methods.action_prism import PrismSizes
 from pack.methods.aicl import AdapterSizes, new_adapter
-from pack.training.aicl_file import AiclAdapter, load_adapter, save_adapter, tensors_of
-from pack.training.lora_file import LoraModel, read_metadata, save_lora
-from pack.training.lora_metadata import to_metadata
+from pack.training.aicl.file import AiclAdapter, load_adapter, save_adapter, tensors_of
+from pack.training.lora.file import LoraModel, read_metadata, save_lora
+from pack.training.lora.metadata import to_metadata
 
 SIZES = AdapterSizes(PrismSizes(3, 5, 8, 2, 1, token=6), {"blocks.0": 8, "blocks.1": 12}, inner=4)
 RECORD = {"base_model": "Wan 2.1 of the tests", "training_data": "3 clips of 2 actions"}

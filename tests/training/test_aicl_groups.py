@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pack.training.aicl_groups import BY_FOLDER, BY_WORD, FILES, action_in, action_words, group_clips
-from pack.training.clips import TensorClip
-from pack.training.dataset import Dataset, Sample
+from pack.training.aicl.groups import BY_FOLDER, BY_WORD, FILES, action_in, action_words, group_clips
+from pack.training.data.clips import TensorClip
+from pack.training.data.dataset import Dataset, Sample
 
 
 def clip(level: float) -> TensorClip:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pack.training.aicl_groups import BY_FOLDER, FILES
-from pack.training.aicl_jitter import COLOUR, CROP, FLIP, LEAK_CONTROL, NONE, jittered
-from pack.training.aicl_recipe import AiclRecipe
-from pack.training.clips import TensorClip
-from pack.training.dataset import Sample
+from pack.training.aicl.augmentation import COLOUR, CROP, FLIP, LEAK_CONTROL, NONE, jittered
+from pack.training.aicl.groups import BY_FOLDER, FILES
+from pack.training.aicl.recipe import AiclRecipe
+from pack.training.data.clips import TensorClip
+from pack.training.data.dataset import Sample
 
 
 def frames(count: int, seed: int = 0, size: int = 16) -> torch.Tensor:

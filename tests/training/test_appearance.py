@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from pack.methods.ddpm import DdpmProcess
-from pack.training.appearance import AppearanceObjective
-from pack.training.batches import StepGenerators
-from pack.training.config import TrainConfig
-from pack.training.lora_metadata import from_metadata, to_metadata
+from pack.training.core.batches import StepGenerators
+from pack.training.core.config import TrainConfig
+from pack.training.lora.metadata import from_metadata, to_metadata
+from pack.training.motion.appearance import AppearanceObjective
 
 
 def objective(config: TrainConfig | None = None, **values) -> AppearanceObjective:

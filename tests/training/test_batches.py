@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pack.training.batches import StepGenerators, batch_indices, dropped, seeded_generator
+from pack.training.core.batches import StepGenerators, batch_indices, dropped, seeded_generator
 
 
 def test_every_epoch_shows_every_clip_once():

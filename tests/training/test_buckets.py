@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from pack.training.buckets import (
+from pack.training.data.buckets import (
     bucket_sizes,
     check_buckets,
     kept_share,

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from pack.training.cache import DiskCache, write_atomically
+from pack.training.storage.cache import DiskCache, write_atomically
 
 
 def tensors():

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pack.methods.frames import resize
-from pack.training.clips import FileClip, TensorClip, fit, resample
+from pack.training.data.clips import FileClip, TensorClip, fit, resample
 
 
 def test_a_file_clip_gives_float_frames_of_the_wanted_size_and_number(tmp_path, write_video):
@@ -56,7 +56,7 @@ def test_the_key_of_a_folder_follows_every_picture(tmp_path, write_picture):
 
 
 def test_a_check_decodes_an_unchanged_file_once(tmp_path, write_video, monkeypatch):
-    from pack.training import clips
+    from pack.training.data import clips
 
     path, decoded = write_video(tmp_path / "a.mp4"), []
     monkeypatch.setattr(clips, "read_frames", lambda path, _info, _fps, count: decoded.append(path) or range(count))
@@ -72,7 +72,7 @@ def test_a_check_decodes_an_unchanged_file_once(tmp_path, write_video, monkeypat
 
 
 def test_a_clip_knows_its_length_or_is_decoded_for_it(tmp_path, write_video):
-    from pack.training.clips import clip_length
+    from pack.training.data.clips import clip_length
 
     class Bare:
         def frames(self):

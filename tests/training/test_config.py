@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pack.training.config import TrainConfig, module_pattern
+from pack.training.core.config import TrainConfig, module_pattern
 
 
 def test_alpha_follows_the_rank_unless_it_is_given():

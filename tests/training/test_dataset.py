@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pack.training.buckets import Bucket
-from pack.training.clips import TensorClip
-from pack.training.dataset import Dataset, Footage, Sample, add_footage
+from pack.training.data.buckets import Bucket
+from pack.training.data.clips import TensorClip
+from pack.training.data.dataset import Dataset, Footage, Sample, add_footage
 
 
 def grey(level: float, frames: int = 4, width: int = 32, height: int = 16) -> Footage:

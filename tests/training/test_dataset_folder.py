@@ -6,8 +6,8 @@ import av
 import numpy as np
 import pytest
 
-from pack.training.buckets import BUCKETS, Bucket
-from pack.training.dataset_folder import read_folder
+from pack.training.data.buckets import BUCKETS, Bucket
+from pack.training.data.folder import read_folder
 
 GREY = np.full((16, 16, 3), 90, np.uint8)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pack.training.decode import ClipInfo, folder_images, nearest_frames, probe, read_frames, read_image
+from pack.training.data.decode import ClipInfo, folder_images, nearest_frames, probe, read_frames, read_image
 
 
 def numbers(path, fps, count=None):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pack.training.batches import seeded_generator
-from pack.training.config import TrainConfig
-from pack.training.densities import draw_sigmas, sample_sigmas
+from pack.training.core.batches import seeded_generator
+from pack.training.core.config import TrainConfig
+from pack.training.core.timestep_sampling import draw_sigmas, sample_sigmas
 
 
 @pytest.mark.parametrize(("density", "middle"), [("uniform", 0.5), ("logit_normal", 0.683)])

@@ -7,10 +7,10 @@ import re
 import numpy as np
 import pytest
 
-from pack.training.buckets import Bucket
-from pack.training.dataset_folder import read_folder
-from pack.training.decode import ClipInfo
-from pack.training.doctor import FileCheck, caption_tags
+from pack.training.data.buckets import Bucket
+from pack.training.data.check import FileCheck, caption_tags
+from pack.training.data.decode import ClipInfo
+from pack.training.data.folder import read_folder
 
 PICTURE = np.full((16, 16, 3), 90, np.uint8)
 
@@ -122,7 +122,7 @@ def test_a_variable_rate_and_a_much_enlarged_clip_are_named(tmp_path, add):
 
 
 def test_a_steady_rate_is_not_called_variable(tmp_path, write_video):
-    from pack.training.decode import probe
+    from pack.training.data.decode import probe
 
     for suffix, fps in ((".mp4", 24), (".webm", 24), (".mkv", 60), (".gif", 15)):
         assert not probe(write_video(tmp_path / f"a{suffix}", frames=20, fps=fps)).variable

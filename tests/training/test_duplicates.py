@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pack.training import duplicates
-from pack.training.duplicates import earlier_copies
+from pack.training.data import duplicates
+from pack.training.data.duplicates import earlier_copies
 
 
 def test_a_copy_is_told_by_its_bytes_and_not_by_its_size(tmp_path):

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pack.training.clips import TensorClip
-from pack.training.dataset import Dataset, Sample
-from pack.training.encoding import EncodedDataset
+from pack.training.data.clips import TensorClip
+from pack.training.data.dataset import Dataset, Sample
+from pack.training.data.encoding import EncodedDataset
 
 
 class TailRecipe:

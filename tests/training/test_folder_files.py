@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pack.training.folder_files import REFERENCE, TARGET, list_folder, read_caption
+from pack.training.data.folder_files import REFERENCE, TARGET, list_folder, read_caption
 
 
 def make(folder, *names):

@@ -9,8 +9,8 @@ import torch
 from regression import Regression
 from torch import Tensor, nn
 
-from pack.training.config import TrainConfig
-from pack.training.loop import Cancelled, NonFiniteError, TrainState, backward, make_optimizer, train
+from pack.training.core.config import TrainConfig
+from pack.training.core.loop import Cancelled, NonFiniteError, TrainState, backward, make_optimizer, train
 
 
 def run(config: TrainConfig, objective: Regression | None = None, **kwargs) -> tuple[Tensor, list[float]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from pack.training.lora import LoraAdapters
+from pack.training.lora.layers import LoraAdapters
 
 
 def adapters(names: list[str], seed: int = 0, alpha: float = 8.0) -> LoraAdapters:

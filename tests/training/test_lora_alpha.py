@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pack.training.lora_alpha import adapter_settings, trained_alpha
+from pack.training.lora.alpha import adapter_settings, trained_alpha
 
 LAYER = "blocks.3.attn1.to_q"
 

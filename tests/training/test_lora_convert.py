@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from pack.training.lora_convert import FAMILIES, ORIGIN, convert_lora, format_of, table_of, with_joined_layers
-from pack.training.lora_file import LoraModel, same_lora
-from pack.training.lora_keys import COGVIDEOX, HUNYUAN, LTXV, TABLES, WAN, KeyTable
-from pack.training.lora_layers import COMFYUI, DIFFUSERS, FORMATS, HINTS, KOHYA
+from pack.training.lora.convert import FAMILIES, ORIGIN, convert_lora, format_of, table_of, with_joined_layers
+from pack.training.lora.file import LoraModel, same_lora
+from pack.training.lora.foreign import COMFYUI, DIFFUSERS, FORMATS, HINTS, KOHYA
+from pack.training.lora.keys import COGVIDEOX, HUNYUAN, LTXV, TABLES, WAN, KeyTable
 
 IN, BLOCK = 8, 11
 RECORD = {"fewshot_video.method": '"tic_ft"', "ss_network_dim": "3"}
@@ -256,7 +256,7 @@ def test_parts_that_cannot_be_joined_are_named_with_their_layer():
 
 
 def test_what_would_not_come_back_is_refused(monkeypatch):
-    from pack.training import lora_convert
+    from pack.training.lora import convert as lora_convert
 
     layers_in = lora_convert.layers_in
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from pack.training import cache, lora_file
-from pack.training.lora_file import LoraModel, load_lora, read_metadata, same_lora, save_lora, unique_path
-from pack.training.lora_metadata import PACK_VERSION, from_metadata, to_metadata
+from pack.training.lora import file as lora_file
+from pack.training.lora.file import LoraModel, load_lora, read_metadata, same_lora, save_lora, unique_path
+from pack.training.lora.metadata import PACK_VERSION, from_metadata, to_metadata
+from pack.training.storage import cache
 
 
 def some_lora() -> LoraModel:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pack.training.lora_fused import LoraLayer, block_ranks, join_parts, number_like, same_bits, split_layer
+from pack.training.lora.fused import LoraLayer, block_ranks, join_parts, number_like, same_bits, split_layer
 
 WIDTHS = (1, 1, 1, 4)
 IN = 6

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pack.training.lora_keys import (
+from pack.training.lora.keys import (
     ALPHA,
     COGVIDEOX,
     DOWN,

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from pack.training.config import TrainConfig
-from pack.training.lora_metadata import ARCHITECTURES, PACK_VERSION, file_metadata, from_metadata, plain_value
+from pack.training.core.config import TrainConfig
+from pack.training.lora.metadata import ARCHITECTURES, PACK_VERSION, file_metadata, from_metadata, plain_value
 
 RECORD = {
     "method": '"tic_ft"', "task": '"keyframes"', "base_family": "Wan 2.1", "base_model": "WAN21 with 1419 M parameters",

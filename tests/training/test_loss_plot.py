@@ -7,9 +7,9 @@ import io
 import pytest
 from monitored_runs import Clock, FakeRun, config, record
 
-from pack.training.loss_plot import EVERY, HELD_OUT, PLOT_FILE, RAW, SMOOTHED, LossPlot, draw_losses, scale_top
-from pack.training.reporter import Reporter
-from pack.training.run_history import History
+from pack.training.runs.history import History
+from pack.training.runs.loss_plot import EVERY, HELD_OUT, PLOT_FILE, RAW, SMOOTHED, LossPlot, draw_losses, scale_top
+from pack.training.runs.reporter import Reporter
 
 Image = pytest.importorskip("PIL.Image")
 

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from pack.training.metrics import (
+from pack.training.runs.metrics import (
     Curve,
     Pace,
     SigmaBuckets,

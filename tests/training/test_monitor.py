@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from monitored_runs import FakeRun, config, record
 
-from pack.training.loop import Cancelled
-from pack.training.monitor import Monitors
+from pack.training.core.loop import Cancelled
+from pack.training.runs.monitor import Monitors
 
 
 class Listener:

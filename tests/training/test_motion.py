@@ -9,10 +9,10 @@ import torch
 
 from pack.methods import motion
 from pack.methods.ddpm import DdpmProcess
-from pack.training.batches import StepGenerators
-from pack.training.config import TrainConfig
-from pack.training.loop import train
-from pack.training.motion import MotionObjective, MotionTerms
+from pack.training.core.batches import StepGenerators
+from pack.training.core.config import TrainConfig
+from pack.training.core.loop import train
+from pack.training.motion.objective import MotionObjective, MotionTerms
 
 PLAIN = MotionTerms(0.0, 0.0)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pack.training.clips import TensorClip
-from pack.training.dataset import Dataset, Sample
-from pack.training.motion_recipe import AppearanceRecipe, MotionRecipe, plan_stride, still_captions
+from pack.training.data.clips import TensorClip
+from pack.training.data.dataset import Dataset, Sample
+from pack.training.motion.recipe import AppearanceRecipe, MotionRecipe, plan_stride, still_captions
 
 
 def clip(frames: int, start: float = 0.0) -> TensorClip:

@@ -8,11 +8,11 @@ import pytest
 import torch
 from regression import Regression, new_trainer
 
-from pack.training import optimizers
-from pack.training.config import TrainConfig
-from pack.training.loop import run_steps
-from pack.training.optimizers import OPTIMIZERS, optimizer_names, with_installed_optimizer
-from pack.training.run_state import TrainState
+from pack.training.core import optimizers
+from pack.training.core.config import TrainConfig
+from pack.training.core.loop import run_steps
+from pack.training.core.optimizers import OPTIMIZERS, optimizer_names, with_installed_optimizer
+from pack.training.core.state import TrainState
 
 RATES = {"prodigy (prodigyopt)": 1.0, "lion (lion_pytorch)": 0.01}
 PLAIN = [name for name, kind in OPTIMIZERS.items() if not kind.package]

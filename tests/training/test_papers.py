@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pack.training.lora_metadata import METHODS
-from pack.training.papers import BIBTEX, LONGEST, file_entry
-from pack.training.run_record import PAPERS
+from pack.training.lora.metadata import METHODS
+from pack.training.lora.papers import BIBTEX, LONGEST, file_entry
+from pack.training.runs.record import PAPERS
 
 ENTRIES = sorted({entry for entries in BIBTEX.values() for entry in entries})
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from pack.training import parking
-from pack.training.parking import parked
+from pack.training.core import offload as parking
+from pack.training.core.offload import parked
 
 CARD = torch.device("cuda", 0)
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from pack.training.config import CHECKPOINTING, TrainConfig
-from pack.training.plan import (
+from pack.training.core.config import CHECKPOINTING, TrainConfig
+from pack.training.core.plan import (
     GIB,
     MARGIN,
     Asked,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pack.training.config import TrainConfig, module_pattern
-from pack.training.presets import CUSTOM, PRESETS, summary_of, with_preset
+from pack.training.core.config import TrainConfig, module_pattern
+from pack.training.core.presets import CUSTOM, PRESETS, summary_of, with_preset
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -11,7 +11,7 @@ import torch
 from pack.methods.ddpm import DdpmProcess
 from pack.methods.flow import FLOW
 from pack.methods.tic_ft import Layout, frame_sigmas, sigma_layout
-from pack.training.preview import PreviewOrder, preview_latents, sample_held, split
+from pack.training.core.preview import PreviewOrder, preview_latents, sample_held, split
 
 DDPM = DdpmProcess(torch.cat([torch.linspace(0.01, 8.0, 99), torch.tensor([5000.0])]))
 LAYOUT = Layout.linear(1, 2, 3)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pack.training.private_paths import without_paths
+from pack.training.storage.private_paths import without_paths
 
 
 @pytest.mark.parametrize(("text", "left"), [

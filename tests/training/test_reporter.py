@@ -8,9 +8,9 @@ import math
 import pytest
 from monitored_runs import Clock, FakeRun, config, record
 
-from pack.training.metrics import Smoothed
-from pack.training.reporter import MOST_NUMBERS, Reporter
-from pack.training.run_log import LOG_FILE, LogFile, read_entries
+from pack.training.runs.log import LOG_FILE, LogFile, read_entries
+from pack.training.runs.metrics import Smoothed
+from pack.training.runs.reporter import MOST_NUMBERS, Reporter
 
 
 class Kept:

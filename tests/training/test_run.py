@@ -8,10 +8,10 @@ import pytest
 import torch
 from regression import Regression, new_run, new_trainer
 
-from pack.training.config import TrainConfig
-from pack.training.loop import Cancelled, NonFiniteError
-from pack.training.run_state import TrainState, runaway
-from pack.training.stop import SAMPLE, SAVE, STOP, registered, request_save, request_stop
+from pack.training.core.config import TrainConfig
+from pack.training.core.loop import Cancelled, NonFiniteError
+from pack.training.core.state import TrainState, runaway
+from pack.training.runs.control import SAMPLE, SAVE, STOP, registered, request_save, request_stop
 
 
 def weights(run) -> torch.Tensor:

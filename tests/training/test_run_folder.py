@@ -11,10 +11,10 @@ import pytest
 import torch
 from regression import new_run, new_trainer
 
-from pack.training.changes import changed_identity, changed_settings
-from pack.training.config import TrainConfig
-from pack.training.run_folder import RunFolder, check_run_name, free_name
-from pack.training.state_file import read_state, write_state
+from pack.training.core.config import TrainConfig
+from pack.training.runs.changes import changed_identity, changed_settings
+from pack.training.runs.folder import RunFolder, check_run_name, free_name
+from pack.training.storage.state_file import read_state, write_state
 
 NESTED = {
     "tensors": [torch.arange(6).reshape(2, 3), torch.tensor(1.5), torch.zeros(0)],

@@ -7,9 +7,9 @@ import json
 import pytest
 from monitored_runs import FakeRun, config, record
 
-from pack.training.reporter import Reporter
-from pack.training.run_history import History, history_of, read_history
-from pack.training.run_log import LOG_FILE, LogFile
+from pack.training.runs.history import History, history_of, read_history
+from pack.training.runs.log import LOG_FILE, LogFile
+from pack.training.runs.reporter import Reporter
 
 
 def short_run(folder, steps: int = 6) -> tuple[History, Reporter]:

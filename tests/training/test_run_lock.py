@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pack.training import run_lock
-from pack.training.run_lock import RunInUseError, lock_path, locked_run
+from pack.training.runs import lock as run_lock
+from pack.training.runs.lock import RunInUseError, lock_path, locked_run
 
 REFUSAL = r"^the run ball is being trained by another ComfyUI; wait for its end, or give another run_name$"
 HOLDER = """

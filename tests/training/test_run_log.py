@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from monitored_runs import Clock, FakeRun
 
-from pack.training import run_log
-from pack.training.run_log import LOG_FILE, LogFile, cut_log, read_ends, read_entries
+from pack.training.runs import log as run_log
+from pack.training.runs.log import LOG_FILE, LogFile, cut_log, read_ends, read_entries
 
 
 def log_of(folder: Path, step: int = 0) -> LogFile:
@@ -46,7 +46,7 @@ def test_a_line_is_there_as_soon_as_it_is_added(tmp_path):
         f"spec = importlib.util.spec_from_file_location('pack', {str(root / '__init__.py')!r},"
         f" submodule_search_locations=[{str(root)!r}]);"
         "sys.modules['pack'] = module = importlib.util.module_from_spec(spec); spec.loader.exec_module(module);"
-        "from pack.training.run_log import LogFile;"
+        "from pack.training.runs.log import LogFile;"
         f"log = LogFile(); log.begin(types.SimpleNamespace(folder=Path({str(tmp_path)!r})), 0, []);"
         "[log.add({'kind': 'step', 'step': i}) for i in range(200)];"
         "os._exit(1)"

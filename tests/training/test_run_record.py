@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from pack.methods.tic_ft import Layout
-from pack.training.config import TrainConfig
-from pack.training.lora_file import LoraModel
-from pack.training.lora_metadata import PACK_VERSION, PREFIX, file_metadata
-from pack.training.run_graph import training_graph
-from pack.training.run_record import citation, run_record
-from pack.training.tic_ft_layout import ticft_settings
+from pack.training.core.config import TrainConfig
+from pack.training.lora.file import LoraModel
+from pack.training.lora.metadata import PACK_VERSION, PREFIX, file_metadata
+from pack.training.runs.graph import training_graph
+from pack.training.runs.record import citation, run_record
+from pack.training.tic_ft.layout import ticft_settings
 
 CONFIG = TrainConfig(rank=2, alpha=3.0, learning_rate=2e-4, steps=400, seed=7)
 LORA = {"diffusion_model.a.lora_up.weight": torch.ones(4, 2), "diffusion_model.a.lora_down.weight": torch.ones(2, 4)}

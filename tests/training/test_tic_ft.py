@@ -11,16 +11,16 @@ import torch
 from torch import Tensor
 
 from pack.methods.tic_ft import Layout, frame_sigmas
-from pack.training.batches import StepGenerators
-from pack.training.clips import TensorClip
-from pack.training.config import TrainConfig
-from pack.training.dataset import Dataset, Sample
-from pack.training.loop import train
-from pack.training.lora_metadata import from_metadata, to_metadata
-from pack.training.tic_ft import TicftObjective, TicftRecipe
-from pack.training.tic_ft_cuts import cut_frames
-from pack.training.tic_ft_layout import plan_layout, settings_from_record, ticft_settings
-from pack.training.validation import validation_losses
+from pack.training.core.batches import StepGenerators
+from pack.training.core.config import TrainConfig
+from pack.training.core.loop import train
+from pack.training.core.validation import validation_losses
+from pack.training.data.clips import TensorClip
+from pack.training.data.dataset import Dataset, Sample
+from pack.training.lora.metadata import from_metadata, to_metadata
+from pack.training.tic_ft.cuts import cut_frames
+from pack.training.tic_ft.layout import plan_layout, settings_from_record, ticft_settings
+from pack.training.tic_ft.objective import TicftObjective, TicftRecipe
 
 LAYOUT = Layout.linear(1, 3, 2)
 

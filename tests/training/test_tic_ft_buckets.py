@@ -9,18 +9,18 @@ import torch
 from torch import Tensor
 
 from pack.methods.tic_ft import Layout, frame_sigmas
-from pack.training.batches import StepGenerators, batch_indices
-from pack.training.clips import TensorClip
-from pack.training.config import TrainConfig
-from pack.training.dataset import Dataset, Sample
-from pack.training.encoding import EncodedDataset
-from pack.training.loop import train
-from pack.training.lora_metadata import from_metadata, to_metadata
-from pack.training.tic_ft import TicftObjective
-from pack.training.tic_ft_buckets import layout_for
-from pack.training.tic_ft_layout import plan_layout, plan_layouts, settings_from_record
-from pack.training.tic_ft_recipe import TicftRecipe
-from pack.training.validation import validation_losses
+from pack.training.core.batches import StepGenerators, batch_indices
+from pack.training.core.config import TrainConfig
+from pack.training.core.loop import train
+from pack.training.core.validation import validation_losses
+from pack.training.data.clips import TensorClip
+from pack.training.data.dataset import Dataset, Sample
+from pack.training.data.encoding import EncodedDataset
+from pack.training.lora.metadata import from_metadata, to_metadata
+from pack.training.tic_ft.buckets import layout_for
+from pack.training.tic_ft.layout import plan_layout, plan_layouts, settings_from_record
+from pack.training.tic_ft.objective import TicftObjective
+from pack.training.tic_ft.recipe import TicftRecipe
 
 FORMS = ((8, 16, 16), (12, 16, 16), (8, 32, 16), (8, 16, 16), (8, 16, 16))  # frames, width, height of five pairs
 LONG, SHORT = Layout.linear(1, 3, 3), Layout.linear(1, 3, 2)

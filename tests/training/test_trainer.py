@@ -9,11 +9,11 @@ import pytest
 import torch
 from regression import Regression, new_trainer
 
-from pack.training.config import TrainConfig
-from pack.training.loop import run_steps
-from pack.training.run_state import TrainState
-from pack.training.state_file import read_state, write_state
-from pack.training.trainer import Trainer
+from pack.training.core.config import TrainConfig
+from pack.training.core.loop import run_steps
+from pack.training.core.state import TrainState
+from pack.training.core.trainer import Trainer
+from pack.training.storage.state_file import read_state, write_state
 
 SETTINGS = [
     {},

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from pack.methods.ddpm import DdpmProcess, NoisePrediction
-from pack.training.batches import StepGenerators, batch_indices
-from pack.training.config import TrainConfig
-from pack.training.loop import train
-from pack.training.tune_a_video import PUBLISHED, Clips, Prior, TuneAVideoObjective
-from pack.training.tune_a_video_recipe import RANDOM, RANDOM_START, Window
+from pack.training.core.batches import StepGenerators, batch_indices
+from pack.training.core.config import TrainConfig
+from pack.training.core.loop import train
+from pack.training.tune_a_video.objective import PUBLISHED, Clips, Prior, TuneAVideoObjective
+from pack.training.tune_a_video.recipe import RANDOM, RANDOM_START, Window
 
 ALPHAS = torch.linspace(0.999, 0.005, 1000).double()  # cumulative
 SIGMAS = ((1 - ALPHAS) / ALPHAS).sqrt().float()

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from pack.methods.tune_a_video import POOLED, TemporalLayers, Tuned
-from pack.training.config import TrainConfig
-from pack.training.lora_file import LoraModel, load_lora, read_metadata, save_lora
-from pack.training.lora_metadata import PACK_VERSION, from_metadata, to_metadata
-from pack.training.tune_a_video_file import file_metadata, load_tuned, save_tuned, tuned_from
-from pack.training.tune_a_video_layers import TunedLayers, WeightDeltas, new_queries
+from pack.training.core.config import TrainConfig
+from pack.training.lora.file import LoraModel, load_lora, read_metadata, save_lora
+from pack.training.lora.metadata import PACK_VERSION, from_metadata, to_metadata
+from pack.training.tune_a_video.file import file_metadata, load_tuned, save_tuned, tuned_from
+from pack.training.tune_a_video.layers import TunedLayers, WeightDeltas, new_queries
 
 BASE = "Stable Diffusion 1.x, noise prediction"
 LAYERS = {"mid.0.attn1.to_q": nn.Linear(8, 8, bias=False), "mid.0.attn2.to_q": nn.Linear(8, 8, bias=False)}

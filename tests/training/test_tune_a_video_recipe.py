@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pack.training.batches import seeded_generator
-from pack.training.clips import TensorClip
-from pack.training.dataset import Sample
-from pack.training.tune_a_video_recipe import FIXED, RANDOM, RANDOM_START, ClipRecipe, Window
+from pack.training.core.batches import seeded_generator
+from pack.training.data.clips import TensorClip
+from pack.training.data.dataset import Sample
+from pack.training.tune_a_video.recipe import FIXED, RANDOM, RANDOM_START, ClipRecipe, Window
 
 
 def sample(frames: int) -> Sample:

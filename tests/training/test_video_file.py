@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pack.training.video_file import write_video
+from pack.training.storage.video_file import write_video
 
 av = pytest.importorskip("av")
 

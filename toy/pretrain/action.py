@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from ...methods.action_prism import PrismSizes
 from ...methods.action_tokens import ActionTokens
 from ...methods.aicl import AdapterSizes, new_adapter
-from ...training.aicl_file import INTEGRATIONS, PRISM
-from ...training.aicl_reading import Reading, read_actions
+from ...training.aicl.file import INTEGRATIONS, PRISM
+from ...training.aicl.reading import Reading, read_actions
 from ..text import WIDTH as TEXT_WIDTH
 from .base import CONFIG
 

@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ...methods.aicl import sizes_to_text
-from ...training.aicl_file import BASE_FAMILY, BASE_MODEL, DATA, METHOD, SIZES
-from ...training.aicl_reading import Reading
-from ...training.lora_metadata import to_metadata
+from ...training.aicl.file import BASE_FAMILY, BASE_MODEL, DATA, METHOD, SIZES
+from ...training.aicl.reading import Reading
+from ...training.lora.metadata import to_metadata
 from ..weights import BASE, SHIFT, VAE
 from ..world import Scene
 from .action import SIZES as ADAPTER

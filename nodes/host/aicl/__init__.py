@@ -1,0 +1,1 @@
+"""AICL's adapter on a MODEL."""

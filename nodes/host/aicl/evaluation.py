@@ -1,0 +1,120 @@
+"""One evaluation of a network with AICL: which actions act in it, and when its frames are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from ....methods.action_layers import clip_times, grouped_times
+from ..model.noise import SAMPLING
+from ..sampling.wrappers import KEY as TIC_FT
+from .encode import Action
+from .sites import WAN
+
+GUIDED = "fewshot_aicl_guided"  # in transformer options: which action the evaluation is for
+
+
+@dataclass
+class Applied:
+    """An action on a MODEL."""
+
+    action: Action
+    strength: float = 1.0
+    start: float = 0.0  # share of the sampling from which on it acts
+    end: float = 1.0  # share up to which it acts
+    guidance: float = 0.0  # its own guidance scale; 0: it is in both predictions and the text alone guides
+
+
+@dataclass(frozen=True)
+class Span:
+    """What a sampler run says about times."""
+
+    sigmas: tuple[tuple[float, float], ...] = ()  # first and last of each action, in the run's own schedule
+    before: int = 0  # latent frames in front of the clip, of a TIC-FT context
+
+
+class Window:
+    """Where in a sampler run actions act; without a run they always do."""
+
+    def __init__(self, applied: Sequence[Applied]) -> None:
+        self.applied = applied
+        self.span = Span()  # of the run under way
+
+    def span_in(self, patcher: Any) -> Span:
+        """That of a run with this MODEL."""
+        to_sigma = patcher.get_model_object(SAMPLING).percent_to_sigma
+        sigmas = tuple((float(to_sigma(one.start)), float(to_sigma(one.end))) for one in self.applied)
+        return Span(sigmas, frames_before(patcher))
+
+    def holds(self, number: int, sigma: Tensor | None) -> bool:
+        """Whether an action acts at a noise level; the ends count as they do for the host's conditioning."""
+        one = self.applied[number]
+        if one.strength == 0.0 or one.start > one.end:
+            return False
+        if not self.span.sigmas or sigma is None:
+            return True
+        first, last = self.span.sigmas[number]
+        level = float(sigma.flatten()[0])
+        return (one.start <= 0.0 or level <= first) and level >= last
+
+    def acting(self, options: dict[str, Any]) -> list[int]:
+        """Numbers of the actions that act in a call with these transformer options."""
+        sigma, guided = options.get("sigmas"), options.get(GUIDED)
+        numbers = (number for number in range(len(self.applied)) if self.holds(number, sigma))
+        return [number for number in numbers if not self.applied[number].guidance or number == guided]
+
+
+def frames_before(patcher: Any) -> int:
+    """Latent frames that a TIC-FT context on a MODEL puts in front of the clip to generate."""
+    from comfy.patcher_extension import WrappersMP
+
+    owners = (getattr(wrapper, "__self__", None) for wrapper in patcher.get_wrappers(WrappersMP.OUTER_SAMPLE, TIC_FT))
+    return sum(owner.layout.prefix for owner in owners if owner is not None)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What the blocks have to know of the call they are in."""
+
+    acting: list[int]  # numbers of the actions
+    times: Tensor  # [F], share of the clip of each frame of tokens
+
+    def frames_of(self, kind: str, x: Tensor, options: dict[str, Any]) -> int:
+        """Frames of the tokens ``x [B, L, C]`` of a transformer.
+
+        Raises:
+            RuntimeError: the tokens cannot be shared out among them.
+        """
+        frames = len(self.times)
+        if kind == WAN:
+            frames, height, width = options["grid_sizes"]
+            if (frames, frames * height * width) != (len(self.times), x.shape[1]):
+                raise RuntimeError(
+                    f"the model has {x.shape[1]} tokens in {frames} x {height} x {width} places, the video "
+                    f"{len(self.times)} latents; AICL cannot tell them from those of a reference image: take that off"
+                )
+        return frames
+
+
+def times_of(x: Tensor, patch: int, before: int, options: dict[str, Any], frames: int | None) -> Tensor:
+    """Share of the clip of each frame of tokens, ``[F]``; a context window of the host's knows the whole clip.
+
+    Args:
+        x: the network's input, ``[B, C, T, h, w]``, or ``[B T, C, h, w]`` with ``frames``.
+        patch: latent frames of a token.
+        before: latent frames in front of the clip.
+        options: transformer options of the call.
+        frames: T where it cannot be told from ``x``.
+    """
+    count = frames or x.shape[2]
+    window = options.get("context_window")
+    times = clip_times(count, before)
+    if window is not None:
+        anchor = getattr(window, "causal_anchor_index", None)
+        index = [*([anchor] if anchor is not None and anchor >= 0 else []), *window.index_list]
+        if len(index) == count:
+            times = clip_times(window.total_frames, before)[index]
+    return grouped_times(times, patch).to(x.device)

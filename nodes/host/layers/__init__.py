@@ -1,0 +1,1 @@
+"""What is done to single layers of a network in training."""

@@ -1,0 +1,103 @@
+"""LoRA adapters on the host's loaded model: which layers, and how they are attached and taken off again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+
+from ....training.core.config import ATTENTION_PRESET, module_pattern
+from ....training.lora.layers import LoraAdapters
+from ..model.families import Family
+
+INJECTION = "fewshot_video_training"
+
+
+def select_layers(network: nn.Module, target_modules: str, family: Family) -> dict[str, nn.Linear]:
+    """Linear layers of the bare network that get an adapter, by name, in the network's order.
+
+    Raises:
+        ValueError: nothing matches.
+    """
+    pattern = module_pattern(target_modules) or re.compile(rf"^(?:{family.attention})$")
+    layers = {
+        name: layer for name, layer in network.named_modules() if isinstance(layer, nn.Linear) and pattern.search(name)
+    }
+    if not layers:
+        raise ValueError(
+            f"target_modules {target_modules!r} matches no linear layer of {type(network).__name__}; "
+            f'use "{ATTENTION_PRESET}" or names such as q, k, v, o'
+        )
+    return layers
+
+
+def check_trainable(model: Any) -> None:
+    """Refuse a host MODEL with quantised weights: the kernels that use them have no backward pass.
+
+    Weights in plain fp8 are no such; the host casts them to its compute type first.
+
+    Raises:
+        ValueError: as said.
+    """
+    kind = quantised_as(model)
+    if kind:
+        raise ValueError(
+            f"the {type(model.model).__name__}'s weights are {kind}, which cannot be trained on; "
+            "load the fp16 or bf16 file"
+        )
+
+
+def quantised_as(model: Any) -> str:
+    """What the host MODEL's weights are quantised as, for sentences; empty where they are not."""
+    for module in model.model.diffusion_model.modules():
+        quantised = hasattr(getattr(module, "weight", None), "_qdata")
+        if quantised or getattr(module, "quant_format", None) is not None or _scaled(module):
+            kind = getattr(module, "quant_format", None) or "float8"
+            return "scaled fp8" if kind.startswith("float8") else kind
+    return ""
+
+
+def _scaled(module: nn.Module) -> bool:
+    """Whether this is a scaled fp8 layer of a host that has no quantised tensors."""
+    return getattr(module, "scale_weight", None) is not None
+
+
+@contextmanager
+def attached(model: Any, layers: dict[str, nn.Linear], adapters: LoraAdapters) -> Iterator[None]:
+    """Add the adapters' outputs to their layers' through an injection of the host, and always take them off.
+
+    ``model`` must be a clone that only the caller uses, already loaded: the host takes injections off by
+    itself when it loads another clone of the same network.
+    """
+    from comfy.patcher_extension import PatcherInjection
+
+    handles: list[Any] = []
+
+    def inject(_patcher: Any) -> None:
+        eject(_patcher)
+        for name, layer in layers.items():
+            handles.append(layer.register_forward_hook(_adding(adapters.by_name[name])))
+
+    def eject(_patcher: Any) -> None:
+        while handles:
+            handles.pop().remove()
+
+    model.eject_model()
+    model.set_injections(INJECTION, [PatcherInjection(inject=inject, eject=eject)])
+    model.inject_model()
+    try:
+        yield
+    finally:
+        model.eject_model()
+        eject(model)
+        model.remove_injections(INJECTION)
+
+
+def _adding(adapter: nn.Module) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
+    def hook(_layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        return output + adapter(inputs[0])
+
+    return hook

@@ -1,0 +1,89 @@
+"""Gradient checkpointing of a network's transformer blocks: time for memory, and the same numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import save_on_cpu
+from torch.utils.checkpoint import checkpoint
+
+from ....training.core.config import CHECKPOINTING
+
+OFF, _BLOCKS, OFFLOADED = CHECKPOINTING
+
+
+def transformer_blocks(network: nn.Module, pattern: str) -> list[nn.Module]:
+    """The blocks of a bare network, by a pattern that the whole name must match.
+
+    Raises:
+        ValueError: it has none.
+    """
+    blocks = [module for name, module in network.named_modules() if re.fullmatch(pattern, name)]
+    if not blocks:
+        raise ValueError(
+            f"{type(network).__name__} has no blocks named {pattern!r} to compute again; switch checkpointing off"
+        )
+    return blocks
+
+
+@contextmanager
+def checkpointed_blocks(network: nn.Module, pattern: str, mode: str) -> Iterator[None]:
+    """Keep only the input of each block and compute the block again in the backward pass, for a while.
+
+    ``mode`` is one of ``CHECKPOINTING``; offloaded inputs wait in host memory. The host's patches, its
+    ``transformer_options`` as they were at the block, and hooks on the layers act in both passes.
+
+    Source: arXiv 1604.06174, section 4, with one segment a block.
+    """
+    changed: list[tuple[nn.Module, Any]] = []
+    try:
+        for block in transformer_blocks(network, pattern) if mode != OFF else ():
+            changed.append((block, vars(block).get("forward")))
+            block.forward = _checkpointing(block.forward, mode == OFFLOADED)
+        yield
+    finally:
+        for block, own in changed:
+            if own is None:
+                del block.forward
+            else:
+                block.forward = own
+
+
+def _checkpointing(forward: Callable[..., Any], offload: bool) -> Callable[..., Any]:
+    """``forward`` that is called once more in the backward pass instead of keeping what it needs there."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if not torch.is_grad_enabled():
+            return forward(*args, **kwargs)
+        run, carried = _repeatable(forward, args, kwargs)
+        with save_on_cpu(pin_memory=torch.cuda.is_available()) if offload else nullcontext():
+            return checkpoint(run, *carried, use_reentrant=False)
+
+    return call
+
+
+def _repeatable(
+    forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Callable[..., Any], list[Tensor]]:
+    """A call as a function of the tensors that carry the gradient from block to block, and these tensors.
+
+    It holds everything else, which all blocks share, and none of these: autograd alone decides how long.
+    """
+    given: dict[Any, Any] = {**dict(enumerate(args)), **kwargs}
+    places, names = range(len(args)), tuple(kwargs)
+    carried = [key for key, value in given.items() if isinstance(value, Tensor) and value.requires_grad]
+    tensors = [given.pop(key) for key in carried]
+    # The host writes the number of the next block into its options, so that the second pass needs a copy.
+    kept = {key: dict(value) if isinstance(value, dict) else value for key, value in given.items()}
+    passes = [kept, given]
+
+    def run(*states: Tensor) -> Any:
+        inputs = {**(passes.pop() if len(passes) > 1 else kept), **dict(zip(carried, states, strict=True))}
+        return forward(*(inputs[i] for i in places), **{name: inputs[name] for name in names})
+
+    return run, tensors

@@ -1,0 +1,1 @@
+"""What a loaded MODEL is: family, noise process, fingerprint, LoRAs, encoders."""

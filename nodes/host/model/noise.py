@@ -1,0 +1,94 @@
+"""The noise process of a host MODEL, and the repairs that CogVideoX needs before any sampler is right."""
+
+from __future__ import annotations
+
+import logging
+from functools import lru_cache
+from typing import Any
+
+from ....methods.ddpm import DdpmProcess, snr_shifted, zero_terminal_snr
+from ....methods.flow import FLOW, NoiseProcess
+from .families import find_family
+from .rope import PLACES, trained_places
+
+log = logging.getLogger(__name__)
+SAMPLING = "model_sampling"  # the host's name of the object
+
+
+def process_of(model: Any) -> NoiseProcess:
+    """Noise process of a MODEL as it is patched.
+
+    Raises:
+        ValueError: it predicts neither a flow velocity nor the velocity of discrete timesteps.
+    """
+    from comfy.model_sampling import CONST, V_PREDICTION
+
+    sampling = model.get_model_object(SAMPLING)
+    if isinstance(sampling, CONST):
+        return FLOW
+    if type(sampling).calculate_denoised is V_PREDICTION.calculate_denoised and hasattr(sampling, "sigmas"):
+        return DdpmProcess(sampling.sigmas)
+    raise ValueError(
+        f"the {type(model.model).__name__} predicts neither a flow nor a velocity; "
+        "take the model sampling node off, or load a video model such as Wan or CogVideoX"
+    )
+
+
+def repaired(model: Any) -> Any:
+    """A clone that samples CogVideoX as it was trained; MODELs that need nothing are returned as they are.
+
+    The host's CogVideoX sampling hands a k-sampler's ``x0 + sigma noise`` to the network, which wants it divided by
+    ``sqrt(1 + sigma^2)``, and it spaces the tokens of CogVideoX 1.0 too far apart, see ``trained_places``. A sampling
+    that the user has put on already is left alone.
+    """
+    patches, told = {}, []
+    if _is_unscaled(model):
+        patches[SAMPLING] = _scaled_sampling(model)
+        told.append("does not scale what %s sees")
+    places = None if PLACES in model.object_patches else trained_places(model)
+    if places is not None:
+        patches[PLACES] = places
+        told.append("spaces the tokens of %s too far apart")
+    if not patches:
+        return model
+    clone = model.clone()
+    for name, patch in patches.items():
+        clone.add_object_patch(name, patch)
+    for what in told:
+        log.info(f"FewShot Video: the host {what}; this model does it right", _name(model))
+    return clone
+
+
+def _is_unscaled(model: Any) -> bool:
+    import comfy.model_sampling
+
+    broken = getattr(comfy.model_sampling, "V_PREDICTION_DDPM", None)
+    return broken is not None and isinstance(model.get_model_object(SAMPLING), broken)
+
+
+def _scaled_sampling(model: Any) -> Any:
+    """Velocity prediction with scaled inputs, on the schedule the family was trained with."""
+    family = find_family(model)
+    config = model.model.model_config
+    scale = 1.0 if family is None else family.snr_shift
+    sampling = _scaled()(config)
+    if scale != 1.0:
+        plain = _scaled()(config, zsnr=False).sigmas
+        sampling.set_sigmas(zero_terminal_snr(snr_shifted(plain, scale), float(sampling.sigmas[-1])))
+    return sampling
+
+
+@lru_cache(maxsize=1)
+def _scaled() -> Any:
+    """The host's sampling class with scaled inputs, composed as the host composes its own."""
+    from comfy.model_sampling import V_PREDICTION, ModelSamplingDiscrete
+
+    class ModelSampling(ModelSamplingDiscrete, V_PREDICTION):
+        pass
+
+    return ModelSampling
+
+
+def _name(model: Any) -> str:
+    family = find_family(model)
+    return type(model.model).__name__ if family is None else family.name

@@ -1,0 +1,41 @@
+"""What the timeline of a TIC-FT node shows of its last run, as a ``ui`` output."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from ..model.families import family_of
+from ..sampling.context import Request
+
+KEY = "fewshot_timeline"
+
+
+def timeline_of_context(
+    model: Any, images: list[Tensor], request: Request, latent: Mapping[str, Any]
+) -> dict[str, list[str]]:
+    """Layout that TICFTContext has made, the frames of its conditions, and what its LoRA was trained in."""
+    run = {"task": request.task, "time_patch": family_of(model).time_patch, "lengths": [len(clip) for clip in images]}
+    return _told({**run, **latent["tic_ft"], "fps": request.settings.get("fps"), "trained": _trained(request.settings)})
+
+
+def timeline_of_training(model: Any, settings: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Layout that TICFTTrain has trained in, of the fullest bucket."""
+    family = family_of(model)
+    run = {"compression": family.compression, "time_patch": family.time_patch, "fps": settings.get("fps")}
+    return _told({**run, **_trained(settings)})
+
+
+def _trained(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Task, counts and levels of TICFT_SETTINGS, in the timeline's words."""
+    names = {"task": "task", "levels": "buffer_levels"}
+    names |= {part: f"{part}_latents" for part in ("condition", "buffer", "target")}
+    return {name: settings[key] for name, key in names.items() if key in settings}
+
+
+def _told(run: Mapping[str, Any]) -> dict[str, list[str]]:
+    # A text: the host's list of jobs counts objects as files that were made.
+    return {KEY: [json.dumps(run)]}

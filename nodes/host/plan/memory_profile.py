@@ -1,0 +1,182 @@
+"""Small training steps on the real model: the memory and the time they take."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from ....methods.flow import NoiseProcess
+from ....training.core.batches import Conditioning
+from ....training.core.config import ATTENTION_PRESET, CHECKPOINTING, TrainConfig
+from ....training.core.optimizers import make_optimizer
+from ....training.core.plan import Asked, MicroStep, Network
+from ..layers.adapters import select_layers
+from ..layers.checkpointing import transformer_blocks
+from ..model.families import Family
+from ..model.noise import process_of
+from ..services.progress import StepProgress, throw_if_cancelled
+from ..session.memory_use import is_out_of_memory, peak_memory
+from ..session.session import Session, training_session
+
+SHARE = 4  # the larger measured step has at least the asked tokens over this
+LEAST_TOKENS = 256  # smaller steps say little about large ones
+TIMED = 3  # steps of which the fastest counts
+
+
+def plain_loss(prediction: Tensor, target: Tensor) -> Tensor:
+    """``mean (prediction - target)^2``, a number."""
+    return (prediction - target).square().mean()
+
+
+@dataclass(frozen=True)
+class LargestClip:
+    """The largest clip of a data set as the trainer sees it."""
+
+    x0: Tensor  # [C, F, h, w]
+    conditioning: Conditioning
+    prefix: int  # given latents
+    patch: tuple[int, int, int]  # latents of a token in time, height and width
+    loss: Callable[[Tensor, Tensor], Tensor] = plain_loss  # of prediction and target
+    process: NoiseProcess | None = None  # how it is noised; None: as the video model says
+    least: int = 1  # patches in time without which there is no loss
+    whole_frames: bool = False  # whether a step grows with the number of frames alone: small ones keep their size
+
+
+Opened = Callable[[Any, TrainConfig], AbstractContextManager[Session]]  # prepares a model for its training
+
+
+def measure(
+    model: Any, config: TrainConfig, clip: LargestClip, family: Family, opened: Opened = training_session
+) -> tuple[dict[str, list[MicroStep]], Network, float, list[str]]:
+    """Small steps of each way that is leaner than the asked one, the network, the free bytes, and what went wrong.
+
+    ``opened`` is the method's own session.
+    """
+    import comfy.model_management as management
+
+    measured: dict[str, list[MicroStep]] = {}
+    notes: list[str] = []
+    network, free = None, 0.0
+    modes = CHECKPOINTING[CHECKPOINTING.index(config.checkpointing) :]
+    shapes, progress = small_shapes(clip), StepProgress(2 * len(modes))
+    for i, mode in enumerate(modes):
+        with opened(model, replace(config, checkpointing=mode)) as session:
+            if network is None:
+                network, free = _network(session, family), _free(session)
+            if mode == CHECKPOINTING[-1] and session.device.type == "cpu" and measured:
+                continue  # the blocks' inputs lie there already
+            try:
+                for j, shape in enumerate(shapes):
+                    progress.show(2 * i + j)
+                    measured.setdefault(mode, []).append(micro_step(session, config, clip, shape))
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                measured.pop(mode, None)
+                management.soft_empty_cache()
+                notes.append(f"Checkpointing {mode}: even a step of {tuple(shapes[-1][1:])} latents is too large.")
+    assert network is not None
+    return measured, network, free, notes
+
+
+def small_shapes(clip: LargestClip) -> list[tuple[int, int, int, int]]:
+    """Shapes ``[C, F, h, w]`` of two measured steps: the asked sequence with fewer frames, or smaller ones."""
+    channels, frames, height, width = clip.x0.shape
+    deep, side = clip.least * clip.patch[0], clip.patch[1]
+    most = max(LEAST_TOKENS, _tokens(clip, clip.x0.shape) // SHARE)
+    larger = (channels, frames, height, width)
+    while _tokens(clip, larger) > most and larger[1] > 2 * deep:
+        larger = (channels, larger[1] - deep, height, width)
+    while _tokens(clip, larger) > most and larger[2] > side and not clip.whole_frames:
+        larger = (channels, larger[1], larger[2] - side, width)
+    if larger[1] >= 2 * deep:
+        return [(channels, larger[1] // 2 // deep * deep, *larger[2:]), larger]
+    return [(channels, larger[1], max(side, larger[2] // 2 // side * side), width), larger]
+
+
+def micro_step(session: Session, config: TrainConfig, clip: LargestClip, shape: tuple[int, ...]) -> MicroStep:
+    """One step on a cut-out of the clip: bytes with the adapters, the optimiser and gradients."""
+    throw_if_cancelled()
+    parameters = list(session.trained.parameters())
+    cut = clip.x0[:, : shape[1], : shape[2], : shape[3]]
+    x0 = torch.stack([cut] * config.batch_size).to(session.device)
+    level = torch.full((x0.shape[0], shape[1])[: 1 + config.per_frame_timesteps], 0.5, device=session.device)
+    process = clip.process or process_of(session.predict.model)
+    sigma = process.sigma_at(level)
+    conditioning = [clip.conditioning] * config.batch_size
+
+    def loss(noise: Tensor) -> Tensor:
+        xt, target = process.network_input(x0, noise, sigma), process.target(x0, noise, sigma)
+        return clip.loss(session.predict(xt, sigma, conditioning), target)
+
+    def step() -> float:
+        begun = _clock(session.device)
+        optimizer.zero_grad(set_to_none=True)
+        noise = torch.randn_like(x0)  # as long as the step, unlike what is made of it
+        (loss(noise) * session.loss_scale).backward()
+        optimizer.step()
+        return _clock(session.device) - begun
+
+    optimizer, _ = make_optimizer(parameters, replace(config, warmup_steps=0))
+    step()  # makes the optimiser's state, and what is made but once
+    with peak_memory(session.device) as peak:
+        step()
+    state = [value for value in tree_leaves(optimizer.state_dict()["state"]) if isinstance(value, Tensor)]
+    seconds = min(step() for _ in range(TIMED))
+    optimizer.zero_grad(set_to_none=True)
+    copies = 1 + (config.accumulation > 1) + bool(config.ema_decay)  # adapters, gradients so far, their average
+    memory = peak.bytes + copies * _bytes(parameters) + _bytes(state)
+    return MicroStep(step_of(clip, shape, config.batch_size), memory, seconds * config.accumulation)
+
+
+def step_of(clip: LargestClip, shape: Any, clips: int) -> Asked:
+    """The step of so many clips cut to a shape ``[C, F, h, w]``."""
+    deep, high, wide = clip.patch
+    return Asked(clips, shape[1], min(clip.prefix, shape[1]), shape[2] // high * (shape[3] // wide), deep)
+
+
+def _tokens(clip: LargestClip, shape: Any) -> int:
+    return step_of(clip, shape, 1).tokens
+
+
+def _network(session: Session, family: Family) -> Network:
+    """What the plan must know of the loaded network."""
+    base = session.predict.base
+    network: nn.Module = base.diffusion_model
+    blocks = transformer_blocks(network, family.blocks)
+    linears = [layer for block in blocks for layer in block.modules() if isinstance(layer, nn.Linear)]
+    on_device = [weight for weight in base.parameters() if weight.device == session.device]
+    # Where no frame attends to all others, as in an image network, time grows with the frames alone.
+    width = next(iter(select_layers(network, ATTENTION_PRESET, family).values())).in_features if family.attention else 0
+    return Network(
+        weights=_bytes(on_device),  # those that the host lends out take no room
+        narrow=max(weight.element_size() for weight in (layer.weight for layer in linears)) == 1,
+        used=sum(layer.in_features * layer.out_features for layer in linears),
+        depth=len(blocks),
+        width=width,
+    )
+
+
+def _free(session: Session) -> float:
+    """Bytes free beside the loaded weights; the adapters, which are loaded too, count as free."""
+    import comfy.model_management as management
+
+    free: Any = management.get_free_memory(session.device)
+    return float(free) + _bytes(session.trained.parameters())
+
+
+def _bytes(tensors: Any) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def _clock(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()

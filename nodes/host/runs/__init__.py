@@ -1,0 +1,1 @@
+"""A training run in the host: opened, attempted, saved, shown."""

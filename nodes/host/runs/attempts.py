@@ -1,0 +1,205 @@
+"""Training a run that is opened: prepare the model, go on, save; once more with less where memory runs out."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ....training.core.config import BOTH_EXPERTS, TrainConfig
+from ....training.core.loop import Cancelled
+from ....training.core.state import TrainState
+from ....training.core.trainer import Trainer
+from ....training.core.validation import levels_within, validation_losses
+from ....training.runs.control import STOP, RunControl, registered, request_sample, request_save, request_stop
+from ....training.runs.folder import FAILED, FINISHED, STOPPED
+from ....training.runs.monitor import Monitors
+from ....training.runs.run import Run
+from ..model.fingerprint import describe_base
+from ..services.progress import StepProgress, throw_if_cancelled
+from ..services.workflow_metadata import workflow_id
+from ..session.session import Session
+from .endings import close_record, end_run, keep_steps, leaner_settings
+from .events import run_monitors
+from .opening import OpenedRun
+from .output import Trained
+from .saving import Saver
+
+if TYPE_CHECKING:
+    from .job import Job
+
+log = logging.getLogger(__name__)
+
+ORDERS = {"stop": request_stop, "save": request_save, "sample": request_sample}
+
+
+@dataclass(frozen=True)
+class Order:
+    """A job, the run it is done in, and what was found out before."""
+
+    job: Job
+    opened: OpenedRun
+    identity: dict[str, Any]
+    key: str
+    missing: str  # a sentence about an optimiser that is not installed, or ""
+
+
+@dataclass(frozen=True)
+class _Data:
+    """What is trained on, encoded."""
+
+    objective: Any
+    held_out: Any
+
+
+@dataclass(frozen=True)
+class _Again:
+    """An attempt that ran out of memory, and what the next one takes from it."""
+
+    config: TrainConfig
+    stop: bool  # whether the user gave that order meanwhile
+    monitors: Monitors
+
+
+def train(order: Order) -> Trained:
+    """Encode and train; where memory runs out, once more with the next settings of the plan."""
+    job, monitors = order.job, None
+    data = _Data(job.make_objective(), job.make_validation() if job.make_validation is not None else None)
+    try:
+        outcome = _attempt(order, data)
+        if isinstance(outcome, _Again):  # out here nothing of the first attempt is held any more
+            _free_memory()  # the first attempt's frame is gone only now
+            monitors = outcome.monitors
+            opened = replace(order.opened, values=order.opened.folder.load())
+            order = replace(order, job=replace(job, config=outcome.config), opened=opened)
+            outcome = _attempt(order, data, outcome)
+    except BaseException as error:
+        close_record(order.opened.folder, monitors, error)
+        raise
+    if isinstance(outcome, _Again):
+        raise RuntimeError("a run was retried twice")
+    return outcome
+
+
+def _attempt(order: Order, data: _Data, before: _Again | None = None) -> Trained | _Again:
+    """Prepare the model and go on from the opened run's state."""
+    job, opened = order.job, order.opened
+    try:
+        with job.kind.open(job.model, job.config) as session:
+            trainer = Trainer(
+                data.objective, session.predict, session.trained.parameters(), job.config, session.loss_scale,
+                session.trained.names,
+            )  # fmt: skip
+            if opened.values is not None:
+                trainer.check(opened.values["trainer"])  # before the record says anything new
+            _begin(order)
+            with registered(opened.folder.id) as control:
+                if before is not None and before.stop:
+                    control.give(STOP)
+                run = _make_run(order, data, session, trainer, control)
+                saver = Saver(
+                    job.kind, job.file_name, session.trained, trainer, run.state, opened.folder,
+                    _base_record(order, data.objective), job.workflow,
+                )  # fmt: skip
+                run.keep_best = saver.keep_best
+                return _go(order, run, saver, retry=before is None)
+    finally:
+        _free_memory()
+
+
+def _go(order: Order, run: Run, saver: Saver, retry: bool) -> Trained | _Again:
+    """Train, then save whatever came of it."""
+    job, opened = order.job, order.opened
+    try:
+        if opened.values is not None:
+            run.restore(opened.values)
+            opened.folder.forget_after(run.state.step)
+            log.info("the run %s goes on at step %d of %d", opened.folder.name, run.state.step, job.config.steps)
+        run.monitors.started(opened.folder, job.config, run.state.step)
+        if order.missing:
+            run.note("optimizer", order.missing)
+        run.go()
+    except BaseException as stop:  # the host's cancel is no Exception; the steps done are worth keeping
+        leaner = leaner_settings(job.config, run, stop) if retry else None
+        if leaner is not None:
+            return _Again(leaner, run.control.take(STOP), run.monitors)
+        keep_steps(run, saver, stop)
+        if isinstance(stop, Cancelled) and stop.__cause__ is not None:
+            # The host must see its own exception, or it would call a cancelled run a failed one.
+            raise stop.__cause__ from None
+        raise
+    finished = run.state.step >= job.config.steps
+    kept = run.save() is not None
+    try:
+        trained = saver.save(finished)
+    except BaseException:
+        more = f"; run_name {run.folder.name} still has them" if kept else ""
+        end_run(run, FAILED, f"{run.state.step} steps are done but the {job.kind.noun} could not be saved{more}", None)
+        raise
+    saver.publish_best()
+    how = "finished" if finished else "stopped"
+    text = f"{how} after {trained.steps} steps; the {job.kind.noun} is {trained.path.name}"
+    end_run(run, FINISHED if finished else STOPPED, text, trained.path)
+    return trained
+
+
+def _begin(order: Order) -> None:
+    """Write the record; a folder that cannot be written costs the run its way back, not its result."""
+    job, opened = order.job, order.opened
+    values = {"name": opened.folder.name, "config": job.config.to_dict(), "identity": order.identity}
+    try:
+        opened.folder.begin(**values, accepted=opened.accepted)
+    except OSError as error:
+        log.warning("%s cannot be written (%s), so this run cannot be resumed", opened.folder.path, error)
+
+
+def _make_run(order: Order, data: _Data, session: Session, trainer: Trainer, control: RunControl) -> Run:
+    job, held_out, folder = order.job, data.held_out, order.opened.folder
+    levels = levels_within(job.config.sigma_low, job.config.sigma_high)
+
+    def validate() -> dict[str, float]:
+        return (job.validate or validation_losses)(held_out, predict, session.device, levels)
+
+    def predict(*inputs: Any) -> Any:
+        throw_if_cancelled()
+        return session.predict(*inputs)
+
+    monitors = Monitors(run_monitors(session.device, ORDERS, None, workflow_id(job.workflow), job.stage))
+    sample = None
+    if job.make_sample is not None:
+        sample = job.make_sample(data.objective if held_out is None else held_out, folder.path, session, monitors.note)
+    return Run(
+        trainer,
+        TrainState(),
+        folder,
+        control,
+        monitors,
+        progress=StepProgress(job.config.steps),
+        validate=None if held_out is None else validate,
+        sample=sample,
+        clip_names=job.clip_names,
+    )
+
+
+def _base_record(order: Order, objective: Any) -> dict[str, str]:
+    job, accepted = order.job, order.opened.accepted
+    expert = {} if job.config.expert == BOTH_EXPERTS else {"expert": job.config.expert}
+    changed = {"changed": json.dumps(list(accepted))} if accepted else {}
+    return {
+        **objective.metadata(),
+        **expert,
+        **changed,
+        "base_family": job.kind.base(job.model),
+        "base_model": describe_base(job.model),
+        "config": json.dumps(job.config.to_dict()),
+        "clips": str(objective.size),
+        **({"dataset_hash": order.identity["training clips"]} if "training clips" in order.identity else {}),
+        "run_key": order.key,
+    }
+
+
+def _free_memory() -> None:
+    import comfy.model_management
+
+    comfy.model_management.soft_empty_cache()

@@ -1,0 +1,105 @@
+"""A run of any method: return a finished one of the same order, or train one and save it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ....training.core.config import BOOKKEEPING, BOTH_EXPERTS, TrainConfig
+from ....training.core.optimizers import with_installed_optimizer
+from ....training.runs.changes import REFUSE
+from ..model.fingerprint import model_fingerprint
+from ..session.session import Session
+from .attempts import Order, train
+from .kinds import Kind
+from .live_runs import Stage
+from .opening import opened_run
+from .output import Trained, find_finished
+from .previews import Note, Sample
+
+log = logging.getLogger(__name__)
+
+TRAINING_REVISION = 2  # raise it when the same order and seed give another result, so that old runs do not count
+
+
+@dataclass(frozen=True)
+class Job:
+    """One method's order for a run."""
+
+    kind: Kind
+    model: Any  # host MODEL
+    config: TrainConfig
+    run_name: str  # of the run; empty: a new one
+    unnamed: str  # what a new one is called, with a number
+    identity: dict[str, Any]  # of data and method: plain values that can be shown, and digests
+    make_objective: Callable[[], Any]  # encodes; called only when there is something to train
+    make_validation: Callable[[], Any] | None = None
+    validate: Callable[..., dict[str, float]] | None = None  # in place of ``validation_losses``, with its arguments
+    make_sample: Callable[[Any, Path, Session, Note], Sample] | None = None  # of an objective, in a run's folder
+    on_change: str = REFUSE
+    clip_names: Sequence[str] = ()
+    workflow: Mapping[str, str] = field(default_factory=dict)  # for the file's metadata, as the host writes it
+    stage: Stage | None = None  # which of several runs of the node it is
+
+    @property
+    def name(self) -> str:
+        """The run's name, with the expert in it; empty for a new run."""
+        return self._of_expert(self.run_name) if self.run_name else ""
+
+    @property
+    def new_name(self) -> str:
+        """What a new run is called, without its number."""
+        return self._of_expert(self.unnamed)
+
+    @property
+    def file_name(self) -> str:
+        """What the files and their folder are called."""
+        return self.name or self.new_name
+
+    def _of_expert(self, name: str) -> str:
+        ending = f"_{self.config.expert.replace(' ', '_')}"
+        return name if self.config.expert == BOTH_EXPERTS or ending in name else f"{name}{ending}"
+
+    def whole_identity(self) -> dict[str, Any]:
+        """All that decides the result, but the settings."""
+        return {**self.identity, "model": model_fingerprint(self.model), "training revision": TRAINING_REVISION}
+
+
+def run_job(job: Job) -> Trained:
+    """Return the finished run of the same configuration, data and model, or train one and save it.
+
+    A run that is cancelled or fails keeps the steps it did, as a file and as a state from which it goes on.
+
+    Raises:
+        ValueError: the run name, the data or the model is unsuitable, or the run of that name had other settings.
+        RuntimeError: what was trained cannot be saved anywhere.
+    """
+    folder = job.kind.files(job.file_name)
+    job.kind.check(job.model)
+    config, missing = with_installed_optimizer(job.config)
+    job, identity = replace(job, config=config), job.whole_identity()
+    if missing:
+        log.warning("%s", missing)
+    finished = find_finished(folder, run_key(config, identity))
+    if finished is not None:
+        return _told(finished)
+    with opened_run(job.name, job.new_name, config, identity, job.on_change) as opened:
+        key = run_key(config, identity, opened.accepted)
+        finished = find_finished(folder, key)
+        return train(Order(job, opened, identity, key, missing)) if finished is None else _told(finished)
+
+
+def _told(finished: Trained) -> Trained:
+    log.info("this run is finished already, %s is returned; change the seed to train again", finished.path.name)
+    return finished
+
+
+def run_key(config: TrainConfig, identity: dict[str, Any], accepted: Sequence[str] = ()) -> str:
+    """Digest of everything that decides the result, changes on the way included."""
+    settings = {name: value for name, value in config.to_dict().items() if name not in BOOKKEEPING}
+    return hashlib.sha256(json.dumps([settings, identity, list(accepted)], sort_keys=True).encode()).hexdigest()

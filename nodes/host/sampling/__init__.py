@@ -1,0 +1,1 @@
+"""Wrappers around the host's samplers: TIC-FT, inversion, motion LoRAs."""

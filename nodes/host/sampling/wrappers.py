@@ -1,0 +1,171 @@
+"""TIC-FT inside the host's sampling: any stock sampler, the base model untouched.
+
+Two wrappers do it. OUTER_SAMPLE puts the buffer levels into the schedule and runs the sampler piece by
+piece between releases; PREDICT_NOISE shows the network every held frame at its own level and answers
+with its clean latents. Nothing relies on the host's noise mask, so a mask of the user's still works.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ....methods import tic_ft
+from ....methods.flow import NoiseProcess
+from ..model.noise import process_of
+from .segments import in_pieces
+
+KEY = "fewshot_tic_ft"
+
+
+class Context:
+    """A layout and its clean latents, put on a MODEL; shared by any number of sampler runs.
+
+    Args:
+        layout: the frame counts and levels.
+        x0: clean latents of the first L + B frames, as the VAE gave them, ``[B, C, L + B, H, W]``.
+        per_frame_timesteps: tell the network every frame's own level instead of the global one.
+    """
+
+    def __init__(self, layout: tic_ft.Layout, x0: Tensor, per_frame_timesteps: bool = False) -> None:
+        self.layout = layout
+        self.x0 = x0
+        self.per_frame_timesteps = per_frame_timesteps
+        self.run: Run | None = None  # the sampler run under way; runs may nest
+
+    def put_on(self, model: Any) -> Any:
+        """A clone of ``model`` that samples with this context, in place of any earlier one."""
+        from comfy.patcher_extension import WrappersMP
+
+        clone = model.clone()
+        wrappers = {
+            WrappersMP.OUTER_SAMPLE: self._outer_sample,
+            WrappersMP.PREDICT_NOISE: self._predict_noise,
+            WrappersMP.DIFFUSION_MODEL: self._diffusion_model if self.per_frame_timesteps else None,
+        }
+        for kind, wrapper in wrappers.items():
+            clone.remove_wrappers_with_key(kind, KEY)
+            if wrapper is not None:
+                clone.add_wrapper_with_key(kind, KEY, wrapper)
+        return clone
+
+    def _outer_sample(
+        self, executor: Any, noise: Tensor, latent: Tensor, sampler: Any, sigmas: Tensor, *args: Any, **more: Any
+    ) -> Tensor:
+        check_latent(latent, self.layout, self.x0)
+        run = Run(self, executor.class_obj.model_patcher)
+        points = tic_ft.insert_levels(sigmas, run.layout)
+        earlier, self.run = self.run, run
+        try:
+            solver = in_pieces(sampler, run.layout, run)
+            output = executor(noise, latent, solver, points, *args, **more)
+        finally:
+            self.run = earlier
+        # The way into the model's space and back is not exact, so the result gets the latents themselves.
+        return lead(expand(self.x0.to(output), output), output, self.layout.condition)
+
+    def _predict_noise(self, executor: Any, x: Tensor, timestep: Tensor, *args: Any, **options: Any) -> Tensor:
+        if self.run is None or self.layout.prefix == 0:
+            return executor(x, timestep, *args, **options)
+        sigma = float(timestep.flatten()[0])
+        held = self.run.held_frames(sigma)
+        denoised = executor(self.run.show(x, sigma, held), timestep, *args, **options)
+        return lead(self.run.clean.to(denoised), denoised, held)
+
+    def _diffusion_model(self, executor: Any, x: Tensor, timestep: Tensor, *args: Any, **options: Any) -> Tensor:
+        transformer = options.get("transformer_options") or next((a for a in args if isinstance(a, dict)), {})
+        sigma = transformer.get("sigmas")
+        if self.run is None or sigma is None:
+            return executor(x, timestep, *args, **options)
+        levels = tic_ft.frame_sigmas(self.run.layout, sigma[:1].float())
+        timesteps = self.run.model.model_sampling.timestep(levels).to(timestep)
+        return executor(x, timesteps.expand(x.shape[0], -1), *args, **options)
+
+
+class Run:
+    """One sampler run: its clean latents in model space, and the noise of its resting frames."""
+
+    def __init__(self, context: Context, patcher: Any) -> None:
+        self.process: NoiseProcess = process_of(patcher)
+        self.layout = tic_ft.sigma_layout(context.layout, self.process)
+        self.model = patcher.model
+        self.x0 = context.x0
+        self.started = False  # until the first state is seen, the next three are not what they are called
+        self.clean = self.noise = self.highest = self.own_levels = context.x0
+        self.resting: int | None = None  # leading frames that stay where they are in the piece under way
+
+    def start_piece(self, x: Tensor, sigma: float, last_sigma: float) -> None:
+        """Fix which frames rest from ``sigma`` to ``last_sigma``, whatever levels a solver tries between."""
+        self.start(x, sigma)
+        self.resting = tic_ft.resting_frames(self.layout, last_sigma)
+
+    def end_piece(self, x: Tensor, last_sigma: float) -> Tensor:
+        """``x`` with the resting frames exactly on their line at ``last_sigma``.
+
+        Samplers that add noise, or that step by another estimate, leave the line while a frame is held.
+        """
+        resting, self.resting = self.resting or 0, None
+        return lead(self.at_levels(x.new_full((self.layout.prefix,), last_sigma)), x, resting)
+
+    def held_frames(self, sigma: float) -> int:
+        """Leading frames to show held: those that rest in this piece, else those held at ``sigma``."""
+        return tic_ft.held_frames(self.layout, sigma) if self.resting is None else self.resting
+
+    def start(self, x: Tensor, sigma: float) -> None:
+        """Derive the prefix's noise from a state on the line; in a flow ``noise = (x - (1 - s) x0) / s``.
+
+        So a second stage goes on with the very noise of the first, though the host gives it none.
+        """
+        if self.started:
+            return
+        prefix = x[:, :, : self.layout.prefix]
+        # A copy, because some latent formats work in place.
+        self.clean = expand(self.model.process_latent_in(self.x0.clone().to(x)), x)
+        self.noise = self.process.noise_in(prefix, self.clean, sigma) if sigma > 0 else torch.zeros_like(prefix)
+        self.own_levels = self.layout.max_sigmas(x.device)[: self.layout.prefix]
+        self.highest = self.at_levels(self.own_levels)
+        self.started = True
+
+    def at_levels(self, levels: Tensor) -> Tensor:
+        """Prefix latents at ``levels [L + B]``, made of the clean latents and the run's own noise."""
+        return self.process.add_noise(self.clean, self.noise, levels[None])
+
+    def show(self, x: Tensor, sigma: float, held: int) -> Tensor:
+        """``x`` with the held frames at their own levels, as the network shall see it."""
+        self.start(x, sigma)
+        if held <= tic_ft.resting_frames(self.layout, sigma):
+            return lead(self.process.as_shown(self.highest, self.own_levels[None], sigma), x, held)
+        # A solver looks below a level before it gets there; the frame is shown as far down its line.
+        levels = tic_ft.frame_sigmas(self.layout, x.new_tensor([sigma]))[0, : self.layout.prefix]
+        return lead(self.process.as_shown(self.at_levels(levels), levels[None], sigma), x, held)
+
+
+def check_latent(latent: Tensor, layout: tic_ft.Layout, x0: Tensor) -> None:
+    """Refuse a latent that is not the one the context made room for.
+
+    Raises:
+        ValueError: its frames, channels or size differ, or it is nested (the host packs those flat).
+    """
+    shape = list(latent.shape)
+    fits = len(shape) == 5 and shape[2] == layout.frames
+    if fits and layout.prefix:
+        fits = [shape[1], *shape[3:]] == [x0.shape[1], *x0.shape[3:]] and shape[0] % x0.shape[0] == 0
+    if not fits:
+        parts = f"{layout.condition} + {layout.buffer} + {layout.target}"
+        size = f", {x0.shape[1]} channels and {x0.shape[4]} x {x0.shape[3]}" if layout.prefix else ""
+        raise ValueError(
+            f"the sampler got a latent of shape {shape}, its TIC-FT model needs one of {layout.frames} "
+            f"frames ({parts}){size}; wire the LATENT of the same TICFTContext to the sampler"
+        )
+
+
+def lead(prefix: Tensor, x: Tensor, count: int) -> Tensor:
+    """``x`` with its first ``count`` frames taken from ``prefix``, both ``[B, C, T, H, W]``."""
+    return torch.cat([prefix[:, :, :count], x[:, :, count:]], dim=2) if count else x
+
+
+def expand(clean: Tensor, like: Tensor) -> Tensor:
+    """Repeat a batch of clean latents to the batch of ``like``."""
+    return clean.repeat(like.shape[0] // clean.shape[0], 1, 1, 1, 1)

@@ -1,0 +1,1 @@
+"""Small things of the host: folders, progress, images, workflow metadata, version."""

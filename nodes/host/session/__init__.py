@@ -1,0 +1,1 @@
+"""A MODEL that is loaded to be trained."""

@@ -1,0 +1,129 @@
+"""Training on an image network that sees clips: its output as a plain callable, and the state it must be in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from ....methods.ddpm import DdpmProcess, NoisePrediction
+from ....methods.tune_a_video import PER_FRAME, TUNED_QUERIES
+from ....training.core.batches import Conditioning, seeded_generator
+from ....training.core.config import TrainConfig
+from ....training.tune_a_video.layers import TunedLayers, new_queries
+from ..layers.adapters import attached
+from ..layers.autograd import gradients, ordinary_weights
+from ..layers.checkpointing import checkpointed_blocks
+from ..layers.frozen_layers import recast_in_backward
+from ..model.noise import SAMPLING
+from ..tune_a_video.apply import new_layers
+from ..tune_a_video.inflation import KEY, blocks_of, inflate
+from .session import HostPredictor, Session, avoid_vanishing, differentiable_attention, load_for_training, static_clone
+
+BLOCKS = r".*\.transformer_blocks\.\d+"  # of the network, for checkpointing
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a network is made to see clips while it is tuned, and what of it is trained."""
+
+    rank: int = 0  # of the queries' change; 0: their whole weights
+    group_norms: str = PER_FRAME
+    sparse_causal: bool = True
+
+
+def process_of_images(model: Any) -> DdpmProcess:
+    """Noise process of an image MODEL as it is patched.
+
+    Raises:
+        ValueError: it predicts neither the noise nor a velocity of discrete timesteps.
+    """
+    from comfy.model_sampling import EPS, V_PREDICTION
+
+    sampling = model.get_model_object(SAMPLING)
+    predicted, sigmas = type(sampling).calculate_denoised, getattr(sampling, "sigmas", None)
+    kinds = {EPS.calculate_denoised: NoisePrediction, V_PREDICTION.calculate_denoised: DdpmProcess}
+    if predicted not in kinds or sigmas is None:
+        raise ValueError(
+            f"the {type(model.model).__name__} predicts neither noise nor velocity; take the model sampling node off"
+        )
+    return kinds[predicted](sigmas)
+
+
+class ClipPredictor(HostPredictor):
+    """``predict(xt, sigma, conditioning)`` of an inflated network; the frames of a clip are its batch of images.
+
+    Does what the host's ``apply_model`` does between scaling the input and making x0 of the output.
+    """
+
+    def __init__(self, model: Any) -> None:
+        """Take a host MODEL that ``inflate`` gave."""
+        self.model = model
+        self.base = model.model
+        self.sampling = model.get_model_object(SAMPLING)
+
+    def __call__(self, xt: Tensor, sigma: Tensor, conditioning: Sequence[Conditioning]) -> Tensor:
+        """Output ``[B, C, T, h, w]`` fp32; ``xt`` in the model's space, sigma ``[B]``."""
+        clips, _, frames = xt.shape[:3]
+        dtype = self.base.get_dtype_inference()
+        conds = {
+            name: value.repeat_interleave(frames, 0) if isinstance(value, Tensor) else value
+            for name, value in self._conds(xt[:, :, 0], conditioning, dtype).items()
+        }
+        x = xt.transpose(1, 2).flatten(0, 1).to(dtype)  # B C T h w -> (B T) C h w
+        timestep = self.sampling.timestep(sigma).float().repeat_interleave(frames)
+        timestep = self.base.process_timestep(timestep, x=x, **conds)
+        context = conds.pop("c_crossattn", None)
+        output = self.base.diffusion_model(
+            x, timestep, context=context, control=None, transformer_options=self._options(clips), **conds
+        )
+        return output.float().unflatten(0, (clips, frames)).transpose(1, 2)
+
+    def _options(self, clips: int) -> dict[str, Any]:
+        """What the host's patches are told; each clip of the batch is a prompt of its own."""
+        from comfy.patcher_extension import WrappersMP
+
+        kind = WrappersMP.DIFFUSION_MODEL
+        return {
+            **self.model.model_options.get("transformer_options", {}),
+            "optimized_attention_override": differentiable_attention,
+            "cond_or_uncond": [0] * clips,
+            "wrappers": {kind: {KEY: self.model.get_wrappers(kind, KEY)}},
+        }
+
+
+@contextmanager
+def clip_session(model: Any, config: TrainConfig, form: Form) -> Iterator[Session]:
+    """Load the model through the host as one that sees clips, with fresh layers to tune; undo it at the end.
+
+    Weights are neither copied nor changed. Enter this before tensors are made that the run shall learn from.
+    """
+    clone = static_clone(model)
+    with gradients():
+        temporal = new_layers(clone, seeded_generator(config.seed, 0, "temporal").initial_seed())
+        clone = inflate(clone, temporal, 1.0, form.group_norms, form.sparse_causal)
+        clone.remove_additional_models(KEY)  # the run keeps the layers where it needs them
+        network, queries = clone.model.diffusion_model, query_layers(clone)
+        loss_scale = avoid_vanishing(clone)
+        device = load_for_training(clone)
+        changes: Any = new_queries(queries, form.rank, config.lora_alpha, config.seed)
+        trained = TunedLayers(temporal, changes).to(device)
+        with (
+            attached(clone, queries, changes),
+            ordinary_weights(clone.model),
+            recast_in_backward(network, clone.model.get_dtype_inference(), device),
+            checkpointed_blocks(network, BLOCKS, config.checkpointing),
+        ):
+            yield Session(ClipPredictor(clone), trained, device, loss_scale)
+
+
+def query_layers(model: Any) -> dict[str, nn.Linear]:
+    """The query projections of a MODEL by their names in the bare network."""
+    return {
+        f"{name}.{query}": block.get_submodule(query)
+        for name, block in blocks_of(model).items()
+        for query in TUNED_QUERIES
+    }

@@ -1,0 +1,205 @@
+"""Training on the host's loaded model: its output as a plain callable, and the state it must be in."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from ....training.core.batches import Conditioning
+from ....training.core.config import TrainConfig
+from ....training.lora.layers import LoraAdapters
+from ..layers.adapters import attached, select_layers
+from ..layers.autograd import gradients, ordinary_weights
+from ..layers.checkpointing import checkpointed_blocks
+from ..layers.frozen_layers import recast_in_backward
+from ..model.families import trainable_family_of
+from ..model.noise import process_of
+
+log = logging.getLogger(__name__)
+
+WEIGHTS_SHARE = 0.9  # of a device's memory; the rest is for a step
+LOSS_SCALE = 2.0**14  # keeps an fp16 network's gradients above its smallest number and below its largest
+
+
+class HostPredictor:
+    """``predict(xt, sigma, conditioning)`` of a network loaded by the host, its output as it comes.
+
+    Does what the host's ``apply_model`` does between scaling the input and making x0 of the output: ``xt`` is
+    ``NoiseProcess.network_input`` and the output ``NoiseProcess.target``.
+    """
+
+    def __init__(self, model: Any) -> None:
+        """Take a host MODEL.
+
+        Raises:
+            ValueError: the network predicts no velocity.
+        """
+        process_of(model)  # refuses what no objective is made for
+        self.model = model
+        self.base = model.model
+        self.sampling = model.get_model_object("model_sampling")
+
+    def __call__(self, xt: Tensor, sigma: Tensor, conditioning: Sequence[Conditioning]) -> Tensor:
+        """Output ``[B, C, T, H, W]`` fp32; ``xt`` in the model's space, sigma ``[B]`` or ``[B, T]``."""
+        dtype = self.base.get_dtype_inference()
+        conds = self._conds(xt, conditioning, dtype)
+        x = xt.to(dtype)
+        concat = conds.pop("c_concat", None)
+        if concat is not None:
+            x = torch.cat([x, concat], dim=1)
+        timestep = self.sampling.timestep(sigma).float()
+        timestep = self.base.process_timestep(timestep, x=xt, **conds)
+        options = dict(self.model.model_options.get("transformer_options", {}))
+        options["optimized_attention_override"] = differentiable_attention
+        context = conds.pop("c_crossattn", None)
+        output = self.base.diffusion_model(
+            x, timestep, context=context, control=None, transformer_options=options, **conds
+        )
+        return output.float()
+
+    def _conds(self, xt: Tensor, conditioning: Sequence[Conditioning], dtype: torch.dtype) -> dict[str, Any]:
+        """Further network inputs, made by the model's own ``extra_conds`` and joined over the batch."""
+        made = [self._extra_conds(xt[i : i + 1], cond) for i, cond in enumerate(conditioning)]
+        joined = {}
+        for name, first in made[0].items():
+            value = first.concat([other[name] for other in made[1:]])
+            joined[name] = _cast(value, dtype, xt.device)
+        return joined
+
+    def _extra_conds(self, xt: Tensor, conditioning: Conditioning) -> dict[str, Any]:
+        """One clip's, with a batch dimension of 1."""
+        batched = {name: value[None].to(xt.device) for name, value in conditioning.items()}
+        conds = self.base.extra_conds(
+            **batched,
+            noise=xt,
+            device=xt.device,
+            width=xt.shape[-1] * 8,
+            height=xt.shape[-2] * 8,
+            prompt_type="positive",
+        )
+        return {name: cond.process_cond(batch_size=1, area=None) for name, cond in conds.items()}
+
+
+class Trainable(Protocol):
+    """What is trained in a session: layers by name."""
+
+    names: Sequence[str]  # in a fixed order; a saved state is not put into others
+
+    def parameters(self) -> Iterable[Tensor]:
+        """The trained tensors, in a fixed order."""
+        ...
+
+    def tensors(self, dtype: torch.dtype) -> dict[str, Tensor]:
+        """A copy on the CPU, as a file holds it."""
+        ...
+
+    def __len__(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a run needs while the model is prepared for it."""
+
+    predict: Any  # a ``Predict``; HostPredictor or one that wraps it
+    trained: Any  # a ``Trainable``
+    device: torch.device
+    loss_scale: float = 1.0  # factor on the loss during the backward pass
+
+
+def differentiable_attention(_chosen: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
+    """The host's PyTorch attention in place of the one it was started with, which may have no backward pass."""
+    from comfy.ldm.modules.attention import attention_pytorch
+
+    return attention_pytorch(*args, **kwargs)
+
+
+@contextmanager
+def training_session(model: Any, config: TrainConfig) -> Iterator[Session]:
+    """Load the model through the host, attach fresh adapters, leave inference mode; undo it at the end.
+
+    Weights are neither copied nor changed. Enter this before tensors are made that the run shall learn from.
+    """
+    clone = static_clone(model)
+    with gradients():
+        predict = HostPredictor(clone)
+        network, family = clone.model.diffusion_model, trainable_family_of(clone)
+        layers = select_layers(network, config.target_modules, family)
+        loss_scale = avoid_vanishing(clone)
+        device = load_for_training(clone)
+        adapters = LoraAdapters(layers, config.rank, config.lora_alpha, config.seed).to(device)
+        with (
+            attached(clone, layers, adapters),
+            ordinary_weights(clone.model),
+            recast_in_backward(network, clone.model.get_dtype_inference(), device),
+            checkpointed_blocks(network, family.blocks, config.checkpointing),
+        ):
+            yield Session(predict, adapters, device, loss_scale)
+
+
+def model_space(model: Any, latents: Tensor) -> Tensor:
+    """VAE latents ``[C, T, h, w]`` as the network takes them."""
+    with torch.inference_mode(False), torch.no_grad():
+        return model.model.process_latent_in(latents[None])[0].contiguous()
+
+
+def avoid_vanishing(model: Any) -> float:
+    """Keep gradients from vanishing in fp16: compute in bf16, or return what to scale the loss with.
+
+    ``model`` is a clone that is not loaded yet; the host takes the other type back with the next load.
+    """
+    import comfy.model_management as management
+
+    if model.model.get_dtype_inference() != torch.float16:
+        return 1.0
+    if hasattr(model, "set_model_compute_dtype") and management.should_use_bf16(model.load_device):
+        model.set_model_compute_dtype(torch.bfloat16)
+        log.info("the model computes in fp16, in which small gradients vanish; it is trained in bf16")
+        return 1.0
+    log.info("the model computes in fp16, in which small gradients vanish; the loss is scaled by %g", LOSS_SCALE)
+    return LOSS_SCALE
+
+
+def load_for_training(model: Any) -> torch.device:
+    """Bring the model onto its device through the host's model management; everything else may leave."""
+    import comfy.model_management as management
+
+    # The host's estimate lacks the backward pass, so room is made as its own trainer does.
+    management.load_models_gpu([model], memory_required=10**20, force_full_load=_fits(model))
+    return model.load_device
+
+
+def _fits(model: Any) -> bool:
+    """Whether all weights find room on the device; else the host keeps them in its memory and lends them out."""
+    import comfy.model_management as management
+
+    memory: Any = management.get_total_memory(model.load_device)
+    return model.model_size() < WEIGHTS_SHARE * memory
+
+
+def static_clone(model: Any) -> Any:
+    """A clone over the same weights; where the host pages weights in and out, its fixed counterpart.
+
+    Pages may be evicted between forward and backward, which would give wrong gradients without an error.
+    """
+    if not getattr(model, "is_dynamic", lambda: False)():
+        return model.clone()
+    if model.cached_patcher_init is None:
+        raise RuntimeError(
+            "the model was loaded in a way that cannot be repeated without dynamic VRAM; "
+            "load it with a stock loader, or start ComfyUI with --disable-dynamic-vram"
+        )
+    return model.clone(disable_dynamic=True)
+
+
+def _cast(cond: Any, dtype: torch.dtype, device: torch.device) -> Any:
+    if isinstance(cond, list):
+        return [_cast(part, dtype, device) for part in cond]
+    if not isinstance(cond, Tensor):
+        return cond
+    return cond.to(device, dtype if cond.is_floating_point() else None)

@@ -1,0 +1,1 @@
+"""The trainers, one a method: settings and data in, a job for a run out."""

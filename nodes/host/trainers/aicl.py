@@ -1,0 +1,105 @@
+"""AICL training in the host: clips with references and settings in, an adapter out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ....training.aicl.file import load_adapter
+from ....training.aicl.objective import AiclObjective
+from ....training.aicl.recipe import METHOD
+from ....training.aicl.validation import reference_losses
+from ....training.core.config import TrainConfig
+from ....training.core.preview import PreviewOrder
+from ....training.data.encoding import EncodedDataset
+from ....training.lora.metadata import model_spec, to_metadata
+from ..aicl.adapter import HostAdapter
+from ..runs.job import Job, run_job
+from ..runs.kinds import Kind, video_family
+from ..runs.output import Trained
+from ..runs.previews import Note, Preview, Sample, make_sample
+from ..services.folders import aicl_output_folder, register_aicl_folders
+from ..session.aicl import aicl_session
+from ..session.session import Session
+from .aicl_plan import Order, Plan, check_base, make_objective, plan_aicl
+
+
+def train_aicl(
+    model: Any,
+    encoded: EncodedDataset,
+    config: TrainConfig,
+    order: Order,
+    validation: EncodedDataset | None = None,
+    vae: Any = None,
+    workflow: Mapping[str, str] | None = None,
+) -> tuple[HostAdapter, Trained]:
+    """Train an adapter, or return the finished run of the same order.
+
+    Args:
+        model: host MODEL; it is not changed.
+        encoded: The clips with their references.
+        config: Settings of the run.
+        order: The rest of what was asked for.
+        validation: Clips that are not trained on.
+        vae: Decodes previews; without it they show colours of the latents.
+        workflow: For the adapter's metadata, as the host's savers write it.
+
+    Raises:
+        ValueError: the model, the data or the order does not fit.
+    """
+    sets = (encoded,) if validation is None else (encoded, validation)
+    plan = plan_aicl(model, config, order, *sets)
+    objective = cache(lambda: make_objective(plan, encoded))  # the session asks for it too
+    held_out = None if validation is None else lambda: make_objective(plan, validation, objective().order.sizes)
+    job = Job(
+        kind=adapter_kind(objective),
+        model=plan.model,
+        config=plan.config,
+        run_name=order.run_name.strip(),
+        unnamed=METHOD,
+        identity=plan.identity(encoded, validation),
+        make_objective=objective,
+        make_validation=held_out,
+        validate=reference_losses,
+        make_sample=_sampler(plan, encoded, vae),
+        on_change=order.on_change,
+        clip_names=[sample.name for sample in encoded.dataset.samples],
+        workflow=workflow or {},
+    )
+    register_aicl_folders()
+    trained = run_job(job)
+    return HostAdapter(load_adapter(trained.path), trained.path.name), trained
+
+
+def adapter_kind(objective: Callable[[], AiclObjective]) -> Kind:
+    """What an AICL run makes; the objective decides the adapter's sizes."""
+
+    def opened(model: Any, config: TrainConfig) -> Any:
+        return aicl_session(model, config, objective())
+
+    return Kind("AICL adapter", aicl_output_folder, check_base, video_family, opened, adapter_metadata)
+
+
+def adapter_metadata(
+    record: Mapping[str, str],
+    config: TrainConfig,  # noqa: ARG001 - the record has it
+    *,
+    title: str = "",
+    date: str = "",
+    workflow: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """All metadata of an adapter's file: our record, modelspec, and the workflow."""
+    spec = model_spec(record, title, date)
+    base = spec["modelspec.architecture"].removesuffix("/lora")
+    return {**(workflow or {}), **to_metadata(record), **spec, "modelspec.architecture": f"{base}/{METHOD}"}
+
+
+def _sampler(plan: Plan, encoded: EncodedDataset, vae: Any) -> Callable[[AiclObjective, Path, Session, Note], Sample]:
+    def sample(objective: AiclObjective, folder: Path, session: Session, note: Note) -> Sample:
+        order = PreviewOrder(seed=plan.config.seed)
+        preview = Preview(objective, folder, encoded.dataset.fps, plan.family.compression, vae, order)
+        return make_sample(session, preview, note)
+
+    return sample

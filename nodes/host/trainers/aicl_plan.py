@@ -1,0 +1,204 @@
+"""AICL training in the host: what an order means for a model and a data set."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ....methods.aicl import AdapterSizes, DropRates, parameter_counts, preset_sizes
+from ....training.aicl.augmentation import CROP, NONE
+from ....training.aicl.groups import FILES, Groups, action_words, group_clips
+from ....training.aicl.objective import AiclData, AiclObjective, AiclOrder
+from ....training.aicl.reading import Reference
+from ....training.aicl.recipe import METHOD, AiclRecipe
+from ....training.core.config import ATTENTION_PRESET, TrainConfig
+from ....training.data.encoding import EncodedDataset
+from ....training.runs.changes import REFUSE
+from ..aicl.apply import KEY
+from ..aicl.sites import SVD, base_of
+from ..layers.adapters import check_trainable
+from ..model.experts import resolved
+from ..model.families import Family, trainable_family_of
+from ..model.noise import process_of, repaired
+from ..sampling.context import check_places, check_size, latent_channels
+from ..services.progress import encoding_progress
+from ..session.session import model_space
+
+log = logging.getLogger(__name__)
+
+RESAMPLER, FAITHFUL = FORMS = ("resampler", "faithful")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What AICLTrain is asked for besides the optimiser's settings, in its widgets' terms."""
+
+    size: str = "small"  # a name of methods.aicl.PRESETS
+    form: str = RESAMPLER
+    max_references: int = 3  # of a clip in a step
+    group_by: str = FILES
+    actions: str = ""  # action words, with commas between
+    leak_control: str = CROP
+    variants: int = 2  # jittered ones of each reference
+    remove_still: bool = False
+    drop_caption: float = 0.1
+    drop_references: float = 0.0  # without references the adapter adds nothing, so nothing is learned either
+    drop_both: float = 0.0
+    run_name: str = ""
+    on_change: str = REFUSE
+
+    def settings(self) -> dict[str, Any]:
+        """What of it decides the result, as plain values that can be shown."""
+        names = [name for name in self.__dataclass_fields__ if name not in ("run_name", "on_change")]
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An order with all that is known before anything is encoded."""
+
+    model: Any  # host MODEL
+    family: Family
+    config: TrainConfig
+    order: Order
+    drops: DropRates
+    recipe: AiclRecipe
+
+    @property
+    def held_out(self) -> AiclRecipe:
+        """For clips of a validation, whose references are read as they are."""
+        return replace(self.recipe, leak_control=NONE)
+
+    def groups(self, encoded: EncodedDataset) -> Groups:
+        """Who reads whom in a data set."""
+        return group_clips(encoded.dataset, self.order.group_by, action_words(self.order.actions))
+
+    def identity(self, encoded: EncodedDataset, validation: EncodedDataset | None) -> dict[str, Any]:
+        """What is trained and on what: plain values that can be shown, and digests of the data."""
+
+        def data(of: EncodedDataset, recipe: AiclRecipe) -> str:
+            return hashlib.sha256(f"{of.key(recipe)} {self.groups(of)}".encode()).hexdigest()
+
+        clips = data(encoded, self.recipe)
+        try:
+            held_out = "" if validation is None else data(validation, self.held_out)
+        except ValueError as error:
+            raise ValueError(f"validation: {error}") from error
+        return {
+            "method": METHOD,
+            **self.order.settings(),
+            "training clips": clips,
+            "validation clips": held_out,
+            "noise process": hashlib.sha256(repr(list(process_of(self.model).key)).encode()).hexdigest(),
+        }
+
+
+def plan_aicl(model: Any, config: TrainConfig, order: Order, *sets: EncodedDataset) -> Plan:
+    """Check what can be checked before the encoders run; ``Plan.groups`` refuses clips without references.
+
+    Raises:
+        ValueError: the model, a data set or the order does not fit.
+    """
+    if order.form not in FORMS:
+        raise ValueError(f"form is {order.form!r}; choose one of {', '.join(FORMS)}")
+    if config.caption_dropout:
+        raise ValueError("caption_dropout of the settings is not used here; set it to 0, and drop_caption instead")
+    if config.per_frame_timesteps:
+        raise ValueError("AICL takes one noise level a clip; switch per_frame_timesteps of the settings off")
+    if config.target_modules != ATTENTION_PRESET:
+        raise ValueError(
+            f"target_modules is {config.target_modules!r}, but AICL trains its adapter whatever it says; set it to "
+            f'"{ATTENTION_PRESET}"'
+        )
+    check_base(model)
+    drops = DropRates(order.drop_caption, order.drop_references, order.drop_both)
+    family, model = trainable_family_of(model), repaired(model)
+    spacing = (family.compression, family.time_patch, latent_channels(model))
+    recipe = AiclRecipe(order.group_by, order.leak_control, order.variants, *spacing)
+    plan = Plan(model, family, resolved(config, model, family), order, drops, recipe)
+    for encoded in sets:
+        for bucket in encoded.dataset.buckets():
+            check_size(bucket.width, bucket.height, family)
+            check_places(recipe.latents_of(bucket.frames), bucket.width, bucket.height, family)
+    return plan
+
+
+def check_base(model: Any) -> None:
+    """Refuse a host MODEL that no adapter can be trained on.
+
+    Raises:
+        ValueError: its family is not among those that are trained, it makes videos of images, its weights are
+            quantised, or it performs an action already.
+    """
+    base = base_of(model)
+    if base.kind == SVD:
+        raise ValueError(
+            f"AICL adapters are trained on Wan and CogVideoX, the model is {base.family}, whose conditioning is no "
+            "caption; load one of those"
+        )
+    trainable_family_of(model)
+    check_trainable(model)
+    if model.get_attachment(KEY):
+        raise ValueError("the model performs an action already; train on the model as it is in front of AICL Apply")
+
+
+def make_objective(plan: Plan, encoded: EncodedDataset, sizes: AdapterSizes | None = None) -> AiclObjective:
+    """Encode what the recipe asks for, or read it from the cache.
+
+    Args:
+        plan: Of the run.
+        encoded: The training clips, or with ``sizes`` those of the validation.
+        sizes: The adapter's; without them they follow from the order, the base and these clips.
+
+    Raises:
+        ValueError: the references are of other sizes than the adapter can take.
+    """
+    recipe = plan.held_out if sizes else plan.recipe
+    found, order, dataset = encoded.encode(recipe, encoding_progress()), plan.order, encoded.dataset
+    groups = plan.groups(encoded)
+    data = AiclData(
+        x0=[model_space(plan.model, sample.latents["x0"]) for sample in found.samples],
+        conditioning=[sample.conditioning["caption"] for sample in found.samples],
+        unconditional=found.unconditional,
+        references=[
+            Reference(tuple(recipe.references(sample.latents)), sample.conditioning["reference"]["cross_attn"])
+            for sample in found.samples
+        ],
+        groups=groups,
+    )
+    sizes = sizes or sizes_for(plan.model, order, data)
+    _check_references(sizes, data)
+    training = AiclOrder(sizes, plan.drops, order.max_references, process_of(plan.model))
+    facts = {**order.settings(), "width": dataset.width, "height": dataset.height, "fps": dataset.fps}
+    return AiclObjective(data, training, plan.config, groups.summary(order.group_by), facts)
+
+
+def sizes_for(model: Any, order: Order, data: AiclData) -> AdapterSizes:
+    """Sizes of the adapter that an order means, for a base and these references; they are logged.
+
+    Raises:
+        ValueError: there is no such size.
+    """
+    base, first = base_of(model), data.references[0]
+    frames, height, width = first.variants[0].shape[1:]
+    size = (frames, height, width) if order.form == FAITHFUL else None
+    sizes = preset_sizes(order.size, latent_channels(model), first.text.shape[1], base.blocks, size)
+    sizes = replace(sizes, prism=replace(sizes.prism, still=not order.remove_still))
+    prism, integrations = (count / 1e6 for count in parameter_counts(sizes))
+    log.info(
+        "an AICL adapter of size %s for %s: %.2f M parameters in the prism, %.2f M in the integrations of %d blocks",
+        order.size, base, prism, integrations, len(sizes.blocks),
+    )  # fmt: skip
+    return sizes
+
+
+def _check_references(sizes: AdapterSizes, data: AiclData) -> None:
+    size = sizes.prism.size
+    others = {tuple(reference.variants[0].shape[1:]) for reference in data.references} - {size}
+    if size is not None and others:
+        raise ValueError(
+            f"a reference has {list(min(others))} latents, the faithful form takes {list(size)} alone (frames, height, "
+            f'width); use clips of one size and length, or the form "{RESAMPLER}"'
+        )

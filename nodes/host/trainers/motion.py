@@ -1,0 +1,157 @@
+"""One-shot motion in the host: two runs, one for how a clip looks and one, on top of it, for how it moves."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ....training.core.config import TrainConfig
+from ....training.core.preview import PreviewOrder
+from ....training.data.encoding import EncodedDataset
+from ....training.lora.file import LoraModel
+from ....training.motion.appearance import METHOD as APPEARANCE
+from ....training.motion.objective import METHOD as MOTION
+from ....training.motion.objective import MotionTerms
+from ....training.motion.recipe import AppearanceRecipe, MotionRecipe, plan_stride, still_captions
+from ..model.families import Family, trainable_family_of
+from ..model.noise import process_of, repaired
+from ..runs.job import Job, run_job
+from ..runs.kinds import LORA
+from ..runs.live_runs import Stage
+from ..runs.output import Trained
+from ..runs.previews import Note, Preview, Sample, make_sample
+from ..sampling.context import latent_channels
+from ..session.session import Session
+from .motion_loras import digest_of, known_look, no_lora, with_lora
+from .motion_objectives import appearance_objective, motion_objective
+from .motion_settings import MotionOrder, check_order, stage_config, stage_name, stretched
+
+
+@dataclass(frozen=True)
+class _Stages:
+    """What both stages share."""
+
+    model: Any
+    family: Family
+    encoded: EncodedDataset
+    order: MotionOrder
+    asked: TrainConfig
+    terms: MotionTerms
+    vae: Any
+    workflow: Mapping[str, str]
+    before: str = ""  # id of the appearance run, once there is one
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Those that are trained, in order."""
+        return (APPEARANCE, MOTION) if self.order.appearance_steps and not self.order.classic else (MOTION,)
+
+    def settings(self, latents: int) -> dict[str, Any]:
+        """For the LoRA: size, rate and latents of what it was trained on, and how the node can make it again."""
+        data = self.encoded.dataset
+        counts = {"condition_latents": 0, "buffer_latents": 0, "target_latents": latents}
+        form = {"width": data.width, "height": data.height, "fps": data.fps, **counts}
+        return {**form, "asked": self.asked.to_dict(), "inputs": self.order.inputs}
+
+    def job(
+        self,
+        stage: str,
+        model: Any,
+        config: TrainConfig,
+        identity: dict[str, Any],
+        make_objective: Callable[[], Any],
+        fps: float,
+    ) -> Job:
+        def sample(of: Any, folder: Path, session: Session, note: Note) -> Sample:
+            compression, order = self.family.compression, PreviewOrder(seed=config.seed)
+            return make_sample(session, Preview(of, folder, fps, compression, self.vae, order), note)
+
+        process = hashlib.sha256(repr(list(process_of(model).key)).encode()).hexdigest()
+        return Job(
+            kind=LORA,
+            model=model,
+            config=config,
+            run_name=stage_name(self.order.run_name, stage),
+            unnamed=MOTION if stage == MOTION else f"{MOTION}_{stage}",
+            identity={"method": stage, **identity, "noise process": process},
+            make_objective=make_objective,
+            make_sample=sample,
+            on_change=self.order.on_change,
+            clip_names=[sample.name for sample in self.encoded.dataset.samples] if stage == MOTION else (),
+            workflow=self.workflow,
+            stage=Stage(stage, self.names, self.before) if len(self.names) > 1 else None,
+        )
+
+
+def train_motion(
+    model: Any,
+    encoded: EncodedDataset,
+    config: TrainConfig,
+    order: MotionOrder,
+    vae: Any = None,
+    workflow: Mapping[str, str] | None = None,
+) -> tuple[Trained, LoraModel]:
+    """Train the LoRAs of a clip's motion and of its look, or return those of finished runs of the same order.
+
+    Two runs, each of which is returned when it is finished and goes on when it is not. The second one is trained on
+    the model with the first one's LoRA patched in, frozen and active; both are for the bare model.
+
+    Args:
+        model: host MODEL; it is not changed.
+        encoded: The clip, or several of one motion.
+        config: Settings of the motion run.
+        order: The rest of what was asked for.
+        vae: Decodes previews; without it they show colours of the latents.
+        workflow: For the LoRAs' metadata, as the host's savers write it.
+
+    Raises:
+        ValueError: the model, the data or the order does not fit.
+    """
+    family = trainable_family_of(model)
+    model = repaired(model)
+    stride = plan_stride(encoded.dataset, order.sparse_latents, family.compression)
+    check_order(encoded.dataset, config, order, family, stride)
+    stages = _Stages(model, family, encoded, order, config, order.terms, vae, workflow or {})
+    motion = stage_config(config, model, family, order.classic)  # refuses before anything is trained
+    appearance = None
+    if APPEARANCE in stages.names:
+        appearance = _train_appearance(stages, stage_config(config, model, family, steps=order.appearance_steps))
+        stages = replace(stages, before=appearance.run)
+    lora = appearance.file if appearance else no_lora()
+    return _train_motion(stages, motion, stride, lora), lora
+
+
+def _train_appearance(stages: _Stages, config: TrainConfig) -> Trained:
+    encoded, caption = stages.encoded, stages.order.still_caption.strip()
+    stills = still_captions(caption, encoded.dataset)
+    recipe = AppearanceRecipe(channels=latent_channels(stages.model), stills=stills)
+    identity = {"training clips": encoded.key(recipe)}
+    settings = {**stages.settings(1), "still_caption": caption}
+
+    def objective() -> Any:
+        return appearance_objective(stages.model, encoded, recipe, config, settings)
+
+    job = stages.job(APPEARANCE, stages.model, config, identity, objective, encoded.dataset.fps)
+    motion_run = replace(job, run_name=stage_name(stages.order.run_name, MOTION)).name
+    return known_look(job, motion_run) or run_job(job)
+
+
+def _train_motion(stages: _Stages, config: TrainConfig, stride: int, appearance: LoraModel) -> Trained:
+    encoded, order = stages.encoded, stages.order
+    model = stretched(with_lora(stages.model, appearance), stride)
+    recipe = MotionRecipe(stride, stages.family.compression, stages.family.time_patch, latent_channels(model))
+    chosen = {
+        "classic": order.classic, "stride": stride, "debiased_weight": stages.terms.debiased,
+        "direction_weight": stages.terms.direction,
+    }  # fmt: skip
+    identity = {**chosen, "appearance": digest_of(appearance), "training clips": encoded.key(recipe)}
+    latents = max(recipe.latents_of(sample) for sample in encoded.dataset.samples)
+    settings = {**stages.settings(latents), **chosen}
+
+    def objective() -> Any:
+        return motion_objective(model, encoded, recipe, config, stages.terms, settings)
+
+    return run_job(stages.job(MOTION, model, config, identity, objective, encoded.dataset.fps / stride))

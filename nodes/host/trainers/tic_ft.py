@@ -1,0 +1,174 @@
+"""TIC-FT training in the host: data and settings in, a LoRA run out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ....methods import tic_ft
+from ....methods.flow import NoiseProcess
+from ....training.core.config import TrainConfig
+from ....training.core.preview import PreviewOrder
+from ....training.data.dataset import Dataset
+from ....training.data.encoding import EncodedDataset
+from ....training.runs.changes import REFUSE
+from ....training.tic_ft.layout import check_channels, plan_layout, plan_layouts
+from ....training.tic_ft.objective import TicftObjective
+from ....training.tic_ft.recipe import TicftRecipe
+from ..model.experts import resolved
+from ..model.families import Family, trainable_family_of
+from ..model.noise import process_of, repaired
+from ..runs.job import Job, run_job
+from ..runs.kinds import LORA
+from ..runs.output import Trained
+from ..runs.previews import Note, Preview, Sample, make_sample
+from ..sampling.context import ENCODINGS, check_places, check_size, latent_channels
+from ..services.progress import encoding_progress
+from ..session.session import Session, model_space
+
+
+@dataclass(frozen=True)
+class Order:
+    """What TICFTTrain is asked for besides the optimiser's settings, in its widgets' terms."""
+
+    task: str
+    condition_latents: int = -1  # -1: the task's
+    buffer_latents: int = -1  # -1: the task's
+    run_name: str = ""  # "": a new run, called after the task
+    buffer_levels: str = ""  # "": evenly rising
+    encoding: str = ENCODINGS[0]
+    on_change: str = REFUSE
+
+
+def train_tic_ft(
+    model: Any,
+    encoded: EncodedDataset,
+    config: TrainConfig,
+    order: Order,
+    validation: EncodedDataset | None = None,
+    vae: Any = None,
+    workflow: Mapping[str, str] | None = None,
+) -> tuple[Trained, dict[str, Any]]:
+    """Train a TIC-FT LoRA, or return the finished run of the same order; with its TICFT_SETTINGS.
+
+    Args:
+        model: host MODEL; it is not changed.
+        encoded: The clip pairs.
+        config: Settings of the run.
+        order: The rest of what was asked for.
+        validation: Pairs that are not trained on.
+        vae: Decodes previews; without it they show colours of the latents.
+        workflow: For the LoRA's metadata, as the host's savers write it.
+
+    Raises:
+        ValueError: the model, the data or the order does not fit.
+    """
+    family = trainable_family_of(model)
+    if config.per_frame_timesteps and not family.per_frame_timesteps:
+        raise ValueError(f"{family.name} takes no timestep per frame; switch per_frame_timesteps off")
+    for data in (encoded, *(() if validation is None else (validation,))):
+        _check_sizes(data.dataset, family)
+    model = repaired(model)
+    config = resolved(config, model, family)
+    recipe = plan_recipe(model, encoded.dataset, order, family)
+    if validation is not None:
+        _check_validation(validation, recipe, family.time_patch)
+    settings = recipe.settings(config.per_frame_timesteps, encoded.dataset)
+
+    def objective(data: EncodedDataset) -> TicftObjective:
+        return make_objective(model, data, recipe, config)
+
+    def sample(of: TicftObjective, folder: Path, session: Session, note: Note) -> Sample:
+        fps, per_frame = encoded.dataset.fps, config.per_frame_timesteps
+        shown = Preview(of, folder, fps, family.compression, vae, PreviewOrder(seed=config.seed), per_frame)
+        return make_sample(session, shown, note)
+
+    job = Job(
+        kind=LORA,
+        model=model,
+        config=config,
+        run_name=order.run_name.strip(),
+        unnamed=f"tic_ft_{order.task.replace(' ', '_')}",
+        identity=_identity(settings, encoded, validation, recipe, process_of(model)),
+        make_objective=lambda: objective(encoded),
+        make_validation=None if validation is None else lambda: objective(validation),
+        make_sample=sample,
+        on_change=order.on_change,
+        clip_names=[sample.name for sample in encoded.dataset.samples],
+        workflow=workflow or {},
+    )
+    return run_job(job), settings
+
+
+def plan_recipe(model: Any, dataset: Dataset, order: Order, family: Family) -> TicftRecipe:
+    """What of the data is encoded for an order.
+
+    Raises:
+        ValueError: the data or the order does not fit.
+    """
+    counts = (order.condition_latents, order.buffer_latents, order.buffer_levels)
+    layouts = plan_layouts(order.task, dataset, *counts, family.compression, family.time_patch)
+    for layout in layouts:
+        tic_ft.sigma_layout(layout, process_of(model))  # refuses what could not be sampled
+    joint = order.encoding == ENCODINGS[1]
+    recipe = TicftRecipe(order.task, layouts[0], joint, family.compression, latent_channels(model), layouts[1:])
+    for sample in dataset.samples:
+        bucket = dataset.bucket(sample)
+        check_places(recipe.layout_of(sample).frames, bucket.width, bucket.height, family)
+    return recipe
+
+
+def make_objective(model: Any, encoded: EncodedDataset, recipe: TicftRecipe, config: TrainConfig) -> TicftObjective:
+    """Encode what the recipe asks for (or read it from the cache) and bring it into the model's space."""
+    encoded_set = encoded.encode(recipe, encoding_progress())
+    for sample in encoded_set.samples:  # those of the cache have not passed the recipe's own check
+        check_channels(sample.latents["x0"], latent_channels(model))
+    return TicftObjective(
+        x0=[model_space(model, sample.latents["x0"]) for sample in encoded_set.samples],
+        conditioning=[sample.conditioning["caption"] for sample in encoded_set.samples],
+        unconditional=encoded_set.unconditional,
+        recipe=recipe,
+        config=config,
+        dataset=encoded.dataset,
+        process=process_of(model),
+    )
+
+
+def _identity(
+    settings: dict[str, Any],
+    encoded: EncodedDataset,
+    validation: EncodedDataset | None,
+    recipe: TicftRecipe,
+    process: NoiseProcess,
+) -> dict[str, Any]:
+    """What is trained and on what: plain values that can be shown, and digests of the data."""
+    return {
+        **settings,
+        "training clips": encoded.key(recipe),
+        "validation clips": "" if validation is None else validation.key(recipe),
+        "noise process": hashlib.sha256(repr(list(process.key)).encode()).hexdigest(),
+    }
+
+
+def _check_sizes(dataset: Dataset, family: Family) -> None:
+    check_size(dataset.width, dataset.height, family)
+    for bucket in dataset.buckets():
+        check_size(bucket.width, bucket.height, family)
+
+
+def _check_validation(validation: EncodedDataset, recipe: TicftRecipe, time_patch: int) -> None:
+    if recipe.others:
+        for sample in validation.dataset.samples:
+            recipe.layout_of(sample)  # refuses what is too short for all buckets
+        return
+    layout = recipe.layout
+    counts = (layout.condition, layout.buffer, "", recipe.compression, time_patch)
+    own = plan_layout(recipe.task, validation.dataset, *counts)
+    if own.target != layout.target:
+        raise ValueError(
+            f"the validation targets make {own.target} latents, the training targets {layout.target}; "
+            "use clips of one length for both"
+        )

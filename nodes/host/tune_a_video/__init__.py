@@ -1,0 +1,1 @@
+"""Tune-A-Video's attention on a MODEL of images."""

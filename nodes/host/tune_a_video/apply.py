@@ -1,0 +1,42 @@
+"""What was tuned with Tune-A-Video, put on the host's own Stable Diffusion networks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ....methods.tune_a_video import TemporalLayers, Tuned, shape_of
+from ..model.forwards import NETWORK
+from .inflation import base_of, blocks_of, inflate
+
+
+def new_layers(model: Any, seed: int = 0) -> TemporalLayers:
+    """Untrained temporal attention for every block of a MODEL."""
+    shapes = {name: (block.norm3.normalized_shape[0], block.n_heads) for name, block in blocks_of(model).items()}
+    return TemporalLayers(shapes, seed)
+
+
+def apply_tuned(model: Any, tuned: Tuned, strength: float, group_norms: str | None = None) -> Any:
+    """A clone of ``model`` that sees clips and moves as the tuned one.
+
+    Applied twice, temporal attentions and queries add up. At strength 0 only the sparse-causal attention is left.
+
+    Raises:
+        ValueError: it was tuned on another base, or the clone has other settings already.
+    """
+    base = base_of(model)
+    if tuned.base != base:
+        raise ValueError(f"this was tuned on {tuned.base}, the model is {base}; load the base it was tuned on")
+    weights = model.model.diffusion_model.state_dict()
+    for name, delta in tuned.queries.items():
+        if tuple(delta.shape) != shape_of(weights, f"{name}.weight"):
+            raise ValueError(
+                f"this was tuned on a model whose {name} is {tuple(delta.shape)}, the {base} that is loaded has "
+                f"{shape_of(weights, f'{name}.weight')}; load the base it was tuned on"
+            )
+    layers = new_layers(model).load(tuned.temporal).requires_grad_(False) if tuned.temporal else None
+    clone = inflate(
+        model, layers if strength else None, strength, group_norms or tuned.group_norms, tuned.sparse_causal
+    )
+    deltas = {f"{NETWORK}{name}.weight": ("diff", (delta,)) for name, delta in tuned.queries.items()}
+    clone.add_patches(deltas if strength else {}, strength)
+    return clone

@@ -1,0 +1,1 @@
+"""The one training loop: settings, batches, noise levels, optimisers, steps, previews."""

@@ -1,0 +1,112 @@
+"""One step of training: batches, gradients, and the update, if they are numbers."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from .batches import StepGenerators, batch_indices, seeded_generator
+from .config import TrainConfig
+from .objective import Objective, Predict
+from .state import StepRecord
+
+
+@dataclass
+class _Batches:
+    """What the batches of one step gave."""
+
+    per_sample: list[float] = field(default_factory=list)
+    sigma: list[float] = field(default_factory=list)
+    clips: list[int] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)  # one a batch
+
+
+def train_step(
+    objective: Objective,
+    predict: Predict,
+    parameters: list[Tensor],
+    optimizer: torch.optim.Optimizer,
+    config: TrainConfig,
+    step: int,
+    loss_scale: float = 1.0,
+) -> StepRecord:
+    """Forward, backward, clip, update; random numbers depend on ``(config.seed, step)`` only.
+
+    ``gradient = d(loss_scale * loss) / loss_scale``: a power of two changes nothing in fp32 and keeps the small
+    gradients inside an fp16 network above zero. With ``accumulation`` it is the mean over so many batches. Where loss
+    or gradient is no number, nothing is updated and the record says ``skipped``.
+    """
+    begun = time.perf_counter()
+    optimizer.zero_grad(set_to_none=True)
+    seen = _Batches()
+    for micro in range(config.accumulation):
+        _accumulate(objective, predict, parameters, config, step * config.accumulation + micro, loss_scale, seen)
+    norm = float(torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm))
+    loss = sum(seen.losses) / len(seen.losses)
+    finite = math.isfinite(loss) and math.isfinite(norm)
+    rate = optimizer.param_groups[0]["lr"]
+    if finite:
+        optimizer.step()
+    seconds = time.perf_counter() - begun
+    return StepRecord(loss, seen.per_sample, seen.sigma, norm, rate, seen.clips, seconds, skipped=not finite)
+
+
+def _accumulate(
+    objective: Objective,
+    predict: Predict,
+    parameters: list[Tensor],
+    config: TrainConfig,
+    position: int,
+    loss_scale: float,
+    seen: _Batches,
+) -> None:
+    """Add the gradient of one batch; ``position`` counts the batches of the whole run."""
+    groups = getattr(objective, "groups", ())
+    indices = batch_indices(config.seed, position, objective.size, config.batch_size, groups)
+    batch = objective.batch(indices, StepGenerators.at(config.seed, position)).to(parameters[0].device)
+    _seed_everything(config.seed, position, parameters[0].device)
+    result = objective.loss(predict, batch)
+    loss = result.per_sample.mean()
+    backward(loss / config.accumulation, parameters, loss_scale)
+    seen.losses.append(float(loss.detach()))
+    seen.per_sample += result.per_sample.detach().tolist()
+    seen.sigma += result.sigma.tolist()
+    seen.clips += indices
+
+
+def backward(loss: Tensor, parameters: list[Tensor], loss_scale: float) -> None:
+    """Gradients of the loss, unscaled and added to those that are there.
+
+    Raises:
+        RuntimeError: a parameter gets none, because something on the way has no backward pass.
+    """
+    earlier = [parameter.grad for parameter in parameters]
+    for parameter in parameters:
+        parameter.grad = None
+    if loss.requires_grad:
+        (loss * loss_scale).backward()
+    missed = sum(parameter.grad is None for parameter in parameters)
+    if missed:
+        raise RuntimeError(
+            f"the loss does not reach {missed} of {len(parameters)} trained tensors, so they cannot learn; "
+            "take attention and optimisation patches off the model, or choose target_modules that it uses"
+        )
+    for parameter, before in zip(parameters, earlier, strict=True):
+        if parameter.grad is not None:
+            if loss_scale != 1.0:
+                parameter.grad.div_(loss_scale)
+            if before is not None:
+                parameter.grad.add_(before)
+
+
+def _seed_everything(seed: int, position: int, device: torch.device) -> None:
+    """The global streams too are functions of (seed, step), for networks and optimisers that draw from them."""
+    number = seeded_generator(seed, position, "global").initial_seed()
+    torch.default_generator.manual_seed(number)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(number)

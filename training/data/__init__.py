@@ -1,0 +1,1 @@
+"""Clips and captions: reading, checking and encoding them."""

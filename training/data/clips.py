@@ -1,0 +1,201 @@
+"""Clips: pixel frames from tensors and files, all float32 ``[T, H, W, 3]`` in [0, 1]."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from functools import lru_cache
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ...methods.frames import resize
+from .decode import LAST_FRAME, ClipInfo, folder_images, probe, read_frames
+
+
+class Clip(Protocol):
+    """Frames that can be had again and again, and told apart by their key."""
+
+    def frames(self) -> Tensor:
+        """Decode now: float32 ``[T, H, W, 3]`` in [0, 1]."""
+        ...
+
+    def key(self) -> str:
+        """Text that changes whenever the frames change; caches are kept by it."""
+        ...
+
+
+def check_frames(frames: Tensor) -> None:
+    """Refuse what is no clip.
+
+    Raises:
+        ValueError: The shape is not ``[T, H, W, C]`` with C of 3 or more, or there are no frames.
+    """
+    if frames.ndim != 4 or frames.shape[-1] < 3 or not frames.shape[0]:
+        raise ValueError(f"a clip needs frames of shape [T, H, W, 3], got {list(frames.shape)}; use an IMAGE batch")
+
+
+class TensorClip:
+    """A clip held in memory, as 8 bits a channel: a quarter of its float size."""
+
+    def __init__(self, frames: Tensor) -> None:
+        """Keep ``frames``.
+
+        Args:
+            frames: float ``[T, H, W, C]`` in [0, 1] or uint8 in 0..255, C of 3 or more (alpha is dropped).
+
+        Raises:
+            ValueError: The shape is another, or there are no frames.
+        """
+        check_frames(frames)
+        with torch.inference_mode(False):
+            pixels = frames[..., :3].detach().to("cpu", copy=True)
+            if pixels.dtype != torch.uint8:
+                pixels = (pixels.float().clamp(0, 1) * 255).round().to(torch.uint8)
+            self._pixels = pixels.contiguous()
+        self._key = ""
+
+    @property
+    def count(self) -> int:
+        """Number of frames."""
+        return len(self._pixels)
+
+    def frames(self) -> Tensor:
+        """All frames: float32 ``[T, H, W, 3]`` in [0, 1], new ones at each call."""
+        return self._pixels.float() / 255
+
+    def key(self) -> str:
+        """Shape and digest of the pixels."""
+        if not self._key:
+            digest = hashlib.sha256(self._pixels.numpy().tobytes()).hexdigest()
+            self._key = f"tensor {list(self._pixels.shape)} {digest}"
+        return self._key
+
+
+class FileClip:
+    """A clip decoded from a file each time it is asked for; only its path and timing are kept.
+
+    A folder of pictures, or one picture, carries no time and is taken as being at the wanted rate.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        width: int,
+        height: int,
+        frames: int | None,
+        fps: float,
+        info: ClipInfo | None = None,
+    ) -> None:
+        """Look at the file, decode nothing yet.
+
+        Args:
+            path: Video, picture, or folder of pictures.
+            width: Wanted width in pixels; the picture covers it and is cropped around its centre.
+            height: Wanted height in pixels.
+            frames: Wanted number of frames, taken from the start; None for all.
+            fps: Wanted frames a second.
+            info: What ``probe(path)`` gave, if it has been asked already.
+
+        Raises:
+            ValueError: The file cannot be read, or has fewer frames than wanted.
+        """
+        self.path = path
+        self.info = info or probe(path)
+        self.width, self.height, self.fps = width, height, fps
+        available = self.info.frames_at(fps)
+        if frames is not None and frames > available:
+            raise ValueError(
+                f"{path.name} is too short: it has {available} frames at {fps:g} fps, {frames} are needed; "
+                "use a longer clip, fewer frames or a higher fps"
+            )
+        self.count = available if frames is None else frames
+
+    def frames(self) -> Tensor:
+        """Decode now: float32 ``[count, height, width, 3]`` in [0, 1], cropped and at the wanted rate.
+
+        Raises:
+            ValueError: The file has fewer frames than when it was looked at, or cannot be decoded.
+        """
+        out = torch.empty(self.count, self.height, self.width, 3)
+        previous, filled = None, 0
+        for picture in read_frames(self.path, self.info, self.fps, self.count):
+            if picture is previous:  # slowed down: the same frame again
+                out[filled] = out[filled - 1]
+            else:
+                pixels = torch.from_numpy(picture).float().div_(255)
+                out[filled] = fit(pixels[None], self.width, self.height)[0]
+            previous, filled = picture, filled + 1
+        if filled < self.count:
+            raise ValueError(
+                f"{self.path.name} changed: {filled} of {self.count} frames are left; load the folder again"
+            )
+        return out
+
+    def key(self) -> str:
+        """The file's path, time of change and size, and what is wanted of it; nothing is decoded.
+
+        Raises:
+            ValueError: The file is gone.
+        """
+        wanted = f"{self.width}x{self.height} {self.count} frames {self.fps:g} fps"
+        return f"file {self.path.resolve().as_posix()} {file_stamps(self.path)} {wanted}"
+
+    def check(self) -> None:
+        """Decode all that ``frames`` will need and keep nothing; an unchanged file is decoded once a session.
+
+        Raises:
+            ValueError: A frame cannot be decoded, or there are fewer than the file promises.
+        """
+        _check_decoding(self.path, self.info, self.fps, self.count, tuple(file_stamps(self.path)))
+
+
+def file_stamps(path: Path) -> list[tuple[str, int, int]]:
+    """Name, time of change and size of a file, or of each picture of a folder.
+
+    Raises:
+        ValueError: A file is gone.
+    """
+    files = folder_images(path) if path.is_dir() else [path]
+    try:
+        return [(file.name, (stat := file.stat()).st_mtime_ns, stat.st_size) for file in files]
+    except OSError as error:
+        raise ValueError(f"{path.name} is gone; load the folder again") from error
+
+
+@lru_cache(maxsize=4096)
+def _check_decoding(path: Path, info: ClipInfo, fps: float, count: int, _stamps: tuple) -> None:
+    decoded = sum(1 for _ in read_frames(path, info, fps, count))
+    if decoded < count:
+        raise ValueError(f"{path.name} decodes only to {decoded} of {count} frames; re-encode or remove it")
+
+
+def clip_length(clip: Clip) -> int:
+    """Frames of a clip; most clips know without decoding."""
+    count = getattr(clip, "count", None)
+    return count if isinstance(count, int) else len(clip.frames())
+
+
+def fit(frames: Tensor, width: int, height: int) -> Tensor:
+    """Scale frames until they cover ``width`` x ``height``, then crop around the centre.
+
+    Args:
+        frames: ``[T, H, W, 3]`` in [0, 1].
+        width: Wanted width in pixels.
+        height: Wanted height in pixels.
+
+    Returns:
+        float ``[T, height, width, 3]`` in [0, 1]; bicubic with antialiasing, unchanged where the size fits.
+    """
+    return resize(frames, width, height, "crop")  # the same cut as when sampling, to the pixel
+
+
+def resample(frames: Tensor, old_fps: float, fps: float) -> Tensor:
+    """Frames in memory taken at ``fps`` instead of ``old_fps``, each the one nearest in time."""
+    if old_fps == fps:
+        return frames
+    count = max(1, math.ceil(len(frames) / old_fps * fps - LAST_FRAME))
+    index = (torch.arange(count, dtype=torch.float64) / fps * old_fps - 1e-6).round().long()
+    return frames[index.clamp(0, len(frames) - 1)]

@@ -1,0 +1,154 @@
+"""Datasets: captioned clips with their conditions and references, held as paths and decoded one by one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from torch import Tensor
+
+from .buckets import Bucket
+from .check import WRONG_TAGS, ClipCheck, caption_tags
+from .clips import Clip, TensorClip, check_frames, clip_length, fit, resample
+
+SMALLEST = 16  # pixels; no video model works below one latent patch
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One thing to learn: what goes in and what shall come out."""
+
+    target: Clip  # the video to learn
+    caption: str  # what the target shows
+    conditions: tuple[Clip, ...] = ()  # what the target is made from, in socket order
+    reference: Clip | None = None  # another video of the same action
+    reference_caption: str = ""  # what the reference shows
+    name: str = ""  # for reports
+    fps: float = 16.0  # frames a second of every clip
+    size: tuple[int, int] | None = None  # width and height of every clip in pixels; None: the dataset's
+    action: str = ""  # the sub-folder it lies in, which names what all clips in it do
+
+    def key(self) -> str:
+        """Identity of the pixels: every clip's key, without the captions."""
+        clips = [self.target, *self.conditions]
+        parts = [clip.key() for clip in clips]
+        if self.reference is not None:
+            parts.append(f"reference {self.reference.key()}")
+        return "\n".join([f"{self.fps:g} fps", *parts])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples of one rate, all of one size or in buckets. Nothing is decoded until ``frames()`` of a clip is called."""
+
+    samples: tuple[Sample, ...]
+    width: int  # pixels; of every clip without a size of its own, else the size that the buckets are near
+    height: int  # pixels
+    fps: float  # frames a second
+    report: str  # what was found, changed and left out, one line each
+    extra: dict[str, Any] = field(default_factory=dict)  # what a source wants to tell a later node
+    checks: tuple[ClipCheck, ...] = ()  # the report as data, one for each clip that was found
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Sample ``index``, counted from 0.
+
+        Raises:
+            ValueError: There is no such sample.
+        """
+        if not 0 <= index < len(self.samples):
+            raise ValueError(
+                f"sample {index} was asked for, the dataset has {len(self.samples)}; use 0 to {len(self.samples) - 1}"
+            )
+        return self.samples[index]
+
+    def bucket(self, sample: Sample) -> Bucket:
+        """Size and length of a sample's target."""
+        return Bucket(*(sample.size or (self.width, self.height)), clip_length(sample.target))
+
+    def buckets(self) -> dict[Bucket, int]:
+        """All buckets and their numbers of clips, the fullest first; of equals the one that comes first."""
+        return dict(Counter(self.bucket(sample) for sample in self.samples).most_common())
+
+    def with_sample(self, sample: Sample) -> Dataset:
+        """A new dataset with one more sample; this one is left as it is."""
+        wrong = caption_tags(sample.caption) == WRONG_TAGS
+        note = "; its caption's tags are incomplete, write [CONDITION] and then [VIDEO], or neither" if wrong else ""
+        report = f"{self.report}\n{sample.name}: added{note}".strip()
+        return replace(self, samples=(*self.samples, sample), report=report)
+
+    def key(self) -> str:
+        """Identity of everything in it, pixels and captions, as a hexadecimal digest."""
+        digest = hashlib.sha256(f"{self.width}x{self.height} {self.fps:g} fps".encode())
+        for sample in self.samples:
+            for part in (sample.key(), sample.caption, sample.reference_caption):
+                digest.update(hashlib.sha256(part.encode()).digest())
+        return digest.hexdigest()
+
+
+def check_size(width: int, height: int, fps: float) -> None:
+    """Refuse what no clip can be made to.
+
+    Raises:
+        ValueError: A side is below 16 pixels, or the rate is not positive.
+    """
+    if width < SMALLEST or height < SMALLEST:
+        raise ValueError(f"clips of {width}x{height} pixels were asked for; use at least {SMALLEST} in both directions")
+    if not fps > 0:
+        raise ValueError(f"{fps:g} fps was asked for; use a rate above 0")
+
+
+@dataclass(frozen=True)
+class Footage:
+    """Frames in memory and their rate."""
+
+    frames: Tensor  # [T, H, W, C] in [0, 1]
+    fps: float | None = None  # frames a second; None where unknown, as for an IMAGE batch
+
+
+def add_footage(
+    dataset: Dataset | None,
+    target: Footage,
+    caption: str,
+    conditions: Sequence[Footage] = (),
+    reference: Footage | None = None,
+    reference_caption: str = "",
+    fps: float = 16.0,
+) -> Dataset:
+    """Append frames in memory as one sample.
+
+    The dataset's size and rate win; without one the target's do (``fps`` where the target carries none).
+    Every clip is cropped to that size and, where its own rate is known, resampled to that rate.
+
+    Raises:
+        ValueError: The caption is empty, a clip has no frames, or the size is too small.
+    """
+    if not caption.strip():
+        raise ValueError("the caption is empty; say what the target shows")
+    check_frames(target.frames)
+    if dataset is None:
+        height, width = target.frames.shape[1:3]
+        dataset = Dataset((), width, height, target.fps or fps, "")
+    check_size(dataset.width, dataset.height, dataset.fps)
+
+    def clip(footage: Footage) -> TensorClip:
+        check_frames(footage.frames)
+        frames = resample(footage.frames[..., :3].float(), footage.fps or dataset.fps, dataset.fps)
+        return TensorClip(fit(frames, dataset.width, dataset.height))
+
+    return dataset.with_sample(
+        Sample(
+            target=clip(target),
+            caption=caption.strip(),
+            conditions=tuple(clip(c) for c in conditions),
+            reference=None if reference is None else clip(reference),
+            reference_caption=reference_caption.strip(),
+            name=f"clip {len(dataset) + 1}",
+            fps=dataset.fps,
+        )
+    )

@@ -1,0 +1,208 @@
+"""Encoding a dataset for one method: lazily, through a cache, and letting the encoders go afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ..storage.cache import Cache, DiskCache, MemoryCache
+from .dataset import Dataset, Sample
+
+Progress = Callable[[int, int], None]  # done, total; may raise to cancel
+Tensors = dict[str, Tensor]
+
+
+class Recipe(Protocol):
+    """What a method needs encoded, and how the results are put together."""
+
+    @property
+    def key(self) -> str:
+        """Text that changes whenever ``clips`` or ``assemble`` would give something else.
+
+        A recipe may also have ``key_of(sample)``, which is then asked instead: one key for each bucket. And it may
+        have ``frame_by_frame``, true where it wants each frame encoded alone, by an image VAE.
+        """
+        ...
+
+    def clips(self, sample: Sample) -> Tensors:
+        """Named pixel clips ``[T, H, W, 3]`` in [0, 1] for the VAE. They must not depend on the captions."""
+        ...
+
+    def assemble(self, latents: Tensors) -> Tensors:
+        """Named results from the named latents ``[C, T, h, w]``."""
+        ...
+
+    def captions(self, sample: Sample) -> dict[str, str]:
+        """Named captions for the text encoder."""
+        ...
+
+
+@dataclass
+class EncodedSample:
+    """One sample as the trainer sees it."""
+
+    latents: Tensors  # by the recipe's names, each [C, T, h, w], fp32 on the CPU, in VAE space
+    conditioning: dict[str, Tensors]  # by caption name: "cross_attn" [L, D] and what else the encoder gave
+    name: str
+    caption: str
+
+
+@dataclass
+class EncodedSet:
+    """Everything a recipe asked for."""
+
+    samples: list[EncodedSample]
+    unconditional: Tensors  # the empty caption, for caption dropout
+
+
+class EncodedDataset:
+    """A lazy handle: a dataset and its encoders. Nothing is encoded until a trainer brings its recipe."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        encode_video: Callable[[Tensor], Tensor],
+        encode_text: Callable[[str], Tensors],
+        encoder_key: str,
+        cache_dir: Path | None,
+        release: Callable[[], None],
+        text_key: str | None = None,
+        frame_by_frame: bool = False,
+    ) -> None:
+        """Keep everything, do nothing yet.
+
+        Args:
+            dataset: The samples.
+            encode_video: Pixels ``[T, H, W, 3]`` in [0, 1] to latents ``[C, T, h, w]``.
+            encode_text: Caption to named tensors, "cross_attn" ``[L, D]`` among them.
+            encoder_key: Identity of the video encoder's weights and settings.
+            cache_dir: Folder for results; None keeps them in memory, on this object.
+            release: Frees both encoders; called once after each ``encode`` that used one.
+            text_key: Identity of the text encoder; None where ``encoder_key`` covers both.
+            frame_by_frame: Whether the video encoder is an image VAE, which encodes each frame alone.
+        """
+        self.dataset = dataset
+        self.encoder_key = encoder_key
+        self.text_key = encoder_key if text_key is None else text_key
+        self.frame_by_frame = frame_by_frame
+        self._encode_video, self._encode_text, self._release = encode_video, encode_text, release
+        self._cache: Cache = MemoryCache() if cache_dir is None else DiskCache(cache_dir)
+
+    def key(self, recipe: Recipe) -> str:
+        """Identity of what ``encode(recipe)`` gives, as a hexadecimal digest.
+
+        Raises:
+            ValueError: The VAE is of another kind than the recipe needs.
+        """
+        self._check_kind(recipe)
+        entries = [self._latents_key(sample, recipe) for sample in self.dataset.samples]
+        captions = [recipe.captions(sample) for sample in self.dataset.samples]
+        return hashlib.sha256(json.dumps([entries, captions, self.text_key]).encode()).hexdigest()
+
+    def encode(self, recipe: Recipe, progress: Progress | None = None) -> EncodedSet:
+        """All samples as ``recipe`` wants them, from the cache where nothing changed.
+
+        Each sample and each distinct caption is one entry: a changed clip is encoded again alone. A run that
+        is cancelled or fails keeps the entries it finished.
+
+        Args:
+            recipe: What to encode.
+            progress: Called with (done, total) after each entry; may raise to cancel.
+
+        Raises:
+            ValueError: A clip cannot be read or does not fit the recipe, or the VAE is of another kind.
+            RuntimeError: An encoder gives non-finite numbers, or the cache cannot be written.
+        """
+        self._check_kind(recipe)
+        captions = [recipe.captions(sample) for sample in self.dataset.samples]
+        texts = list(dict.fromkeys(["", *(text for named in captions for text in named.values())]))
+        run = _Run(self._cache, len(texts) + len(self.dataset), progress)
+        try:
+            # Plain tensors whatever mode the caller is in: trainers need them for the backward pass.
+            with torch.inference_mode(False), torch.no_grad():
+                encoded = {text: run.entry(self._text_key(text), lambda t=text: self._text(t)) for text in texts}
+                latents = [
+                    run.entry(self._latents_key(sample, recipe), lambda s=sample: self._latents(s, recipe))
+                    for sample in self.dataset.samples
+                ]
+        finally:
+            if run.encoded:
+                self._release()
+        samples = [
+            EncodedSample(x0, {name: encoded[text] for name, text in named.items()}, sample.name, sample.caption)
+            for sample, x0, named in zip(self.dataset.samples, latents, captions, strict=True)
+        ]
+        return EncodedSet(samples, encoded[""])
+
+    def _check_kind(self, recipe: Recipe) -> None:
+        wanted = bool(getattr(recipe, "frame_by_frame", False))
+        if wanted != self.frame_by_frame:
+            kinds = ("a video VAE", "an image VAE")
+            raise ValueError(
+                f"the data set was given {kinds[self.frame_by_frame]}, {kinds[wanted]} is needed; load the one that "
+                "belongs to the model and encode with it"
+            )
+
+    def _latents_key(self, sample: Sample, recipe: Recipe) -> str:
+        # A recipe that treats buckets unlike has a key for each sample, so that a new bucket leaves the others alone.
+        key_of = getattr(recipe, "key_of", None)
+        return json.dumps(["latents", recipe.key if key_of is None else key_of(sample), self.encoder_key, sample.key()])
+
+    def _text_key(self, text: str) -> str:
+        return json.dumps(["text", self.text_key, text])
+
+    def _latents(self, sample: Sample, recipe: Recipe) -> Tensors:
+        try:
+            clips = recipe.clips(sample)
+        except ValueError as error:
+            raise ValueError(f"{sample.name or 'a sample'}: {error}") from error
+        latents = {name: self._encode_video(clip) for name, clip in clips.items()}
+        _check_finite(latents, f"The VAE gives non-finite latents for {sample.name or 'a sample'}; run it in fp32")
+        return recipe.assemble(latents)
+
+    def _text(self, text: str) -> Tensors:
+        conditioning = self._encode_text(text)
+        numbers = {name: tensor for name, tensor in conditioning.items() if "mask" not in name}  # masks may hold -inf
+        _check_finite(numbers, f"The text encoder gives non-finite numbers for {text[:60]!r}; run it in fp32")
+        return conditioning
+
+
+@dataclass
+class _Run:
+    """One pass over the entries: counts them and notes whether an encoder was needed."""
+
+    cache: Cache
+    total: int
+    progress: Progress | None
+    done: int = 0
+    encoded: bool = False
+
+    def entry(self, key: str, make: Callable[[], Tensors]) -> Tensors:
+        """The tensors under ``key`` from the cache, or made, stored and noted as encoded; then progress is told."""
+        tensors = self.cache.get(key)
+        if tensors is None:
+            self.encoded = True
+            tensors = {name: _plain(tensor) for name, tensor in make().items()}
+            self.cache.put(key, tensors)
+        self.done += 1
+        if self.progress is not None:
+            self.progress(self.done, self.total)
+        return tensors
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    """On the CPU, floats as fp32, and neither a view nor an inference tensor: autograd refuses those."""
+    dtype = torch.float32 if tensor.is_floating_point() else tensor.dtype
+    return tensor.detach().to("cpu", dtype).clone(memory_format=torch.contiguous_format)
+
+
+def _check_finite(tensors: Tensors, message: str) -> None:
+    if any(t.is_floating_point() and not t.isfinite().all() for t in tensors.values()):
+        raise RuntimeError(message)

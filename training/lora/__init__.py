@@ -1,0 +1,1 @@
+"""LoRA layers, their files, and the names that other tools give them."""

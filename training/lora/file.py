@@ -1,0 +1,95 @@
+"""LoRA files: safetensors with metadata, written whole or not at all, and read back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from ..storage.cache import write_atomically
+
+SUFFIX = ".safetensors"
+
+
+class LoraModel(dict[str, Tensor]):
+    """The host's LORA_MODEL (tensors by key) that also knows where it comes from."""
+
+    def __init__(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
+        super().__init__(tensors)
+        self.metadata: dict[str, str] = dict(metadata or {})
+
+
+def save_lora(lora: LoraModel, path: Path) -> Path:
+    """Write a LoRA atomically, read it back and compare.
+
+    Raises:
+        ValueError: there is nothing to save.
+        FileExistsError: the file exists; nothing is overwritten.
+        RuntimeError: what was read back differs from what was written.
+    """
+    if not lora:
+        raise ValueError("the LoRA holds no tensors; train it before it is saved")
+    if path.exists():
+        raise FileExistsError(f"{path.name} exists already; choose another name")
+    tensors = {key: value.detach().to("cpu").contiguous() for key, value in lora.items()}
+    write_atomically(path, save(tensors, metadata=lora.metadata or None))
+    if not same_lora(load_lora(path), LoraModel(tensors, lora.metadata)):
+        path.unlink()
+        raise RuntimeError(f"{path.name} does not hold what was written to it; check the disk and save again")
+    return path
+
+
+def load_lora(path: Path) -> LoraModel:
+    """Read a LoRA with its metadata.
+
+    Raises:
+        ValueError: the file is not a safetensors file.
+    """
+    metadata = read_metadata(path)  # first: it refuses what is no safetensors file
+    return LoraModel(load_file(path), metadata)
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Metadata of a safetensors file without reading its tensors.
+
+    Raises:
+        ValueError: the file is not a safetensors file.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except SafetensorError as error:
+        raise ValueError(f"{path.name} is not a readable safetensors file ({error}); train or copy it again") from error
+
+
+def same_lora(first: LoraModel, second: LoraModel) -> bool:
+    """Whether keys, dtypes, values and metadata are equal, bit for bit."""
+    return (
+        first.keys() == second.keys()
+        and first.metadata == second.metadata
+        and all(
+            first[key].dtype == second[key].dtype and torch.equal(_bits(first[key]), _bits(second[key]))
+            for key in first
+        )
+    )
+
+
+def unique_path(folder: Path, name: str) -> Path:
+    """The next free ``name_00001_.safetensors`` of a folder."""
+    pattern = re.compile(rf"{re.escape(name)}_(\d+)_", re.IGNORECASE)  # Windows and macOS know no capitals
+    taken = [int(match[1]) for file in _files(folder) if (match := pattern.fullmatch(file.stem))]
+    return folder / f"{name}_{max(taken, default=0) + 1:05}_{SUFFIX}"
+
+
+def _bits(tensor: Tensor) -> Tensor:
+    """Raw bytes, so that a NaN equals itself."""
+    return tensor.contiguous().reshape(-1).view(torch.uint8)
+
+
+def _files(folder: Path) -> Iterable[Path]:
+    return folder.glob(f"*{SUFFIX}") if folder.is_dir() else ()

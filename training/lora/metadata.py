@@ -1,0 +1,128 @@
+"""What a LoRA file says about itself: our record under one prefix, and the words that other tools read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..core.config import TrainConfig
+
+PREFIX = "fewshot_video."
+PACK_VERSION = "0.1.0"  # of pyproject.toml; a test compares them
+MODEL_SPEC = "1.0.0"  # of the sai_model_spec that the modelspec keys follow
+METHODS = {
+    "tic_ft": "TIC-FT",
+    "motion": "one-shot motion",
+    "appearance": "appearance of one-shot motion",
+    "aicl": "AICL",
+    "tune_a_video": "Tune-A-Video",
+}  # as titles name them
+# Family: the architecture a LoRA is for, and the reference code whose model that is.
+ARCHITECTURES = {
+    "Wan 2.1": ("wan2.1", "https://github.com/Wan-Video/Wan2.1"),
+    "Wan 2.2 5B": ("wan2.2-ti2v-5b", "https://github.com/Wan-Video/Wan2.2"),
+    "CogVideoX 1.5": ("cogvideox-1.5", "https://github.com/zai-org/CogVideo"),
+    "CogVideoX 2B": ("cogvideox-2b", "https://github.com/zai-org/CogVideo"),
+    "CogVideoX 5B": ("cogvideox-5b", "https://github.com/zai-org/CogVideo"),
+    "LTXV": ("ltx-video", "https://github.com/Lightricks/LTX-Video"),
+    "HunyuanVideo": ("hunyuan-video", "https://github.com/Tencent-Hunyuan/HunyuanVideo"),
+}
+
+
+def to_metadata(record: Mapping[str, str]) -> dict[str, str]:
+    """A record with the pack's version, as it is stored."""
+    return {f"{PREFIX}{key}": value for key, value in {**record, "pack_version": PACK_VERSION}.items()}
+
+
+def from_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
+    """The record of a file; empty where the file is not ours."""
+    return {key.removeprefix(PREFIX): value for key, value in metadata.items() if key.startswith(PREFIX)}
+
+
+def file_metadata(
+    record: Mapping[str, str],
+    config: TrainConfig,
+    *,
+    title: str = "",
+    date: str = "",
+    workflow: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """All metadata of a trained LoRA's file: our record, modelspec, kohya's ``ss_`` keys, and the workflow.
+
+    The same arguments give the same text: nothing is taken from the clock or the machine.
+
+    Args:
+        record: Values as text, some of them JSON: ``method``, ``base_family``, ``base_model``, ``steps``, ``clips``,
+            ``width`` and ``height`` in pixels, and what else there is.
+        config: The settings it was trained with.
+        title: Name of the LoRA, the method's and family's if empty.
+        date: Day of the training, as 2026-01-31; left out if empty.
+        workflow: The host's prompt and workflow, as its own savers write them.
+    """
+    spec = model_spec(record, title, date)
+    return {**(workflow or {}), **to_metadata(record), **spec, **training_keys(record, config, title)}
+
+
+def model_spec(record: Mapping[str, str], title: str = "", date: str = "") -> dict[str, str]:
+    """The modelspec keys. Source: Stability AI's ModelSpec 1.0.0; ``/lora`` as kohya's trainers write it."""
+    family = record.get("base_family", "")
+    architecture, implementation = ARCHITECTURES.get(family, (family or "unknown", "unknown"))
+    method = plain_value(record, "method") or "LoRA"
+    spec = {
+        "sai_model_spec": MODEL_SPEC,
+        "architecture": f"{architecture}/lora",
+        "implementation": implementation,
+        "title": title or f"{METHODS.get(method, method)} on {family or 'an unknown base'}",
+        "date": date,
+        "resolution": _resolution(record),
+    }
+    return {f"modelspec.{key}": value for key, value in spec.items() if value}
+
+
+def training_keys(record: Mapping[str, str], config: TrainConfig, title: str = "") -> dict[str, str]:
+    """The training keys that tools read from LoRA files. Source: the names in kohya's and musubi-tuner's files."""
+    family = record.get("base_family", "")
+    architecture = ARCHITECTURES.get(family, (family, ""))[0]
+    keys = {
+        "output_name": title,
+        "base_model_version": architecture,
+        "sd_model_name": record.get("base_model", ""),
+        "network_module": "networks.lora",  # a plain LoRA, up and down and alpha
+        "network_dim": config.rank,
+        "network_alpha": config.lora_alpha,
+        "network_args": json.dumps({"target_modules": config.target_modules}),
+        "learning_rate": config.learning_rate,
+        "max_train_steps": config.steps,
+        "steps": record.get("steps", ""),
+        "batch_size_per_device": config.batch_size,
+        "total_batch_size": config.batch_size * config.accumulation,
+        "gradient_accumulation_steps": config.accumulation,
+        "gradient_checkpointing": config.checkpointing != "off",
+        "num_train_items": record.get("clips", ""),
+        "optimizer": config.optimizer,
+        "lr_scheduler": config.lr_schedule,
+        "lr_warmup_steps": config.warmup_steps,
+        "max_grad_norm": config.max_grad_norm,
+        "seed": config.seed,
+        "caption_dropout_rate": config.caption_dropout,
+        "timestep_sampling": config.density,
+        "discrete_flow_shift": config.shift,
+        "resolution": _resolution(record),
+    }
+    return {f"ss_{key}": str(value) for key, value in keys.items() if value != ""}
+
+
+def plain_value(record: Mapping[str, str], key: str) -> Any:
+    """A value of a record, read as JSON where it is JSON; None where there is none."""
+    text = record.get(key)
+    try:
+        return None if text is None else json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _resolution(record: Mapping[str, str]) -> str:
+    width, height = (plain_value(record, name) for name in ("width", "height"))
+    return f"{width}x{height}" if width and height else ""

@@ -1,0 +1,188 @@
+"""Layers a LoRA can hold in each family: the host's names and diffusers'."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .table import KeyTable, Parts
+
+
+def _of_blocks(host: str, diffusers: str, layers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((f"{host}.{{}}.{ours}", f"{diffusers}.{{}}.{theirs}") for ours, theirs in layers)
+
+
+_WAN_ATTENTION = (("q", "to_q"), ("k", "to_k"), ("v", "to_v"), ("o", "to_out.0"))
+_WAN_BLOCK = (
+    *((f"self_attn.{ours}", f"attn1.{theirs}") for ours, theirs in _WAN_ATTENTION),
+    *((f"cross_attn.{ours}", f"attn2.{theirs}") for ours, theirs in _WAN_ATTENTION),
+    ("cross_attn.k_img", "attn2.add_k_proj"),
+    ("cross_attn.v_img", "attn2.add_v_proj"),
+    ("ffn.0", "ffn.net.0.proj"),
+    ("ffn.2", "ffn.net.2"),
+)
+# Source: diffusers models/transformers/transformer_wan.py, the host's comfy/ldm/wan/model.py.
+WAN = KeyTable(
+    "Wan",
+    (
+        *_of_blocks("blocks", "blocks", _WAN_BLOCK),
+        ("patch_embedding", "patch_embedding"),
+        ("text_embedding.0", "condition_embedder.text_embedder.linear_1"),
+        ("text_embedding.2", "condition_embedder.text_embedder.linear_2"),
+        ("time_embedding.0", "condition_embedder.time_embedder.linear_1"),
+        ("time_embedding.2", "condition_embedder.time_embedder.linear_2"),
+        ("time_projection.1", "condition_embedder.time_proj"),
+        ("img_emb.proj.1", "condition_embedder.image_embedder.ff.net.0.proj"),
+        ("img_emb.proj.3", "condition_embedder.image_embedder.ff.net.2"),
+        ("head.head", "proj_out"),
+    ),
+    marks=("blocks.{}.self_attn.q", "blocks.{}.cross_attn.q"),
+)
+
+_COGVIDEOX_BLOCK = (
+    ("q", "attn1.to_q"),
+    ("k", "attn1.to_k"),
+    ("v", "attn1.to_v"),
+    ("attn_out", "attn1.to_out.0"),
+    ("ff_proj", "ff.net.0.proj"),
+    ("ff_out", "ff.net.2"),
+    ("norm1.linear", "norm1.linear"),
+    ("norm2.linear", "norm2.linear"),
+)
+# Source: diffusers models/transformers/cogvideox_transformer_3d.py, the host's comfy/ldm/cogvideo/model.py.
+COGVIDEOX = KeyTable(
+    "CogVideoX",
+    (
+        *_of_blocks("blocks", "transformer_blocks", _COGVIDEOX_BLOCK),
+        ("patch_embed.proj", "patch_embed.proj"),
+        ("patch_embed.text_proj", "patch_embed.text_proj"),
+        ("time_embedding_linear_1", "time_embedding.linear_1"),
+        ("time_embedding_linear_2", "time_embedding.linear_2"),
+        ("ofs_embedding_linear_1", "ofs_embedding.linear_1"),
+        ("ofs_embedding_linear_2", "ofs_embedding.linear_2"),
+        ("norm_out.linear", "norm_out.linear"),
+        ("proj_out", "proj_out"),
+    ),
+    marks=("blocks.{}.q", "blocks.{}.attn_out"),
+)
+
+_LTXV_BLOCK = tuple(
+    (name, name)
+    for name in (
+        *(f"attn{i}.{layer}" for i in (1, 2) for layer in ("to_q", "to_k", "to_v", "to_out.0")),
+        "ff.net.0.proj",
+        "ff.net.2",
+    )
+)
+# Source: diffusers models/transformers/transformer_ltx.py, the host's comfy/ldm/lightricks/model.py.
+LTXV = KeyTable(
+    "LTXV",
+    (
+        *_of_blocks("transformer_blocks", "transformer_blocks", _LTXV_BLOCK),
+        ("patchify_proj", "proj_in"),
+        ("adaln_single.emb.timestep_embedder.linear_1", "time_embed.emb.timestep_embedder.linear_1"),
+        ("adaln_single.emb.timestep_embedder.linear_2", "time_embed.emb.timestep_embedder.linear_2"),
+        ("adaln_single.linear", "time_embed.linear"),
+        ("caption_projection.linear_1", "caption_projection.linear_1"),
+        ("caption_projection.linear_2", "caption_projection.linear_2"),
+        ("proj_out", "proj_out"),
+    ),
+    marks=("patchify_proj", "transformer_blocks.{}.attn2.to_q"),
+)
+
+_REFINER, _DIFFUSERS_REFINER = "txt_in.individual_token_refiner.blocks", "context_embedder.token_refiner.refiner_blocks"
+_HUNYUAN_DOUBLE = (
+    ("img_attn.proj", "attn.to_out.0"),
+    ("txt_attn.proj", "attn.to_add_out"),
+    ("img_mod.lin", "norm1.linear"),
+    ("txt_mod.lin", "norm1_context.linear"),
+    ("img_mlp.0", "ff.net.0.proj"),
+    ("img_mlp.2", "ff.net.2"),
+    ("txt_mlp.0", "ff_context.net.0.proj"),
+    ("txt_mlp.2", "ff_context.net.2"),
+)
+_HUNYUAN_REFINER = (
+    ("self_attn.proj", "attn.to_out.0"),
+    ("mlp.0", "ff.net.0.proj"),
+    ("mlp.2", "ff.net.2"),
+    ("adaLN_modulation.1", "norm_out.linear"),
+)
+_HUNYUAN_SINGLE = (("linear2", "proj_out"), ("modulation.lin", "norm.linear"))
+_TEXT_TIME = "context_embedder.time_text_embed"
+
+
+def _embedder(host: str, diffusers: str) -> tuple[tuple[str, str], ...]:
+    return ((f"{host}.in_layer", f"{diffusers}.linear_1"), (f"{host}.out_layer", f"{diffusers}.linear_2"))
+
+
+def _thirds(block: str, *names: str) -> Parts:
+    return tuple((f"{block}.{{}}.attn.{name}", 1) for name in names)
+
+
+# Names of the authors' code, which musubi-tuner and diffusion-pipe write.
+_HUNYUAN_OTHERS = (
+    *(
+        (f"double_blocks.{{}}.{side}_{ours}", f"double_blocks.{{}}.{side}_{theirs}")
+        for side in ("img", "txt")
+        for ours, theirs in (
+            ("attn.qkv", "attn_qkv"),
+            ("attn.proj", "attn_proj"),
+            ("mod.lin", "mod.linear"),
+            ("mlp.0", "mlp.fc1"),
+            ("mlp.2", "mlp.fc2"),
+        )
+    ),
+    ("single_blocks.{}.modulation.lin", "single_blocks.{}.modulation.linear"),
+    *(
+        (f"{_REFINER}.{{}}.{ours}", f"{_REFINER}.{{}}.{theirs}")
+        for ours, theirs in (
+            ("self_attn.qkv", "self_attn_qkv"),
+            ("self_attn.proj", "self_attn_proj"),
+            ("mlp.0", "mlp.fc1"),
+            ("mlp.2", "mlp.fc2"),
+        )
+    ),
+    *(
+        (f"{place}.{ours}", f"{place}.mlp.{theirs}")
+        for place in ("txt_in.t_embedder", "time_in", "guidance_in")
+        for ours, theirs in (("in_layer", 0), ("out_layer", 2))
+    ),
+    ("txt_in.c_embedder.in_layer", "txt_in.c_embedder.linear_1"),
+    ("txt_in.c_embedder.out_layer", "txt_in.c_embedder.linear_2"),
+)
+# Source: diffusers models/transformers/transformer_hunyuan_video.py, the host's comfy/ldm/hunyuan_video/model.py and
+# comfy/ldm/flux/layers.py; the swapped halves are scale and shift.
+HUNYUAN = KeyTable(
+    "HunyuanVideo",
+    (
+        *_of_blocks("double_blocks", "transformer_blocks", _HUNYUAN_DOUBLE),
+        *_of_blocks("single_blocks", "single_transformer_blocks", _HUNYUAN_SINGLE),
+        *_of_blocks(_REFINER, _DIFFUSERS_REFINER, _HUNYUAN_REFINER),
+        ("img_in.proj", "x_embedder.proj"),
+        ("txt_in.input_embedder", "context_embedder.proj_in"),
+        *_embedder("txt_in.t_embedder", f"{_TEXT_TIME}.timestep_embedder"),
+        *_embedder("txt_in.c_embedder", f"{_TEXT_TIME}.text_embedder"),
+        *_embedder("time_in", "time_text_embed.timestep_embedder"),
+        *_embedder("vector_in", "time_text_embed.text_embedder"),
+        *_embedder("guidance_in", "time_text_embed.guidance_embedder"),
+        ("final_layer.linear", "proj_out"),
+        ("final_layer.adaLN_modulation.1", "norm_out.linear"),
+    ),
+    marks=("double_blocks.{}.img_attn.qkv", "single_blocks.{}.linear1", f"{_REFINER}.{{}}.self_attn.qkv"),
+    fused=(
+        ("double_blocks.{}.img_attn.qkv", _thirds("transformer_blocks", "to_q", "to_k", "to_v")),
+        ("double_blocks.{}.txt_attn.qkv", _thirds("transformer_blocks", "add_q_proj", "add_k_proj", "add_v_proj")),
+        (f"{_REFINER}.{{}}.self_attn.qkv", _thirds(_DIFFUSERS_REFINER, "to_q", "to_k", "to_v")),
+        (
+            "single_blocks.{}.linear1",  # its last rows are the MLP's, four times as wide
+            (
+                *_thirds("single_transformer_blocks", "to_q", "to_k", "to_v"),
+                ("single_transformer_blocks.{}.proj_mlp", 4),
+            ),
+        ),
+    ),
+    swapped=("final_layer.adaLN_modulation.1",),
+    # Names of the authors' code, which musubi-tuner and diffusion-pipe write.
+    others=_HUNYUAN_OTHERS,
+)
+
+TABLES = (WAN, COGVIDEOX, LTXV, HUNYUAN)

@@ -1,0 +1,1 @@
+"""One-shot motion: the appearance stage and the motion stage."""

@@ -1,0 +1,1 @@
+"""Files on disk that are there whole or not at all: cache entries, states, videos."""

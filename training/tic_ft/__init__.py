@@ -1,0 +1,1 @@
+"""TIC-FT: what is encoded and what is learned."""

@@ -1,0 +1,1 @@
+"""Tune-A-Video: what is encoded, which layers are trained, and their file."""
