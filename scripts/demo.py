@@ -19,10 +19,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by 
 from demo_prompts import WORKFLOW, Plan, describe
 from demo_run import Run, finished, say
 from host import find_or_build
-from host_commands import clean_environment
-from host_pins import PINS, ROOT, Host, HostError
-from host_server import Server
-from workflow_prompt import to_prompt
+from host_setup.commands import clean_environment
+from host_setup.pins import PINS, ROOT, Host, HostError
+from host_setup.server import Server
+from workflow_files.prompt import to_prompt
 
 QUICK = {"pairs": 2, "steps": 3, "test": 1, "sampling_steps": 3}
 NEEDED = ("TICFTTrain", "TICFTContext", "FewShotToyVideoModel")

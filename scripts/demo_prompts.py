@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from host_pins import ROOT
+from host_setup.pins import ROOT
 
 WORKFLOW = ROOT / "workflows" / "tic_ft_train_toy.json"
 KIND = "image to video"  # of FewShotToyClips, and the task

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by 
 from demo_prompts import ARMS, GROUND_TRUTH, KIND, TARGET_FRAMES, clip_name
 from demo_run import RECORD
 from demo_sheet import Row, draw_sheet
-from host_pins import ROOT
+from host_setup.pins import ROOT
 
 SHARES = {"colour": "colour", "shape": "shape", "background": "background", "motion": "motion", "all": "all_right"}
 SHEET_SAMPLES = 4

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from demo_prompts import ARMS, GROUND_TRUTH, Arm, Plan, Prompt, clip_name, clip_prompt, training_prompt, truth_prompt
-from host_client import Client
-from host_events import Progress
-from host_pins import HostError
+from host_setup.client import Client
+from host_setup.events import Progress
+from host_setup.pins import HostError
 
 RECORD = "run.json"  # what was done, for the report
 ACTIONS = {"TICFTTrain": "training", "KSampler": "sampling", "VAEDecode": "decoding", "SaveVideo": "saving"}

@@ -15,8 +15,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by path
 
-from host_build import ensure_built, remove
-from host_pins import (
+from host_setup.build import ensure_built, remove
+from host_setup.pins import (
     DEFAULT,
     OLDEST,
     PINS,
@@ -143,7 +143,7 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         host = find_or_build(options.version)
         if options.serve:
-            from host_server import serve
+            from host_setup.server import serve
 
             serve(host, options.port, ready=lambda: print_host(host))
         else:

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from host_pins import ROOT, cache_directory
+from host_setup.pins import ROOT, cache_directory
 
 TESTS = ROOT / "tests" / "js" / "lib"
 PROJECT = ROOT / "tests" / "js" / "tsconfig.json"

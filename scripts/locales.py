@@ -18,9 +18,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by path
 
 from host import find_or_build
-from host_pins import PACK_NAME, ROOT, HostError, say
-from host_server import Server
-from workflow_schema import read_inputs
+from host_setup.pins import PACK_NAME, ROOT, HostError, say
+from host_setup.server import Server
+from workflow_files.schema import read_inputs
 
 FOLDER = ROOT / "locales"
 REGISTERED = ROOT / "js" / "lib" / "registered_texts.js"

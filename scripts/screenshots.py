@@ -19,14 +19,15 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by path
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support" / "files"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support" / "pages"))
 
 from browser import FLAGS, PATIENCE, Site, prepare_user
 from chromium import ADVICE, find_chromium
 from example_files import write_examples
 from host import find_or_build
-from host_pins import ROOT, HostError, say
-from host_server import Server
+from host_setup.pins import ROOT, HostError, say
+from host_setup.server import Server
 from workflow_checks import MODEL_FILES
 
 WORKFLOWS, PICTURES, PAGES = ROOT / "workflows", ROOT / "docs" / "images" / "workflows", ROOT / "js" / "docs" / "images"

@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by 
 from chromium import ADVICE as CHROMIUM_ADVICE
 from chromium import CHOSEN, provide_chromium
 from host import find_existing, find_or_build
-from host_build import ensure_built
-from host_pins import DEFAULT, PINS, ROOT, Host, HostError, version_tuple
+from host_setup.build import ensure_built
+from host_setup.pins import DEFAULT, PINS, ROOT, Host, HostError, version_tuple
 from javascript import find_node, run_tests
 from javascript import types_are_right as javascript_types_are_right
 

@@ -15,11 +15,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by path
 
-from all_workflows import all_graphs
 from host import find_or_build
-from host_pins import ROOT, HostError, say
-from host_server import Server
-from workflow_file import Writer
+from host_setup.pins import ROOT, HostError, say
+from host_setup.server import Server
+from workflow_files.catalogue import all_graphs
+from workflow_files.writer import Writer
 
 FOLDER = ROOT / "workflows"
 
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
                 return check(texts)
             write(texts)
             if options.thumbnails:
-                from workflow_thumbnails import write_thumbnails
+                from workflow_files.thumbnails import write_thumbnails
 
                 write_thumbnails(server, schemas, [FOLDER / f"{name}.json" for name in texts], options.quick)
     except (HostError, ValueError) as error:

@@ -19,10 +19,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by path
 
-import host_pack
-from ablation_arms import ARMS, CHECKS, Arm, row_name
-from seed_records import is_kept, keep, publish
-from seed_tables import seed_table
+from parts import host_pack
+from parts.ablation_arms import ARMS, CHECKS, Arm, row_name
+from parts.seed_records import is_kept, keep, publish
+from parts.seed_tables import seed_table
 
 SHARES = ("colour", "shape", "background", "motion", "all_right", "every_frame")
 SCORES = ("path_error", "condition_fidelity", "frame_consistency", "dynamic_degree", "flow_agreement", "ssim")
@@ -55,7 +55,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     options = parse_arguments()
     host_pack.start(options.threads)
-    from ablation_runs import Stage
+    from parts.ablation_runs import Stage
 
     options.out.mkdir(parents=True, exist_ok=True)
     stage = Stage(options)
@@ -68,7 +68,7 @@ def main() -> None:
 
 def run_arm(stage: Any, arm: Arm, seed: int) -> None:
     """Train and sample one arm with one seed, unless its figures are there."""
-    from ablation_runs import figures, sample, train
+    from parts.ablation_runs import figures, sample, train
 
     path = stage.options.out / f"{stage.options.split} {arm.name} {seed}.json"
     identity = {name: getattr(stage.options, name) for name in IDENTITY}

@@ -20,9 +20,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by path
 
-import host_pack
-from seed_records import is_kept, keep, publish
-from seed_tables import seed_table
+from parts import host_pack
+from parts.seed_records import is_kept, keep, publish
+from parts.seed_tables import seed_table
 
 FIELDS = ("as_asked", "as_given", "found", "colour", "shape", "background", "appearance_leak")
 IDENTITY = ("subjects", "strength", "cfg", "sampling_steps", "adapter_digest")
@@ -66,7 +66,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     options = parse_arguments()
     host_pack.start(options.threads)
-    from aicl_runs import Stage
+    from parts.aicl_runs import Stage
 
     options.out.mkdir(parents=True, exist_ok=True)
     stage = Stage(options)

@@ -19,7 +19,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by path
 
-import host_pack
+from parts import host_pack
 
 TEXT_DIM, TOKENS = 64, 16  # width and length of the prompt
 REFERENCE_FRAMES = 7  # latents of each reference

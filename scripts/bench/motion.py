@@ -19,10 +19,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by path
 
-import host_pack
-from one_shot_arms import ARMS, Arm, row_name
-from seed_records import is_kept, keep, publish
-from seed_tables import seed_table
+from parts import host_pack
+from parts.one_shot_arms import ARMS, Arm, row_name
+from parts.seed_records import is_kept, keep, publish
+from parts.seed_tables import seed_table
 
 NEW = ("path_correlation", "trajectory_agreement", "appearance_leak", "found", "colour", "shape", "background")
 KNOWN = ("known_path_correlation", "known_motion", "known_colour", "known_shape", "frame_consistency", "dynamic_degree")
@@ -54,7 +54,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     options = parse_arguments()
     host_pack.start(options.threads)
-    from one_shot_runs import Stage
+    from parts.one_shot_runs import Stage
 
     options.out.mkdir(parents=True, exist_ok=True)
     stage = Stage(options)
@@ -67,7 +67,7 @@ def main() -> None:
 
 def run_arm(stage: Any, arm: Arm, seed: int) -> None:
     """Train and sample one arm with one seed, unless its figures are there."""
-    from one_shot_runs import figures, sample, train, write_sheet
+    from parts.one_shot_runs import figures, sample, train, write_sheet
 
     path = stage.options.out / f"{arm.name} {seed}.json"
     identity = {name: getattr(stage.options, name) for name in IDENTITY}

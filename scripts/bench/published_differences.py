@@ -133,7 +133,7 @@ def dropped_seeds() -> Iterator[list[str]]:
 
 def places() -> Iterator[list[str]]:
     """Rows of tokens in CogVideoX, 480 x 720 pixels: diffusers' pipeline beside ComfyUI and this pack."""
-    import host_pack
+    from parts import host_pack
 
     host_pack.start(1)
     import comfy.ops

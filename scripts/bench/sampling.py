@@ -18,7 +18,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by path
 
-import host_pack
+from parts import host_pack
 
 COUNTS = (1, 3, 9)  # condition, buffer and target latents
 SIZE, TEXT_DIM, TOKENS = 8, 64, 16  # latent pixels, width and length of the prompt

@@ -19,7 +19,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by path
 
-import host_pack
+from parts import host_pack
 
 MIB = 2**20
 HEADS = 8

@@ -20,7 +20,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by path
 
-import host_pack
+from parts import host_pack
 
 FIELDS = ("colour", "shape", "background", "motion", "all_right", "every_frame", "path_error")
 

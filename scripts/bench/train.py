@@ -27,10 +27,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by path
 
-import host_pack
-import train_modes
 import training_memory
-from train_modes import MODES, TEXT_DIM, Work
+from parts import host_pack, train_modes
+from parts.train_modes import MODES, TEXT_DIM, Work
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 MEASURED_STEPS = 2  # of which the peak is taken

@@ -18,8 +18,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by path
 
-import bare_loop
-import host_pack
+from parts import bare_loop, host_pack
 
 RANK, BATCH, CLIPS, TEXT_DIM, TOKENS = 16, 2, 6, 64, 16
 COUNTS = (1, 3, 4)  # condition, buffer and target latents

@@ -19,9 +19,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by path
 
-import host_pack
-from seed_records import is_kept, keep, publish
-from seed_tables import seed_table
+from parts import host_pack
+from parts.seed_records import is_kept, keep, publish
+from parts.seed_tables import seed_table
 
 FIELDS = ("path_correlation", "right_frames", "one_object", "look", "frame_consistency", "flicker", "dynamic_degree")
 IDENTITY = ("steps", "learning_rate", "frames", "stride", "sampling_steps", "cfg")
@@ -66,7 +66,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     options = parse_arguments()
     host_pack.start(options.threads)
-    from tune_a_video_runs import Stage
+    from parts.tune_a_video_runs import Stage
 
     options.out.mkdir(parents=True, exist_ok=True)
     stage = Stage(options)
@@ -79,7 +79,7 @@ def main() -> None:
 
 def run_arm(stage: Any, arm: Arm, seed: int) -> None:
     """Tune and sample one arm with one seed, unless its figures are there."""
-    from tune_a_video_runs import figures, scene_of, videos_of
+    from parts.tune_a_video_runs import figures, scene_of, videos_of
 
     path = stage.options.out / f"{arm.name} {seed}.json"
     identity = {name: getattr(stage.options, name) for name in IDENTITY}

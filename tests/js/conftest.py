@@ -11,8 +11,8 @@ import pytest
 from browser import FLAGS, PATIENCE, Site, make_idle, prepare_user
 from chromium import ADVICE, find_chromium
 from host import find_or_build
-from host_pins import DEFAULT, version_tuple
-from host_server import Server
+from host_setup.pins import DEFAULT, version_tuple
+from host_setup.server import Server
 
 FOLDER = Path(__file__).parent
 HOST = "needs a real ComfyUI: run `python scripts/test.py`, or set COMFYUI_PATH"

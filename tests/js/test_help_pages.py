@@ -5,7 +5,7 @@ from __future__ import annotations
 import help_pages
 import pytest
 from browser import Site
-from host_pins import PACK_NAME
+from host_setup.pins import PACK_NAME
 
 SELECT = """kind => { const node = app.graph.nodes.find(n => n.type === kind)
     app.canvas.deselectAll(); app.canvas.selectNode(node); app.canvas.centerOnNode(node) }"""

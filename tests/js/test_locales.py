@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from browser import Site
-from host_pins import PACK_NAME
+from host_setup.pins import PACK_NAME
 
 FOLDER = Path(__file__).parents[2] / "locales" / "en"
 SHOWN = """kinds => Object.fromEntries(kinds.map(kind => {

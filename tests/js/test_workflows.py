@@ -10,8 +10,8 @@ import pytest
 import workflow_checks as workflows
 from browser import Site
 from example_files import write_examples
-from host_pins import PACK_NAME
-from host_server import Server
+from host_setup.pins import PACK_NAME
+from host_setup.server import Server
 
 # What the template browser does with the file of a template.
 OPEN = """async ([name, pack]) => {

@@ -39,7 +39,7 @@ def make_comfyui():
 @pytest.fixture
 def pin(tmp_path):
     """A pin whose hash is that of a small archive."""
-    from host_pins import PINS
+    from host_setup.pins import PINS
     from played_index import make_sdist
 
     sdist = make_sdist(tmp_path / "pkg-1.tar.gz")
@@ -49,8 +49,8 @@ def pin(tmp_path):
 @pytest.fixture
 def index(tmp_path, monkeypatch, pin):  # noqa: ARG001  writes the archive
     """The played package index, in place of the real commands."""
-    import host_build
-    import host_source
+    from host_setup import build as host_build
+    from host_setup import source as host_source
     from played_index import Index
 
     played = Index(tmp_path / "pkg-1.tar.gz")

@@ -12,7 +12,7 @@ import pytest
 from demo_prompts import ARMS, GROUND_TRUTH, Plan, clip_prompt, only, training_prompt, truth_prompt
 from demo_run import RECORD, Run, finished
 from demo_sheet import FRAMES, GAP, HEAD, LABEL, Row, draw_sheet, picks
-from host_pins import Host, HostError
+from host_setup.pins import Host, HostError
 
 PLAN = Plan(pairs=3, steps=5, test=2, seed=4, cfg=1.5, sampling_steps=6)
 WITH, WITHOUT, ZERO_SHOT, _ = ARMS

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import host
 import pytest
-from host_pins import PINS, Host, HostError, cache_directory, venv_python, version_tuple
+from host_setup.pins import PINS, Host, HostError, cache_directory, venv_python, version_tuple
 
 
 @pytest.fixture

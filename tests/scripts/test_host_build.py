@@ -9,12 +9,12 @@ import sys
 import time
 from pathlib import Path
 
-import host_build
-import host_source
 import pytest
-from host_build import MARKER, ensure_built, host_directory, read_marker, remove
-from host_commands import explain, run
-from host_pins import HostError
+from host_setup import build as host_build
+from host_setup import source as host_source
+from host_setup.build import MARKER, ensure_built, host_directory, read_marker, remove
+from host_setup.commands import explain, run
+from host_setup.pins import HostError
 from played_index import make_sdist
 
 
@@ -97,9 +97,10 @@ import json, sys, time
 from dataclasses import replace
 from pathlib import Path
 sys.path[:0] = [{scripts!r}, {support!r}]
-import host_build, host_source
+from host_setup import build as host_build
+from host_setup import source as host_source
 from played_index import Index
-from host_pins import PINS
+from host_setup.pins import PINS
 class SlowIndex(Index):
     def pip(self, python, *arguments):
         time.sleep(0.3)
@@ -118,7 +119,7 @@ def start_builder(tmp_path: Path, sha256: str) -> subprocess.Popen[str]:
     here = Path(__file__).parent
     code = BUILDER.format(
         scripts=str(here.parents[1] / "scripts"),
-        support=str(here.parent / "support"),
+        support=str(here.parent / "support" / "pages"),
         sdist=str(tmp_path / "pkg-1.tar.gz"),
         sha256=sha256,
     )

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from host_events import PING, PONG, TEXT, Progress, connect
+from host_setup.events import PING, PONG, TEXT, Progress, connect
 
 
 def frame(opcode: int, payload: bytes, final: bool = True) -> bytes:

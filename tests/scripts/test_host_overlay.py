@@ -10,11 +10,11 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import host_build
 import pytest
-from host_build import MARKER, ensure_built, host_directory, lock_file, read_marker, remove
-from host_lock import locked
-from host_pins import PINS, HostError, site_packages, venv_python
+from host_setup import build as host_build
+from host_setup.build import MARKER, ensure_built, host_directory, lock_file, read_marker, remove
+from host_setup.lock import locked
+from host_setup.pins import PINS, HostError, site_packages, venv_python
 
 
 @pytest.fixture

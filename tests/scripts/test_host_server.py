@@ -9,12 +9,12 @@ import sys
 import time
 from pathlib import Path
 
-import host_process
 import pytest
-from host_client import explain_failure
-from host_pins import PACK_NAME, Host, HostError, read_version
-from host_process import place_pack, stop, unplace_pack
-from host_server import Server
+from host_setup import process as host_process
+from host_setup.client import explain_failure
+from host_setup.pins import PACK_NAME, Host, HostError, read_version
+from host_setup.process import place_pack, stop, unplace_pack
+from host_setup.server import Server
 
 ROOT = Path(__file__).parents[2]
 COMFYUI = os.environ.get("COMFYUI_PATH", "")  # read before the fixtures hide it

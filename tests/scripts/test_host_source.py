@@ -5,8 +5,8 @@ from __future__ import annotations
 import tarfile
 
 import pytest
-from host_pins import HostError
-from host_source import extract_comfyui
+from host_setup.pins import HostError
+from host_setup.source import extract_comfyui
 from played_index import make_sdist
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from host_pins import Host
+from host_setup.pins import Host
 
 # `test` is also a package of the standard library, so it is loaded by path.
 _spec = importlib.util.spec_from_file_location(

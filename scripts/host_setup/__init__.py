@@ -1,0 +1,1 @@
+"""Finding, building and driving a real ComfyUI."""

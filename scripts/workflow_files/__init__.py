@@ -1,0 +1,1 @@
+"""What the files in workflows/ are written from."""

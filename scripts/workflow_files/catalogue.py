@@ -1,0 +1,27 @@
+"""The list of all workflows that workflows/ holds."""
+
+from __future__ import annotations
+
+from workflow_files.aicl import aicl_workflows
+from workflow_files.cogvideox import cogvideox_workflows
+from workflow_files.graph import Graph
+from workflow_files.lora_files import lora_file_workflows
+from workflow_files.motion import motion_workflows
+from workflow_files.toy import toy_workflows
+from workflow_files.tune_a_video import tune_a_video_workflows
+from workflow_files.wan import wan_workflows
+from workflow_files.wan22 import wan22_workflows
+
+
+def all_graphs() -> list[Graph]:
+    """Their descriptions."""
+    return [
+        *toy_workflows(),
+        *wan_workflows(),
+        *wan22_workflows(),
+        *cogvideox_workflows(),
+        *lora_file_workflows(),
+        *tune_a_video_workflows(),
+        *motion_workflows(),
+        *aicl_workflows(),
+    ]

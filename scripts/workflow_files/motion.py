@@ -1,0 +1,217 @@
+"""The workflows of one-shot motion on video models: learn the motion of one clip, use it for another subject."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from workflow_files import cogvideox as workflow_cogvideox
+from workflow_files import wan as workflow_wan
+from workflow_files.graph import WIDTH, Graph, Node, Wire
+from workflow_files.models import CLIP, Model, add_model
+from workflow_files.steps import RED, WIDE, Base, Sampling, add_text, add_text_to_video, add_video
+from workflow_files.toy import SHIFT, add_clips, add_toy_model, toy_sampling
+
+TOY, WAN, COGVIDEOX = "motion_toy", "motion_wan21_1_3b", "motion_cogvideox_5b"
+USE = "motion_again_wan21_1_3b"
+TRAIN_NOTE = """
+Two LoRAs are trained, one after the other: first one of how the clip **looks**, on its single frames, then, on top of
+it, one of how it **moves**. Only the second is used afterwards, so that the looks stay behind.
+
+A finished run is kept. Write a `run_name` before a long one: after a stop the next **Run** goes on. Another clip or
+caption needs another name.
+"""
+CLIP_NOTE = """
+The first {frames} frames are used, as they come, and the result is saved at {fps:g} a second. Export the clip at that
+rate, cut to the motion: one with more frames a second comes out slower.
+"""
+APPLY_NOTE = """
+Motion is decided at high noise, so the LoRA acts in the first 0.6 of the sampling (`end_percent`) and leaves the looks
+to the caption. `end_percent` 1 keeps it to the end: try that when the motion is not followed.
+"""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What differs between the models."""
+
+    frames: int
+    caption: str  # of the clip
+    still: str  # of a single frame
+    edit: str  # what is made with the motion
+    rank: int
+    learning_rate: float
+    steps: int
+    appearance_steps: int
+    batch_size: int = 1
+
+
+def _train(graph: Graph, base: Base, dataset: Wire, plan: Plan, **inputs: Wire) -> Node:
+    """Step Train; the trainer has a column of its own, because it is high."""
+    data = {"dataset": dataset, "vae": base.vae, "clip": base.clip}
+    encoded = graph.add("FewShotEncodeDataset", size=WIDE, **data)["encoded"]
+    graph.note(TRAIN_NOTE, width=340)
+    graph.column()
+    trained = graph.add(
+        "FewShotMotionTrain",
+        model=base.model,
+        encoded=encoded,
+        vae=base.vae,
+        rank=plan.rank,
+        learning_rate=plan.learning_rate,
+        steps=plan.steps,
+        seed=0,
+        batch_size=plan.batch_size,
+        appearance_steps=plan.appearance_steps,
+        still_caption=plan.still,
+        size=WIDE,
+        **inputs,
+    )
+    graph.column()
+    graph.add("LossGraphNode", loss=trained["loss"], filename_prefix=f"loss/{graph.name}")
+    graph.add("PreviewAny", source=trained["path"], title="Where the motion was saved")
+    return trained
+
+
+def _use(graph: Graph, base: Base, lora: Wire, plan: Plan, sampling: Sampling, shift: float | None) -> Wire:
+    """Steps Apply and Sample; the frames."""
+    with graph.group("Apply"):
+        model = graph.add("FewShotMotionApply", model=base.model, lora=lora, strength=1.0)["model"]
+        if shift is not None:
+            model = graph.add("ModelSamplingSD3", model=model, shift=shift)["MODEL"]
+        graph.note(APPLY_NOTE)
+        graph.column()
+        positive = add_text(graph, base, plan.edit, "Another subject with that motion")
+        negative = add_text(graph, base, sampling.negative, "Negative caption", RED)
+    with graph.group("Sample"):
+        return add_text_to_video(graph, base, model, positive, negative, sampling)
+
+
+def toy() -> Graph:
+    """On the toy video model."""
+    graph = Graph(TOY, TOY_SUMMARY)
+    plan = TOY_PLAN
+    sampling = toy_sampling(plan.frames, cfg=2.0)
+    with graph.group("Load"):
+        base = add_toy_model(graph)
+    with graph.group("Data"):
+        drawn = add_clips(graph, "one clip", "training", 1)
+        item = graph.add("FewShotDatasetItem", dataset=drawn, index=0, title="The clip")
+        graph.note("The toy model has never seen this motion: it knows sliding, circling, bouncing, growing.")
+        graph.column()
+        clip = graph.add("FewShotDatasetClip", target=item["target"], caption=plan.caption, size=WIDE)
+    with graph.group("Train"):
+        settings = graph.add("FewShotTrainSettings", shift=SHIFT, size=WIDE)["settings"]
+        trained = _train(graph, base, clip["dataset"], plan, settings=settings)
+    made = _use(graph, base, trained["motion"], plan, sampling, None)
+    graph.column()
+    add_video(graph, item["target"], sampling.fps, f"video/{graph.name}_clip", title="The clip, to compare")
+    graph.column()
+    scores = graph.add(
+        "FewShotVideoScore", video=made, reference=item["target"], metric="trajectory_agreement", size=WIDE
+    )
+    graph.add("PreviewAny", source=scores["scores"], title="How alike they move and look", size=WIDE)
+    return graph
+
+
+def on_a_clip(name: str, summary: str, model: Model, plan: Plan) -> Graph:
+    """With the files of a real model and a clip of the user's."""
+    graph, form = Graph(name, summary), model.sampling
+    sampling = replace(form, target_frames=plan.frames)
+    with graph.group("Load"):
+        base = add_model(graph, model)
+    with graph.group("Data"):
+        video = graph.add("LoadVideo", file=CLIP, size=(WIDTH, 360))["VIDEO"]
+        graph.column()
+        images = graph.add("GetVideoComponents", video=video)["images"]
+        first = graph.add("ImageFromBatch", image=images, batch_index=0, length=plan.frames)["IMAGE"]
+        size = {"upscale_method": "lanczos", "width": form.width, "height": form.height, "crop": "center"}
+        frames = graph.add("ImageScale", image=first, **size)["IMAGE"]
+        clip = graph.add("FewShotDatasetClip", target=frames, caption=plan.caption, fps=form.fps, size=WIDE)
+        graph.note(CLIP_NOTE.format(frames=plan.frames, fps=form.fps))
+    with graph.group("Train"):
+        trained = _train(graph, base, clip["dataset"], plan)
+        graph.add("FewShotSaveLoRA", lora=trained["motion"], filename=name)
+    _use(graph, base, trained["motion"], plan, sampling, model.shift)
+    return graph
+
+
+def again() -> Graph:
+    """A motion that was learned before, from its file."""
+    graph, model = Graph(USE, USE_SUMMARY), workflow_wan.MODEL
+    with graph.group("Load"):
+        base = add_model(graph, model)
+        graph.column()
+        lora = graph.add("FewShotMotionLoad", lora_name=f"{WAN}_00001_.safetensors", size=WIDE)["lora"]
+    sampling = replace(model.sampling, target_frames=REAL_PLAN.frames)
+    _use(graph, base, lora, REAL_PLAN, sampling, model.shift)
+    return graph
+
+
+TOY_PLAN = Plan(
+    frames=49,
+    caption="a thing swings",
+    still="a thing",
+    edit="a red disc swings on a black background",
+    rank=16,
+    learning_rate=1e-3,
+    steps=400,
+    appearance_steps=100,
+    batch_size=4,
+)
+REAL_PLAN = Plan(
+    frames=49,
+    caption="a dog jumps over a hurdle on a lawn",
+    still="a dog and a hurdle on a lawn",
+    edit="a cat jumps over a hurdle in a snowy street",
+    rank=32,
+    learning_rate=1e-4,
+    steps=500,
+    appearance_steps=300,
+)
+TOY_SUMMARY = """
+## One-shot motion
+
+One clip goes in; its motion, by another subject, comes out.
+
+Press **Run**. The graph draws one clip of a motion the toy model has never seen, learns first how the clip looks and
+then how it moves, and makes a video of another object with that motion. Nothing has to be downloaded.
+
+**Change** the clip's seed in step 2, the steps in step 3, the caption in step 4.
+
+**Out come** two videos in `output/video`, the clip and the new one, two LoRAs in `output/loras`, and scores that say
+how alike the two videos move and look.
+"""
+REAL_SUMMARY = """
+## One-shot motion with {model}
+
+One clip goes in; its motion, by another subject, comes out.
+
+**Load** the three files of step 1 and a clip of at least {frames} frames in step 2. Write its caption there, and in
+step 3 what a single frame of it shows (`still_caption`), then press **Run**.
+
+**Change** the caption of step 4. Nothing is trained again for that.
+
+**Out comes** a video in `output/video`, and the LoRA of the motion in `output/loras`, for **Motion Load** and
+**Motion Apply**. No file at hand? Open `motion_toy`.
+"""
+USE_SUMMARY = f"""
+## A motion that was learned before
+
+Makes a video with the motion that the workflow `{WAN}` has learned from a clip.
+
+**Load** the three files of step 1 and the LoRA in **Motion Load** (press R when it is not in the list).
+
+**Change** the caption and `end_percent` in step 2, the seed in step 3.
+
+**Out comes** a video in `output/video`.
+"""
+
+
+def motion_workflows() -> list[Graph]:
+    """All of them."""
+    models = ((WAN, "Wan 2.1", workflow_wan.MODEL), (COGVIDEOX, "CogVideoX 5B", workflow_cogvideox.MODEL))
+    real = [
+        on_a_clip(name, REAL_SUMMARY.format(model=title, frames=REAL_PLAN.frames), model, REAL_PLAN)
+        for name, title, model in models
+    ]
+    return [toy(), *real, again()]

@@ -1,0 +1,215 @@
+"""The workflows of real models run in ComfyUI on small random nets of the true classes, under the real file names."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+
+import pytest
+import workflow_checks as workflows
+
+av = pytest.importorskip("av")
+torch = pytest.importorskip("torch")
+pytest.importorskip("PIL")
+
+import tiny_files  # noqa: E402
+from host import find_or_build  # noqa: E402
+from host_setup.server import Server  # noqa: E402
+
+from pack.training.lora.file import read_metadata  # noqa: E402
+from pack.training.lora.metadata import from_metadata  # noqa: E402
+
+REAL = {name: workflow for name in workflows.NAMES if not workflows.is_toy(workflow := workflows.load(name))}
+TRAINING = [name for name, workflow in REAL.items() if workflows.nodes_of(workflow, "TICFTTrain")]
+FORMS = {  # frames and frames a second of the video, layers of the LoRA
+    "tic_ft_image_to_video_wan21_1_3b": (36, 16, 16),
+    "tic_ft_video_to_video_wan21_1_3b": (24, 16, 16),
+    "tic_ft_image_to_video_wan22_5b": (36, 24, 16),
+    "tic_ft_image_to_video_wan22_14b": (36, 16, 16),
+    "tic_ft_image_to_video_cogvideox_5b": (36, 10, 8),
+}
+MOTION = {"motion_wan21_1_3b": 49, "motion_again_wan21_1_3b": 49, "motion_cogvideox_5b": 49}  # frames
+TUNED = {"tune_a_video_sd15": 24, "tune_a_video_again_sd15": 24}
+ACTIONS = ("aicl_wan21_1_3b", "aicl_cogvideox_5b")  # each after the training that its name stands behind
+EXPERTS, RESTYLE, COGVIDEOX = (list(FORMS)[i] for i in (3, 1, 4))
+FILES = "tic_ft_lora_files_wan21_1_3b"
+SMALL = {"width": tiny_files.SIZE, "height": tiny_files.SIZE, "rank": 2, "warmup_steps": 0}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """One ComfyUI for all of them, with small files under the documented names."""
+    base = tmp_path_factory.mktemp("comfyui")
+    tiny_files.write_files(base)
+    with Server(find_or_build(), base=base, cpu=not torch.cuda.is_available()) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def schemas(server):
+    return server.object_info()
+
+
+def small(name: str, schemas) -> workflows.Prompt:
+    """The prompt of a workflow at a small size with few steps, its text encoder replaced by the toy model's."""
+    prompt = workflows.shortened(workflows.to_prompt(REAL[name], schemas), train_steps=2, sample_steps=3)
+    texts = {key for key, node in prompt.items() if node["class_type"] == "CLIPLoader"}
+    assert texts or nodes(prompt, "CheckpointLoaderSimple")
+    for key, node in prompt.items():
+        inputs = node["inputs"]
+        inputs |= {name: value for name, value in SMALL.items() if name in inputs}
+        inputs |= {
+            name: [value[0], 1] for name, value in inputs.items() if isinstance(value, list) and value[0] in texts
+        }
+        split = node["class_type"] == "KSamplerAdvanced" and inputs["end_at_step"] < 10000
+        if split:  # the same split of a shorter schedule
+            inputs |= {name: inputs[name] // 5 for name in ("steps", "start_at_step", "end_at_step")}
+        if key in texts:
+            node |= {"class_type": "FewShotToyVideoModel", "inputs": {}}
+        if node["class_type"] == "CheckpointLoaderSimple":  # the host reads only whole checkpoints
+            node |= {"class_type": "FewShotToyImageModel", "inputs": {}}
+    return prompt
+
+
+def nodes(prompt: workflows.Prompt, kind: str) -> list[dict]:
+    """Inputs of its nodes of a type."""
+    return [node["inputs"] for node in prompt.values() if node["class_type"] == kind]
+
+
+def run(server, prompt: workflows.Prompt) -> tuple[dict, str]:
+    """Outputs by node, and what the host logged meanwhile."""
+    log = server.base / "host.log"
+    start = log.stat().st_size
+    outputs = server.wait(server.queue(prompt), timeout=300)["outputs"]
+    return outputs, log.read_bytes()[start:].decode(errors="replace")
+
+
+def video_of(server, prompt: workflows.Prompt, outputs: dict) -> tuple[torch.Tensor, float]:
+    """Frames ``[T, H, W, 3]`` of the one saved video, and its frames a second."""
+    (key,) = (key for key, node in prompt.items() if node["class_type"] == "SaveVideo")
+    file = outputs[key]["images"][0]
+    with av.open(io.BytesIO(server.view(file["filename"], file["subfolder"], file["type"]))) as container:
+        frames = [torch.from_numpy(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
+        return torch.stack(frames), float(container.streams.video[0].average_rate)
+
+
+def test_every_workflow_of_a_real_model_is_run_here():
+    aicl = [*ACTIONS, *(name.replace("aicl_", "aicl_train_") for name in ACTIONS)]
+    assert sorted([*FORMS, *TRAINING, FILES, *MOTION, *TUNED, *aicl]) == sorted(REAL)
+
+
+def test_a_lora_is_converted_and_its_record_shown(server, schemas):
+    training = small("tic_ft_train_wan21_1_3b", schemas)
+    nodes(training, "TICFTTrain")[0] |= {"seed": 1, "run_name": "another"}  # so that it runs
+    lora = lora_of(run(server, training)[1], server)[1]
+    prompt = workflows.to_prompt(REAL[FILES], schemas)
+    for kind in ("FewShotConvertLoRA", "FewShotRunRecord"):
+        nodes(prompt, kind)[0]["lora_name"] = lora
+    outputs, _ = run(server, prompt)
+    shown = [text for output in outputs.values() for text in output.get("text", [])]
+    assert any(text.endswith("_diffusers_00001_.safetensors") for text in shown)
+    assert any("2506.00996" in text for text in shown)
+
+
+def lora_of(log: str, server) -> tuple[str, str]:
+    """Number of adapters, and name in the loaders' list, of the LoRA that a log says was saved."""
+    saved = re.search(r"saved (\d+) layers after 2 steps to (.*)", log)
+    assert saved
+    return saved[1], str((server.output / "loras").joinpath(saved[2].strip()).relative_to(server.output / "loras"))
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_it_samples_with_its_loras_and_makes_exactly_its_frames(name, server, schemas):
+    prompt = small(name, schemas)
+    outputs, log = run(server, prompt)
+    count, fps, layers = FORMS[name]
+    frames, rate = video_of(server, prompt, outputs)
+    assert frames.shape == (count, tiny_files.SIZE, tiny_files.SIZE, 3)
+    assert rate == pytest.approx(fps)
+    loras = [loader["lora_name"] for loader in nodes(prompt, "TICFTLoadLoRA")]
+    assert loras
+    for lora in loras:
+        assert f"{lora}: {layers} of {layers} layers applied at strength 0.75" in log
+
+
+def test_a_clip_of_another_rate_is_taken_at_that_of_the_lora(server, schemas):
+    prompt = small(RESTYLE, schemas)
+    nodes(prompt, "TICFTContext")[0]["resize"] = "pad"  # so that it runs again and is not taken from the host's cache
+    _, log = run(server, prompt)
+    assert "a condition of 32 fps is taken at the LoRA's 16 fps: 25 of 50 frames" in log
+
+
+@pytest.mark.parametrize("part", ["high_noise", "low_noise"])
+def test_both_experts_of_wan_22_14b_make_the_video(part, server, schemas):
+    prompt = small(EXPERTS, schemas)
+    whole = video_of(server, prompt, run(server, prompt)[0])[0]
+    (loader,) = (inputs for inputs in nodes(prompt, "UNETLoader") if part in inputs["unet_name"])
+    loader["unet_name"] = "wan2.1_t2v_1.3B_fp16.safetensors"
+    other = video_of(server, prompt, run(server, prompt)[0])[0]
+    assert (other.float() - whole.float()).abs().mean() > 1
+
+
+@pytest.mark.parametrize("name", TRAINING)
+def test_it_trains_a_lora_that_samples(name, server, schemas):
+    outputs, log = run(server, small(name, schemas))
+    assert outputs
+    stem = nodes(small(name, schemas), "FewShotSaveLoRA")[0]["filename"]
+    record = from_metadata(read_metadata(server.output / "loras" / f"{stem}_00001_.safetensors"))
+    (folder,) = nodes(small(name, schemas), "FewShotDatasetFolder")
+    assert json.loads(record["task"]) == "image to video"
+    assert json.loads(record["target_latents"]) == 9
+    assert json.loads(record["fps"]) == folder["fps"]
+    assert (record["steps"], record["finished"]) == ("2", "true")
+
+    layers, lora = lora_of(log, server)
+    prompt = small(stem, schemas)
+    nodes(prompt, "TICFTLoadLoRA")[0]["lora_name"] = lora
+    outputs, log = run(server, prompt)
+    assert f"{lora}: {layers} of {layers} layers applied" in log
+    assert len(video_of(server, prompt, outputs)[0]) == FORMS[stem][0]
+
+
+def test_cogvideox_says_that_its_inputs_are_scaled(server, schemas):
+    prompt = small(COGVIDEOX, schemas)
+    nodes(prompt, "TICFTLoadLoRA")[0]["strength"] = 0.5  # so that it runs again
+    assert "the host does not scale what CogVideoX 5B sees; this model does it right" in run(server, prompt)[1]
+
+
+@pytest.mark.parametrize("name", MOTION)
+def test_a_motion_is_learned_and_used(name, server, schemas):
+    prompt = small(name, schemas)
+    if name == "motion_again_wan21_1_3b":  # with the LoRA that the workflow before it saves
+        first = small("motion_wan21_1_3b", schemas)
+        nodes(first, "FewShotMotionTrain")[0]["seed"] = 1
+        stem = nodes(first, "FewShotSaveLoRA")[0]["filename"]
+        run(server, first)
+        saved = sorted((server.output / "loras").glob(f"{stem}_*.safetensors"))
+        nodes(prompt, "FewShotMotionLoad")[0]["lora_name"] = saved[-1].name
+    frames, _ = video_of(server, prompt, run(server, prompt)[0])
+    assert frames.shape == (MOTION[name], tiny_files.SIZE, tiny_files.SIZE, 3)
+
+
+@pytest.mark.parametrize("name", TUNED)
+def test_a_clip_is_tuned_on_and_edited(name, server, schemas):
+    prompt = small(name, schemas)
+    if name == "tune_a_video_again_sd15":
+        first = small("tune_a_video_sd15", schemas)
+        nodes(first, "TuneAVideoTrain")[0] |= {"seed": 1, "run_name": "my_clip"}
+        run(server, first)
+        (saved,) = (server.output / "tune_a_video" / "my_clip").glob("*.safetensors")
+        nodes(prompt, "TuneAVideoLoad")[0]["name"] = str(saved.relative_to(server.output / "tune_a_video"))
+    frames, _ = video_of(server, prompt, run(server, prompt)[0])
+    side = tiny_files.SIZE
+    assert frames.shape == (TUNED[name], side, 4 * side + 12, 3)  # the clip and its three edits, 4 pixels apart
+
+
+@pytest.mark.parametrize("name", ACTIONS)
+def test_an_adapter_is_trained_and_used(name, server, schemas):
+    run(server, small(name.replace("aicl_", "aicl_train_"), schemas))
+    folder = server.output / "aicl"
+    (saved,) = (folder / name).glob("*.safetensors")  # the run has the name of the workflow that uses it
+    prompt = small(name, schemas)
+    nodes(prompt, "AICLLoad")[0]["name"] = str(saved.relative_to(folder))
+    frames, _ = video_of(server, prompt, run(server, prompt)[0])
+    assert frames.shape == (49, tiny_files.SIZE, tiny_files.SIZE, 3)

@@ -1,0 +1,142 @@
+"""A page of a real ComfyUI in a real browser: what every browser test needs to start, open and look."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+SCRIPTS = Path(__file__).parents[3] / "scripts"
+if str(SCRIPTS) not in sys.path:
+    sys.path.append(str(SCRIPTS))
+
+from host_setup.pins import PACK_NAME  # noqa: E402
+from host_setup.server import Server  # noqa: E402
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+# What the host's own front end says in every session, whatever we do.
+NOISE = re.compile(
+    r"user\.css|graph accessed before initialization|legacy queue/history menu|open_maskeditor|"
+    r"Autofocus processing|missingModelDownload|Content Security Policy"
+)
+READY = "() => window.app?.vueAppReady && window.app.extensionManager?.workflow?.activeWorkflow"
+OPENED = "n => app.extensionManager.workflow.activeWorkflow.filename === n && app.graph.nodes.length > 0"
+PATIENCE = 240.0  # seconds, for a machine that has much else to do
+SETTINGS = {"Comfy.InstalledVersion": "1.47.12", "Comfy.Workflow.Persist": False, "Comfy.Locale": "en"}
+
+
+def prepare_user(base: Path) -> None:
+    """Files of a user who has been here before, so that no page asks for what is missing."""
+    user = base / "user" / "default"
+    for name in ("workflows", "subgraphs", "keybindings"):
+        (user / name).mkdir(parents=True, exist_ok=True)
+    (user / "user.css").touch()
+    (user / "comfy.templates.json").write_text("{}")
+    (user / "comfy.settings.json").write_text(json.dumps(SETTINGS))
+
+
+def make_idle(host: Server) -> None:
+    """End what an earlier test has left running or waiting, and forget results, so that nodes run again."""
+    host.post("/queue", {"clear": True})
+    host.interrupt()
+    deadline = time.monotonic() + PATIENCE
+    while host.get("/prompt")["exec_info"]["queue_remaining"]:
+        assert time.monotonic() < deadline, "the host does not come to rest"
+        time.sleep(0.2)
+    host.post("/api/free", {"unload_models": True, "free_memory": True})
+
+
+def watch(page: Any) -> list[str]:
+    """The list that every error of a page is added to, but the host's own noise."""
+    errors: list[str] = []
+
+    def hear(message: Any) -> None:
+        text = f"{message.text} {message.location.get('url', '')}"
+        if message.type == "error" and not NOISE.search(text):
+            errors.append(text)
+
+    page.on("pageerror", lambda error: errors.append(f"pageerror {error}"))
+    page.on("console", hear)
+    return errors
+
+
+class Site:
+    """A page of the host in one of its two ways of drawing nodes.
+
+    Attributes:
+        page: Playwright's page.
+        host: The running ComfyUI.
+        nodes2: Whether nodes are drawn as HTML (Nodes 2.0) and not on the canvas (classic).
+    """
+
+    def __init__(self, page: Any, host: Server, nodes2: bool) -> None:
+        self.page, self.host, self.nodes2 = page, host, nodes2
+        self.errors = watch(page)
+
+    def open_template(self, name: str) -> Site:
+        """Open a shipped workflow as the template browser does, and wait until it is there."""
+        self.page.goto(f"{self.host.url}/?template={name}&source={PACK_NAME}")
+        self.wait_ready()
+        self.page.wait_for_function(OPENED, arg=name, timeout=PATIENCE * 1000)
+        return self
+
+    def open_graph(self, workflow: dict[str, Any], again: bool = False) -> Site:
+        """Open a workflow in the front end's own form, in the page that is there or, ``again``, in one loaded anew."""
+        if again or self.page.url == "about:blank":
+            self.open_template("tic_ft_zero_shot_toy")  # with no template the host greets newcomers
+        self.page.evaluate("async graph => { await app.loadGraphData(graph) }", workflow)
+        self.page.wait_for_function("n => app.graph.nodes.length === n", arg=len(workflow["nodes"]))
+        return self
+
+    def wait_ready(self) -> None:
+        """Wait until the front end has started."""
+        self.page.wait_for_function(READY, timeout=PATIENCE * 1000)
+
+    def graph(self) -> dict[str, Any]:
+        """``workflow`` and ``output`` (the prompt) of the page, as saving and queueing make them."""
+        return json.loads(self.page.evaluate("async () => JSON.stringify(await app.graphToPrompt())"))
+
+    def node(self, kind: str) -> dict[str, Any]:
+        """The first node of a type, as it is saved."""
+        return next(node for node in self.graph()["workflow"]["nodes"] if node["type"] == kind)
+
+    def queue(self) -> None:
+        """Press Run."""
+        self.listen()
+        assert self.page.evaluate("async () => await app.queuePrompt(0)"), "the prompt was refused"
+
+    def listen(self) -> None:
+        """Wait from now on for the end of what is queued next."""
+        self.page.evaluate("""() => { window.__done = null
+            for (const n of ['execution_success', 'execution_error', 'execution_interrupted'])
+                app.api.addEventListener(n, e => { window.__done = [n, e.detail] }) }""")
+
+    def wait_done(self, timeout: float = PATIENCE) -> str:
+        """Wait for the end of what ``queue`` started; returns how it ended, in the host's word."""
+        self.page.wait_for_function("() => window.__done", timeout=timeout * 1000)
+        return self.page.evaluate("() => window.__done[0]")
+
+    def until(self, test: Callable[[], Any], what: str, timeout: float = PATIENCE) -> Any:
+        """Ask until ``test`` gives something true, and return it.
+
+        Raises:
+            AssertionError: it never did.
+        """
+        for _ in range(int(timeout / 0.1)):
+            found = test()
+            if found:
+                return found
+            self.page.wait_for_timeout(100)
+        raise AssertionError(f"{what}: not within {timeout:.0f} s\n{self.host.log_tail()}")

@@ -1,0 +1,171 @@
+"""The shipped workflow files, and what must hold for every one of them."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[3]
+if str(ROOT / "scripts") not in sys.path:
+    sys.path.append(str(ROOT / "scripts"))
+
+from workflow_files.prompt import shortened, to_prompt, widget_count  # noqa: E402
+from workflow_files.schema import NOTES, read_inputs  # noqa: E402
+
+__all__ = ["NOTES", "read_inputs", "shortened", "to_prompt", "widget_count"]
+
+FOLDER = ROOT / "workflows"
+PATHS = sorted(FOLDER.glob("*.json"))
+NAMES = [path.stem for path in PATHS]
+ABSOLUTE = re.compile(r"^(/|~|\\\\|[A-Za-z]:[\\/])|/(home|root|tmp|Users|work)/")
+MODEL_FILES = {
+    "wan2.1_t2v_1.3B_fp16.safetensors": "diffusion_models",
+    "wan2.2_ti2v_5B_fp16.safetensors": "diffusion_models",
+    "wan2.2_t2v_high_noise_14B_fp8_scaled.safetensors": "diffusion_models",
+    "wan2.2_t2v_low_noise_14B_fp8_scaled.safetensors": "diffusion_models",
+    "cogvideox_5b_bf16.safetensors": "diffusion_models",
+    "umt5_xxl_fp8_e4m3fn_scaled.safetensors": "text_encoders",
+    "t5xxl_fp16.safetensors": "text_encoders",
+    "v1-5-pruned-emaonly-fp16.safetensors": "checkpoints",
+    "wan_2.1_vae.safetensors": "vae",
+    "wan2.2_vae.safetensors": "vae",
+    "cogvideox_vae.safetensors": "vae",
+    "tic_ft_image_to_video_wan21_1_3b_00001_.safetensors": "loras",
+    "tic_ft_video_to_video_wan21_1_3b_00001_.safetensors": "loras",
+    "tic_ft_image_to_video_wan22_5b_00001_.safetensors": "loras",
+    "tic_ft_image_to_video_wan22_14b_high_noise_00001_.safetensors": "loras",
+    "tic_ft_image_to_video_wan22_14b_low_noise_00001_.safetensors": "loras",
+    "tic_ft_image_to_video_cogvideox_5b_00001_.safetensors": "loras",
+    "motion_wan21_1_3b_00001_.safetensors": "loras",
+    "my_clip_00001_.safetensors": "tune_a_video",
+    "aicl_wan21_1_3b_00001_.safetensors": "aicl",
+    "aicl_cogvideox_5b_00001_.safetensors": "aicl",
+}
+SHIPPED = "toy_actions.safetensors"  # comes with the pack
+TOY_MODELS = ("FewShotToyVideoModel", "FewShotToyImageModel")
+INPUT_FILES = ("example.png", "my_clip.mp4")
+CLIP_FOLDER = "my_clips"  # below the input folder
+ACTION_FOLDER = "my_actions"  # the same, one sub-folder an action
+
+Workflow = dict[str, Any]
+
+
+def load(name: str) -> Workflow:
+    """A workflow file by its stem."""
+    return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def is_toy(workflow: Mapping[str, Any]) -> bool:
+    """Whether it runs with nothing downloaded."""
+    return any(node["type"] in TOY_MODELS for node in workflow["nodes"])
+
+
+def nodes_of(workflow: Mapping[str, Any], kind: str) -> list[dict[str, Any]]:
+    """Its nodes of a type."""
+    return [node for node in workflow["nodes"] if node["type"] == kind]
+
+
+def fits(output: str, wanted: str) -> bool:
+    """Whether an output of a type may be wired to an input, which may take several types."""
+    return "*" in (output, wanted) or bool(set(output.split(",")) & set(wanted.split(",")))
+
+
+def link_problems(workflow: Mapping[str, Any]) -> list[str]:
+    """Links whose ends are missing, do not know of them, or have other types."""
+    nodes = {node["id"]: node for node in workflow["nodes"]}
+    links = {link[0]: link for link in workflow["links"]}
+    return [
+        *(problem for link in workflow["links"] for problem in _ends(nodes, link)),
+        *_dangling(workflow, links),
+    ]
+
+
+def _ends(nodes: Mapping[int, Any], link: list[Any]) -> Iterator[str]:
+    number, source, output, target, slot, kind = link
+    try:
+        start, end = nodes[source]["outputs"][output], nodes[target]["inputs"][slot]
+    except (KeyError, IndexError):
+        yield f"link {number} has an end that does not exist"
+        return
+    if number not in (start["links"] or []) or end["link"] != number:
+        yield f"an end of link {number} does not know it"
+    if start["type"] != kind or not fits(kind, end["type"]):
+        yield f"link {number} of type {kind} joins {start['type']} to {end['type']}"
+
+
+def _dangling(workflow: Mapping[str, Any], links: Mapping[int, Any]) -> Iterator[str]:
+    for node in workflow["nodes"]:
+        named = [socket["link"] for socket in node["inputs"] if socket["link"] is not None]
+        named += [number for output in node["outputs"] for number in output["links"] or []]
+        yield from (f"node {node['id']} names link {n}, which is not there" for n in named if n not in links)
+
+
+def texts_of(value: Any) -> Iterator[str]:
+    """Every string in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for entry in value.values():
+            yield from texts_of(entry)
+    elif isinstance(value, list):
+        for entry in value:
+            yield from texts_of(entry)
+
+
+def box(node: Mapping[str, Any]) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of a node on the canvas, its title included."""
+    (x, y), (width, height) = node["pos"], node["size"]
+    return x, y - 30, x + width, y + height
+
+
+def overlaps(workflow: Mapping[str, Any]) -> list[tuple[int, int]]:
+    """Pairs of nodes that lie on each other."""
+    boxes = [(node["id"], box(node)) for node in workflow["nodes"]]
+    return [
+        (one, other)
+        for i, (one, a) in enumerate(boxes)
+        for other, b in boxes[i + 1 :]
+        if a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+    ]
+
+
+def schema_problems(workflow: Mapping[str, Any], schemas: Mapping[str, Any]) -> list[str]:
+    """Nodes whose sockets or widgets are not those of the host's schema."""
+    return [
+        problem for node in workflow["nodes"] if node["type"] not in NOTES for problem in _node_problems(node, schemas)
+    ]
+
+
+def _node_problems(node: Mapping[str, Any], schemas: Mapping[str, Any]) -> Iterator[str]:
+    label = f"node {node['id']} ({node['type']})"
+    if node["type"] not in schemas:
+        yield f"{label} is unknown to the host"
+        return
+    schema = schemas[node["type"]]
+    inputs = {entry.name: entry for entry in read_inputs(schema)}
+    for socket in node["inputs"]:
+        if socket["name"] not in inputs or inputs[socket["name"]].type != socket["type"]:
+            yield f"{label}: input {socket['name']} of type {socket['type']} is not in the schema"
+    if [output["type"] for output in node["outputs"]] != schema["output"]:
+        yield f"{label}: its outputs are not the schema's {schema['output']}"
+    if len(node["widgets_values"]) != widget_count(node, schema):
+        yield f"{label} has {len(node['widgets_values'])} widget values, not {widget_count(node, schema)}"
+
+
+def upstream(workflow: Mapping[str, Any], node: Mapping[str, Any], socket: str) -> list[dict[str, Any]]:
+    """The nodes behind an input up to its file; an output goes on at the input of its name, else the first one."""
+    nodes = {entry["id"]: entry for entry in workflow["nodes"]}
+    links = {link[0]: link for link in workflow["links"]}
+    found: list[dict[str, Any]] = []
+    entry: dict[str, Any] | None = next(entry for entry in node["inputs"] if entry["name"] == socket)
+    while entry is not None:
+        source, output = nodes[links[entry["link"]][1]], links[entry["link"]][2]
+        found.append(source)
+        name = source["outputs"][output]["name"]
+        wired = [entry for entry in source["inputs"] if entry["link"] is not None]
+        entry = next((entry for entry in wired if entry["name"] == name), wired[0] if wired else None)
+    return found
