@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from .flow import per_frame
+from .flow import key_digest, per_frame
 
 ROUNDING = 1e-3  # of a timestep
 
@@ -36,6 +36,11 @@ class DdpmProcess:
     def key(self) -> list[float]:
         """Numbers that tell the schedule from another."""
         return self.sigmas.tolist()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 that tells this process from every other."""
+        return key_digest(self.key)
 
     def sigma_at(self, level: Tensor) -> Tensor:
         """Sigma of levels in [0, 1], of any shape."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -39,6 +40,11 @@ class FlowProcess:
     top = 1.0  # no sigma is higher
     key: tuple[float, ...] = ()  # there is but one
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 that tells this process from every other."""
+        return key_digest(self.key)
+
     def sigma_at(self, level: Tensor) -> Tensor:
         """Sigma of levels in [0, 1]: the levels."""
         return level
@@ -72,6 +78,9 @@ class NoiseProcess(Protocol):
     @property
     def key(self) -> Sequence[float]: ...
 
+    @property
+    def digest(self) -> str: ...
+
     def sigma_at(self, level: Tensor) -> Tensor: ...
 
     def add_noise(self, x0: Tensor, noise: Tensor, sigmas: Tensor) -> Tensor: ...
@@ -83,6 +92,11 @@ class NoiseProcess(Protocol):
     def network_input(self, x0: Tensor, noise: Tensor, sigmas: Tensor) -> Tensor: ...
 
     def target(self, x0: Tensor, noise: Tensor, sigmas: Tensor) -> Tensor: ...
+
+
+def key_digest(key: Sequence[float]) -> str:
+    """SHA-256 of the numbers that tell noise processes apart, as hexadecimal digits."""
+    return hashlib.sha256(repr(list(key)).encode()).hexdigest()
 
 
 FLOW = FlowProcess()

@@ -103,3 +103,9 @@ def test_the_last_timestep_of_a_stretched_schedule_is_pure_noise():
     assert float(stretched[-1]) == 4518.0
     torch.testing.assert_close(stretched[:900], sigmas_of(3.0, zero_snr=True)[:900], rtol=2e-4, atol=0)
     assert (stretched.diff() > 0).all()
+
+
+def test_schedules_that_differ_have_digests_that_differ():
+    sigmas = torch.linspace(0.1, 10.0, 5)
+    assert DdpmProcess(sigmas).digest == DdpmProcess(sigmas.clone()).digest
+    assert DdpmProcess(sigmas).digest != DdpmProcess(sigmas + 1e-6).digest

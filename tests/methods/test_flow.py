@@ -53,3 +53,8 @@ def test_a_shift_keeps_the_ends_and_the_order_and_is_undone_by_its_inverse(shift
     assert (moved.diff() > 0).all()
     assert (moved >= sigmas - 1e-12).all()
     assert torch.allclose(flow.shift_sigmas(moved, 1 / shift), sigmas, atol=1e-12)
+
+
+def test_a_process_is_told_from_others_by_its_numbers_in_every_version_of_the_pack():
+    # Run records hold this digest: with another one, every run that was begun before would be refused.
+    assert flow.FLOW.digest == "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945"

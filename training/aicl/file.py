@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from ...methods.aicl import AdapterSizes, build, sizes_from_text, sizes_to_text
+from ..core.methods import AICL
 from ..lora.file import LoraModel, load_lora, read_metadata, save_lora
 from ..lora.metadata import from_metadata, plain_value, to_metadata
 
-METHOD = "aicl"
 SIZES, BASE_FAMILY, BASE_MODEL, DATA = "sizes", "base_family", "base_model", "training_data"
 PRISM, INTEGRATIONS = "prism.", "integrations."  # what the names of tensors begin with
 
@@ -75,7 +75,7 @@ def save_adapter(adapter: AiclAdapter, path: Path) -> Path:
     """
     record = {
         **adapter.record,
-        "method": json.dumps(METHOD),
+        "method": json.dumps(AICL),
         BASE_FAMILY: adapter.base_family,
         SIZES: sizes_to_text(adapter.sizes),
     }
@@ -89,7 +89,7 @@ def load_adapter(path: Path) -> AiclAdapter:
         ValueError: the file is no safetensors file, no AICL adapter, or damaged.
     """
     record = from_metadata(read_metadata(path))  # first: other files are refused before they are read
-    if plain_value(record, "method") != METHOD:
+    if plain_value(record, "method") != AICL:
         raise ValueError(
             f"{path.name} is {describe_method(record)}, an AICL adapter is needed; choose a file that AICL Train made"
         )

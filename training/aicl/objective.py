@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,15 +12,14 @@ from torch import Tensor
 
 from ...methods.aicl import AdapterSizes, DropRates, sizes_to_text
 from ...methods.flow import FLOW, NoiseProcess
-from ...methods.tic_ft import Layout
-from ..core.batches import Conditioning, FlowBatch, StepGenerators, seeded_generator, shape_groups
+from ..core.batches import Conditioning, FlowBatch, StepGenerators
+from ..core.clip_objective import ClipObjective
 from ..core.config import TrainConfig
+from ..core.methods import AICL
 from ..core.objective import Predict, StepLoss
-from ..core.timestep_sampling import draw_sigmas
 from .file import DATA, SIZES
 from .groups import Groups
 from .reading import Reading, Reference, with_reading
-from .recipe import METHOD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,7 +74,7 @@ class AiclOrder:
             raise ValueError(f"{self.most} references were asked for; give at least 1")
 
 
-class AiclObjective:
+class AiclObjective(ClipObjective):
     """The frozen network's own objective, with action tokens of other clips of the same action in its blocks.
 
     In a flow ``xt = (1 - s) x0 + s noise``, loss = mean (prediction(xt, s, c, R) - (noise - x0))^2; a velocity on
@@ -86,7 +85,7 @@ class AiclObjective:
     Differs: their code leaves nothing out, reads one reference, and mixes the references of a batch.
     """
 
-    name = METHOD
+    name = AICL
 
     def __init__(
         self,
@@ -97,32 +96,16 @@ class AiclObjective:
         facts: Mapping[str, object] | None = None,
     ) -> None:
         """``summary`` and ``facts`` of the data and the order are written into the adapter's file."""
-        self.data, self.order, self.config = data, order, config
-        self.summary, self.facts = summary, dict(facts or {})
-        self.size, self.process = len(data.x0), order.process
-        self.groups = shape_groups(data.x0)
-        # What previews read.
-        self.x0, self.unconditional = list(data.x0), data.unconditional
-        self.layout = Layout(0, 0, data.x0[0].shape[1])
-        self.conditioning = [
+        self.data, self.order, self.summary = data, order, summary
+        # With references, as previews and validation read them.
+        conditioning = [
             with_reading(conditioning, self._fixed(i, RIGHT)) for i, conditioning in enumerate(data.conditioning)
         ]
+        super().__init__(data.x0, conditioning, data.unconditional, config, order.process, facts)
 
-    def batch(self, indices: Sequence[int], generators: StepGenerators) -> FlowBatch:
-        """Clips of a step with their noise, levels, references and what is left out.
-
-        Raises:
-            ValueError: the clips are of several buckets.
-        """
-        if len({self.x0[i].shape for i in indices}) > 1:
-            raise ValueError(f"clips {list(indices)} are of several buckets; choose a step's clips by the groups")
-        x0 = torch.stack([self.x0[i] for i in indices])
-        return FlowBatch(
-            x0=x0,
-            noise=torch.randn(x0.shape, generator=generators.noise),
-            sigma=draw_sigmas(len(indices), self.config, generators.sigma),
-            conditioning=[self._drawn(i, generators.dropout) for i in indices],
-        )
+    def drawn_conditioning(self, indices: Sequence[int], generators: StepGenerators) -> list[Conditioning]:
+        """Captions and references of a step's clips, with what is left out."""
+        return [self._drawn(i, generators.dropout) for i in indices]
 
     def fixed_batch(self, index: int, sigma: float, reading: str = RIGHT) -> FlowBatch:
         """One clip at one level, with noise that depends on the clip's place alone; for validation.
@@ -130,27 +113,21 @@ class AiclObjective:
         ``reading`` is one of ``READINGS``: a reference of its action, of another action (where there is none of its
         own), or none.
         """
-        x0 = self.x0[index][None]
-        noise = torch.randn(x0.shape, generator=seeded_generator(0, index, "validation"))
-        conditioning = with_reading(self.data.conditioning[index], self._fixed(index, reading))
-        return FlowBatch(x0, noise, torch.tensor([sigma]), [conditioning])
+        batch = super().fixed_batch(index, sigma)
+        return replace(batch, conditioning=[with_reading(self.data.conditioning[index], self._fixed(index, reading))])
 
     def loss(self, predict: Predict, batch: FlowBatch) -> StepLoss:
         """Loss of each clip ``[B]``."""
-        sigma = self.process.sigma_at(batch.sigma)
-        xt = self.process.network_input(batch.x0, batch.noise, sigma)
-        target = self.process.target(batch.x0, batch.noise, sigma)
-        error = (predict(xt, sigma, batch.conditioning) - target).square()
-        return StepLoss(error.flatten(1).mean(1), batch.sigma)
+        return StepLoss(self.errors(predict, batch), batch.sigma)
 
     def metadata(self) -> dict[str, str]:
         """What a loader must know, and how the adapter came to be."""
         drops = self.order.drops
         facts = {
-            "method": METHOD,
+            "method": AICL,
             "most_references": self.order.most,
             "drop_rates": [drops.caption, drops.references, drops.both],
-            **self.facts,
+            **self.settings,
         }
         texts = {key: json.dumps(value) for key, value in facts.items()}
         return {**texts, SIZES: sizes_to_text(self.order.sizes), DATA: self.summary}

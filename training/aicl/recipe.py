@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from ...methods.tic_ft import latent_frames, pixel_frames
+from ..core.methods import AICL
 from ..tic_ft.layout import check_channels
 from .augmentation import NONE, jittered
 from .groups import FILES
@@ -15,7 +16,6 @@ from .groups import FILES
 if TYPE_CHECKING:
     from ..data.dataset import Sample
 
-METHOD = "aicl"
 LEAST = 2  # latents in which something can move
 
 
@@ -44,7 +44,7 @@ class AiclRecipe:
         """Everything that changes the latents."""
         source = "files" if self.group_by == FILES else "clips"
         jitter = f" {self.jitters} {self.leak_control}" if self.jitters else ""
-        return f"{METHOD} 1 {source} x{self.compression} patch {self.time_patch}{jitter}"
+        return f"{AICL} 1 {source} x{self.compression} patch {self.time_patch}{jitter}"
 
     def clips(self, sample: Sample) -> dict[str, Tensor]:
         """``target``, and ``reference_i``.

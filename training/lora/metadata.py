@@ -8,17 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..core.config import TrainConfig
+from ..core.methods import TITLES
 
 PREFIX = "fewshot_video."
 PACK_VERSION = "0.1.0"  # of pyproject.toml; a test compares them
 MODEL_SPEC = "1.0.0"  # of the sai_model_spec that the modelspec keys follow
-METHODS = {
-    "tic_ft": "TIC-FT",
-    "motion": "one-shot motion",
-    "appearance": "appearance of one-shot motion",
-    "aicl": "AICL",
-    "tune_a_video": "Tune-A-Video",
-}  # as titles name them
 # Family: the architecture a LoRA is for, and the reference code whose model that is.
 ARCHITECTURES = {
     "Wan 2.1": ("wan2.1", "https://github.com/Wan-Video/Wan2.1"),
@@ -74,7 +68,7 @@ def model_spec(record: Mapping[str, str], title: str = "", date: str = "") -> di
         "sai_model_spec": MODEL_SPEC,
         "architecture": f"{architecture}/lora",
         "implementation": implementation,
-        "title": title or f"{METHODS.get(method, method)} on {family or 'an unknown base'}",
+        "title": title or f"{TITLES.get(method, method)} on {family or 'an unknown base'}",
         "date": date,
         "resolution": _resolution(record),
     }

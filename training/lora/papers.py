@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from .metadata import METHODS, plain_value
+from ..core.methods import TITLES
+from .metadata import plain_value
 
 TIC_FT = """@article{kim2025temporal,
   title   = {Temporal In-Context Fine-Tuning for Versatile Control of Video Diffusion Models},
@@ -70,7 +71,7 @@ def file_entry(record: Mapping[str, str], name: str, line: str = "", date: str =
     method = plain_value(record, "method")
     fields = {
         "title": name,
-        "howpublished": f"{METHODS.get(method, method)}, trained with FewShot Video {record.get('pack_version', '')}",
+        "howpublished": f"{TITLES.get(method, method)}, trained with FewShot Video {record.get('pack_version', '')}",
         "year": date[:4] if re.fullmatch(r"\d{4}-\d\d-\d\d", date) else "",
         "note": line,
     }

@@ -14,11 +14,10 @@ from ...methods import motion
 from ...methods.flow import FLOW, NoiseProcess
 from ...methods.tic_ft import Layout
 from ..core.batches import Conditioning, FlowBatch, StepGenerators
+from ..core.clip_objective import ClipObjective
 from ..core.config import TrainConfig
+from ..core.methods import MOTION
 from ..core.objective import Predict, StepLoss
-from .appearance import ClipObjective
-
-METHOD = "motion"  # as the files name it
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class MotionObjective(ClipObjective):
     Differs: both terms together, on whatever the network predicts; w2 = 0.1 is ours.
     """
 
-    name = METHOD
+    name = MOTION
 
     def __init__(
         self,
@@ -92,12 +91,8 @@ class MotionObjective(ClipObjective):
         self.layout = Layout(0, 0, self.x0[0].shape[1])
 
     def batch(self, indices: Sequence[int], generators: StepGenerators) -> MotionBatch:
-        """Clips of a step with their noise, levels, dropped captions and anchor frames.
-
-        Raises:
-            ValueError: they are of several buckets.
-        """
-        batch = self.noised(self.stacked(indices), indices, generators)
+        """Clips of a step with their noise, levels, dropped captions and anchor frames."""
+        batch = super().batch(indices, generators)
         count = batch.x0.shape[2]
         # Behind the noise of the same stream, so that the noise is the same with and without them.
         anchor = torch.randint(count, (len(indices),), generator=generators.noise)

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..core.methods import TITLES
 from ..lora.file import LoraModel
 from ..lora.keys import DOWN, split_key
-from ..lora.metadata import METHODS, from_metadata, plain_value
+from ..lora.metadata import from_metadata, plain_value
 from ..storage.private_paths import without_paths
 from .graph import training_graph
 
@@ -73,7 +74,7 @@ def citation(record: Mapping[str, str], name: str) -> str:
     noun, size = (NOUNS[method], "") if method in NOUNS else ("LoRA", rank)
     expert = f", {record['expert']} expert" if "expert" in record else ""
     parts = [
-        f"{PurePosixPath(_file_name(name)).stem}: {METHODS.get(method, method)} {noun}{source}{size}, "
+        f"{PurePosixPath(_file_name(name)).stem}: {TITLES.get(method, method)} {noun}{source}{size}, "
         f"on {record['base_family']} ({record['base_model']}{expert})",
         *_task(record),
         _counted(record["clips"], "clip"),

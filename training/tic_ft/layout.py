@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ...methods import tic_ft, tic_ft_tasks
 from ...methods.tic_ft import Layout
+from ..core.methods import TIC_FT
 from ..data.clips import clip_length
 from .buckets import COMPRESSION, data_form
 from .cuts import cut_frames
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-METHOD = "tic_ft"
 UNLABELLED_TASK = "image to video"  # counts of settings without a task are this one's
 OPTIONAL = ("width", "height", "fps", "buckets")  # LoRAs of earlier versions, or of one bucket, are without them
 
@@ -43,7 +43,7 @@ def ticft_settings(
     if dataset is not None:
         form = data_form(dataset, tuple(layouts) or (layout,), compression)
     return {
-        "method": METHOD,
+        "method": TIC_FT,
         "task": task,
         "condition_latents": layout.condition,
         "buffer_latents": layout.buffer,
@@ -68,7 +68,7 @@ def settings_from_record(record: Mapping[str, str]) -> dict[str, Any] | None:
     Raises:
         ValueError: the record is damaged.
     """
-    if record.get("method") != json.dumps(METHOD):
+    if record.get("method") != json.dumps(TIC_FT):
         return None
     known = ticft_settings(UNLABELLED_TASK, Layout.linear(1, 3, 9))
     try:

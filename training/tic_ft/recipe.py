@@ -10,9 +10,10 @@ from torch import Tensor
 
 from ...methods import tic_ft_tasks
 from ...methods.tic_ft import Layout
+from ..core.methods import TIC_FT
 from ..data.clips import clip_length
 from .buckets import COMPRESSION, layout_for, target_frames
-from .layout import METHOD, check_channels, ticft_settings
+from .layout import check_channels, ticft_settings
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset, Sample
@@ -43,7 +44,7 @@ class TicftRecipe:
         """Everything that changes the latents; buffer levels, captions and channels do not."""
         targets = ",".join(str(layout.target) for layout in self.layouts)
         counts = f"{self.layout.condition}+{self.layout.buffer}+{targets}"
-        return f"{METHOD} 2 {self.task} {counts} x{self.compression} joint={self.joint}"
+        return f"{TIC_FT} 2 {self.task} {counts} x{self.compression} joint={self.joint}"
 
     def key_of(self, sample: Sample) -> str:
         """The key of a recipe for this sample's bucket alone: other buckets do not change its latents."""

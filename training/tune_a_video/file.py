@@ -16,10 +16,10 @@ from torch import Tensor
 from ...methods.tune_a_video import PER_FRAME, Tuned
 from ..aicl.file import describe_method
 from ..core.config import TrainConfig
+from ..core.methods import TUNE_A_VIDEO
 from ..lora.file import LoraModel, load_lora, read_metadata, save_lora
 from ..lora.metadata import from_metadata, plain_value, to_metadata
 from .layers import QUERIES, TEMPORAL
-from .recipe import METHOD
 
 BASE, GROUP_NORMS, CAUSAL = "base_family", "group_norms", "sparse_causal"
 UP, DOWN, ALPHA = ".lora_up.weight", ".lora_down.weight", ".alpha"
@@ -46,7 +46,7 @@ def save_tuned(tuned: Tuned, path: Path, record: Mapping[str, str] | None = None
         FileExistsError: the file exists; nothing is overwritten.
         RuntimeError: what was read back differs from what was written.
     """
-    about = {"method": METHOD, GROUP_NORMS: tuned.group_norms, CAUSAL: tuned.sparse_causal}
+    about = {"method": TUNE_A_VIDEO, GROUP_NORMS: tuned.group_norms, CAUSAL: tuned.sparse_causal}
     texts = {**(record or {}), **{key: json.dumps(value) for key, value in about.items()}, BASE: tuned.base}
     tensors = {f"{TEMPORAL}{name}": value for name, value in tuned.temporal.items()}
     tensors |= {f"{QUERIES}{name}": value for name, value in tuned.queries.items()}
@@ -72,7 +72,7 @@ def check_method(metadata: Mapping[str, str], name: str) -> None:
         ValueError: as said.
     """
     record = from_metadata(metadata)
-    if plain_value(record, "method") != METHOD:
+    if plain_value(record, "method") != TUNE_A_VIDEO:
         raise ValueError(
             f"{name} is {describe_method(record)}, a file of Tune-A-Video is needed; choose one that Tune-A-Video "
             "Train made"

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ..core.methods import TUNE_A_VIDEO
 from ..data.clips import clip_length
 from ..tic_ft.layout import check_channels
 
 if TYPE_CHECKING:
     from ..data.dataset import Sample
 
-METHOD = "tune_a_video"
 FIXED, RANDOM_START, RANDOM = "fixed", "random start", "random start and stride"
 WINDOWS = (FIXED, RANDOM_START, RANDOM)
 
@@ -109,7 +109,7 @@ class ClipRecipe:
     def key(self) -> str:
         """Everything that changes the latents."""
         frames = self.window.encoded
-        return f"{METHOD} 1 {frames.start}:{frames.stop}:{frames.step}"
+        return f"{TUNE_A_VIDEO} 1 {frames.start}:{frames.stop}:{frames.step}"
 
     def clips(self, sample: Sample) -> dict[str, Tensor]:
         """``clip``: the frames to be encoded.

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ....training.core.methods import TITLES
 from ....training.lora.file import read_metadata
-from ....training.lora.metadata import METHODS, from_metadata, plain_value
+from ....training.lora.metadata import from_metadata, plain_value
 from ....training.lora.papers import BIBTEX, file_entry
 from ....training.runs.folder import RECORD
 from ....training.runs.record import citation
@@ -45,7 +46,7 @@ def cite(method: str = "", folder: str = "", name: str = "", run: str = "") -> d
     if not isinstance(method, str) or method not in BIBTEX:
         what = f"{name} does not say how it was trained" if name else f"nothing is known of the method {method!r}"
         raise ValueError(f"{what}; choose a file that a Train node of FewShot Video has saved")
-    return {"title": METHODS[method], "bibtex": "\n\n".join([*BIBTEX[method], *filter(None, [entry])]), "line": line}
+    return {"title": TITLES[method], "bibtex": "\n\n".join([*BIBTEX[method], *filter(None, [entry])]), "line": line}
 
 
 def _file(folder: str, name: str) -> tuple[dict[str, str], str, str]:

@@ -9,9 +9,9 @@ from typing import Any
 
 from ....training.aicl.file import load_adapter
 from ....training.aicl.objective import AiclObjective
-from ....training.aicl.recipe import METHOD
 from ....training.aicl.validation import reference_losses
 from ....training.core.config import TrainConfig
+from ....training.core.methods import AICL
 from ....training.core.preview import PreviewOrder
 from ....training.data.encoding import EncodedDataset
 from ....training.lora.metadata import model_spec, to_metadata
@@ -58,7 +58,7 @@ def train_aicl(
         model=plan.model,
         config=plan.config,
         run_name=order.run_name.strip(),
-        unnamed=METHOD,
+        unnamed=AICL,
         identity=plan.identity(encoded, validation),
         make_objective=objective,
         make_validation=held_out,
@@ -93,7 +93,7 @@ def adapter_metadata(
     """All metadata of an adapter's file: our record, modelspec, and the workflow."""
     spec = model_spec(record, title, date)
     base = spec["modelspec.architecture"].removesuffix("/lora")
-    return {**(workflow or {}), **to_metadata(record), **spec, "modelspec.architecture": f"{base}/{METHOD}"}
+    return {**(workflow or {}), **to_metadata(record), **spec, "modelspec.architecture": f"{base}/{AICL}"}
 
 
 def _sampler(plan: Plan, encoded: EncodedDataset, vae: Any) -> Callable[[AiclObjective, Path, Session, Note], Sample]:

@@ -12,8 +12,9 @@ from ....training.aicl.augmentation import CROP, NONE
 from ....training.aicl.groups import FILES, Groups, action_words, group_clips
 from ....training.aicl.objective import AiclData, AiclObjective, AiclOrder
 from ....training.aicl.reading import Reference
-from ....training.aicl.recipe import METHOD, AiclRecipe
+from ....training.aicl.recipe import AiclRecipe
 from ....training.core.config import ATTENTION_PRESET, TrainConfig
+from ....training.core.methods import AICL
 from ....training.data.encoding import EncodedDataset
 from ....training.runs.changes import REFUSE
 from ..aicl.apply import KEY
@@ -87,7 +88,7 @@ class Plan:
         except ValueError as error:
             raise ValueError(f"validation: {error}") from error
         return {
-            "method": METHOD,
+            "method": AICL,
             **self.order.settings(),
             "training clips": clips,
             "validation clips": held_out,

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ....training.core.config import TrainConfig
+from ....training.core.methods import APPEARANCE, MOTION
 from ....training.core.preview import PreviewOrder
 from ....training.data.encoding import EncodedDataset
 from ....training.lora.file import LoraModel
-from ....training.motion.appearance import METHOD as APPEARANCE
-from ....training.motion.objective import METHOD as MOTION
 from ....training.motion.objective import MotionTerms
 from ....training.motion.recipe import AppearanceRecipe, MotionRecipe, plan_stride, still_captions
 from ..model.families import Family, trainable_family_of

@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
+from ....training.core.methods import APPEARANCE
 from ....training.core.optimizers import with_installed_optimizer
 from ....training.lora.file import LoraModel, load_lora, read_metadata
 from ....training.lora.metadata import from_metadata, plain_value, to_metadata
-from ....training.motion.appearance import METHOD
 from ....training.runs.changes import changed_settings
 from ....training.runs.folder import RunFolder
 from ..model.fingerprint import model_fingerprint
@@ -65,7 +65,7 @@ def _look_of(path: Path, job: Job) -> Trained | None:
         record = from_metadata(read_metadata(path))
         before, after = plain_value(record, "config"), with_installed_optimizer(job.config)[0].to_dict()
         clips = record.get("dataset_hash") == job.identity["training clips"]
-        if plain_value(record, "method") != METHOD or not clips or before["steps"] != after["steps"]:
+        if plain_value(record, "method") != APPEARANCE or not clips or before["steps"] != after["steps"]:
             return None
         if changed_settings(before, after, 0):
             return None
@@ -78,7 +78,7 @@ def _look_of(path: Path, job: Job) -> Trained | None:
 
 def no_lora() -> LoraModel:
     """What stands for the appearance LoRA where that stage was left out: it changes nothing and says so."""
-    return LoraModel({}, to_metadata({"method": json.dumps(METHOD), "steps": "0"}))
+    return LoraModel({}, to_metadata({"method": json.dumps(APPEARANCE), "steps": "0"}))
 
 
 def digest_of(lora: LoraModel) -> str:

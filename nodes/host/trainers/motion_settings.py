@@ -7,9 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ....training.core.config import ATTENTION_PRESET, TrainConfig
+from ....training.core.methods import APPEARANCE, MOTION
 from ....training.data.dataset import Dataset
-from ....training.motion.appearance import METHOD as APPEARANCE
-from ....training.motion.objective import METHOD as MOTION
 from ....training.motion.objective import MotionTerms
 from ....training.motion.recipe import MotionRecipe, still_captions
 from ....training.runs.changes import REFUSE

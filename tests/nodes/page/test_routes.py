@@ -38,8 +38,8 @@ class ShowAPreview:
     RETURN_TYPES, FUNCTION, OUTPUT_NODE = (), "show", True
 
     def show(self):
-        pack = next(name for name in sys.modules if name.endswith(".nodes.host.page.routes")).removesuffix(".page.routes")
-        previews = importlib.import_module(pack + ".runs.previews")
+        routes = next(name for name in sys.modules if name.endswith(".nodes.host.page.routes"))
+        previews = importlib.import_module(routes.removesuffix("page.routes") + "runs.previews")
         frames = torch.linspace(0, 1, 8)[:, None, None, None].expand(8, 32, 48, 3)
         path = previews.write_video(frames, Path(folder_paths.get_output_directory()) / "a run" / "000003.mp4", 8.0)
         previews.show(frames, path)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pack.training.lora.metadata import METHODS
+from pack.training.core.methods import TITLES
 from pack.training.lora.papers import BIBTEX, LONGEST, file_entry
 from pack.training.runs.record import PAPERS
 
@@ -35,7 +35,7 @@ def test_the_readme_cites_in_the_same_words():
         assert entry in ENTRIES
 
 
-@pytest.mark.parametrize("method", sorted({*METHODS, "aicl", "tune_a_video"}))
+@pytest.mark.parametrize("method", sorted({*TITLES, "aicl", "tune_a_video"}))
 def test_every_method_has_papers_and_the_one_that_is_named_in_a_line_is_among_them(method):
     number = PAPERS.get(method, "").removeprefix("arXiv ")
     texts = "\n".join(BIBTEX[method])
