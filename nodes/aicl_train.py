@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from comfy_api.latest import io
 
 from ..methods.aicl import PRESETS
 from ..training.aicl.augmentation import CROP, LEAK_CONTROL
 from ..training.aicl.groups import FILES, GROUP_BY
 from ..training.core.config import TrainConfig
+from ..training.runs.changes import REFUSE
 from .host.runs.opening import runs_stamp
 from .host.services.workflow_metadata import workflow_metadata
 from .host.trainers.aicl import train_aicl
-from .host.trainers.aicl_plan import FORMS, Order
+from .host.trainers.aicl_plan import FORMS, AiclRequest, aicl_video_model
 from .sockets import AiclAdapter, Encoded, TrainSettings, fixed_seed, learning_rate, on_change, preview_vae
 
 
@@ -51,11 +50,16 @@ class AICLTrain(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, encoded, settings=None, validation=None, vae=None, **values) -> io.NodeOutput:
-        order = Order(**{name: values.pop(name) for name in Order.__dataclass_fields__ if name in values})
-        config = replace(settings or TrainConfig(), **values)
-        workflow = workflow_metadata(cls.hidden)
-        adapter, trained = train_aicl(model, encoded, config, order, validation, vae, workflow)
+    def execute(
+        cls, model, encoded, learning_rate, steps, seed, settings=None, validation=None, batch_size=None, run_name="",
+        on_change=REFUSE, vae=None, **adapter_and_data,
+    ) -> io.NodeOutput:  # fmt: skip
+        request = AiclRequest(run_name=run_name, on_change=on_change, **adapter_and_data)
+        config = (settings or TrainConfig()).with_inputs(
+            learning_rate=learning_rate, steps=steps, seed=seed, batch_size=batch_size
+        )
+        video, workflow = aicl_video_model(model), workflow_metadata(cls.hidden)
+        adapter, trained = train_aicl(video, encoded, config, request, validation, vae, workflow)
         return io.NodeOutput(adapter, {"loss": trained.losses}, trained.steps, str(trained.path), ui=trained.ui)
 
     @classmethod

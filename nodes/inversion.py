@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from .host.sampling.inversion import CHOICES, Order, invert, schedulers
+from .host.sampling.inversion import CHOICES, InversionSettings, invert, schedulers
 
 
 class FewShotInversion(io.ComfyNode):
@@ -88,7 +88,7 @@ class FewShotInversion(io.ComfyNode):
 
     @classmethod
     def execute(cls, model, conditioning, latent, steps, negative=None, **options) -> io.NodeOutput:
-        return io.NodeOutput(*invert(model, conditioning, latent, Order(steps, **options), negative))
+        return io.NodeOutput(*invert(model, conditioning, latent, InversionSettings(steps, **options), negative))
 
 
 NODES = [FewShotInversion]

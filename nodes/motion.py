@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from comfy_api.latest import io
 
 from ..training.motion.objective import default_config
+from ..training.runs.changes import REFUSE
 from .host.model.loras import lora_names, lora_stamp, read_lora
+from .host.model.video_model import trainable_video_model
 from .host.sampling.motion import apply_motion
 from .host.services.workflow_metadata import workflow_metadata
 from .host.trainers.motion import train_motion
-from .host.trainers.motion_settings import MotionOrder, stages_stamp
+from .host.trainers.motion_settings import MotionRequest, stages_stamp
 from .sockets import Encoded, TrainSettings, fixed_seed, learning_rate, on_change, preview_vae
 
 CATEGORY = "FewShot Video/motion"
@@ -123,10 +123,16 @@ class FewShotMotionTrain(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, encoded, settings=None, vae=None, **values) -> io.NodeOutput:
-        order = MotionOrder(**{name: values.pop(name) for name in MotionOrder.__dataclass_fields__ if name in values})
-        config = replace(settings or default_config(order.classic), **values)
-        trained, appearance = train_motion(model, encoded, config, order, vae, workflow_metadata(cls.hidden))
+    def execute(
+        cls, model, encoded, rank, learning_rate, steps, seed, settings=None, batch_size=None, classic=False,
+        run_name="", on_change=REFUSE, vae=None, **stages,
+    ) -> io.NodeOutput:  # fmt: skip
+        request = MotionRequest(classic=classic, run_name=run_name, on_change=on_change, **stages)
+        config = (settings or default_config(classic)).with_inputs(
+            rank=rank, learning_rate=learning_rate, steps=steps, seed=seed, batch_size=batch_size
+        )
+        video, workflow = trainable_video_model(model), workflow_metadata(cls.hidden)
+        trained, appearance = train_motion(video, encoded, config, request, vae, workflow)
         loss = {"loss": trained.losses}
         return io.NodeOutput(trained.file, appearance, loss, trained.steps, str(trained.path), ui=trained.ui)
 

@@ -7,7 +7,7 @@ from comfy_api.latest import io, ui
 from ..methods.aicl import PRESETS
 from ..methods.tic_ft_tasks import TASKS
 from .host.plan.plan import plan_training
-from .host.plan.subjects import METHODS, TIC_FT, PlanOrder
+from .host.plan.subjects import METHODS, TIC_FT, PlanRequest
 from .host.services.node_text import show_text
 from .sockets import Encoded, TrainSettings, latent_counts
 
@@ -60,8 +60,14 @@ class FewShotTrainingPlan(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, encoded, rank: int, batch_size: int, settings=None, **order) -> io.NodeOutput:
-        report, planned = plan_training(model, encoded, settings, rank, batch_size, PlanOrder(**order))
+    def execute(
+        cls, model, encoded, rank, batch_size, settings=None, task="image to video", condition_latents=-1,
+        buffer_latents=-1, method=TIC_FT, sparse_latents=0, size="small", max_references=3, frames=24,
+    ) -> io.NodeOutput:  # fmt: skip
+        request = PlanRequest(
+            method, task, condition_latents, buffer_latents, sparse_latents, size, max_references, frames
+        )
+        report, planned = plan_training(model, encoded, settings, rank, batch_size, request)
         show_text(report)
         return io.NodeOutput(report, planned, ui=ui.PreviewText(report))
 

@@ -6,6 +6,7 @@ from comfy_api.latest import io
 
 from ..methods import tic_ft_tasks
 from ..methods.frames import RESIZE_MODES
+from .host.model.video_model import video_model
 from .host.page.timeline import timeline_of_context
 from .host.sampling import context as host_context
 from .host.services.images import frames_of
@@ -122,14 +123,20 @@ class TICFTContext(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, model, vae, task, width, height, target_frames, model_2=None, settings=None, **options
-    ) -> io.NodeOutput:
-        images = [frames_of(options.pop(name, None), (settings or {}).get("fps")) for name in CONDITIONS]
-        request = host_context.Request(task, width, height, target_frames, settings=settings or {}, **options)
+        cls, model, vae, task, width, height, target_frames, condition=None, condition_2=None, condition_3=None,
+        condition_4=None, condition_latents=-1, buffer_latents=-1, buffer_levels="", batch_size=1, model_2=None,
+        settings=None, resize="crop", encoding=host_context.AS_TRAINED, timesteps=host_context.AS_TRAINED,
+    ) -> io.NodeOutput:  # fmt: skip
+        settings, video = settings or {}, video_model(model)
+        request = host_context.ContextRequest(
+            task, width, height, target_frames, condition_latents, buffer_latents, buffer_levels, batch_size,
+            resize, encoding, timesteps, settings,
+        )  # fmt: skip
+        images = [frames_of(clip, settings.get("fps")) for clip in (condition, condition_2, condition_3, condition_4)]
         connected = [clip for clip in images if clip is not None]
-        context, latent = host_context.build_context(model, vae, connected, request)
-        first, second = host_context.put_on_experts(context, model, model_2)
-        return io.NodeOutput(first, latent, second, ui=timeline_of_context(model, connected, request, latent))
+        context, latent = host_context.build_context(video, vae, connected, request)
+        first, second = host_context.put_on_experts(context, video, model_2)
+        return io.NodeOutput(first, latent, second, ui=timeline_of_context(video, connected, request, latent))
 
 
 CONDITIONS = ("condition", "condition_2", "condition_3", "condition_4")

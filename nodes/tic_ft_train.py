@@ -8,11 +8,13 @@ from comfy_api.latest import io
 
 from ..methods.tic_ft_tasks import TASKS
 from ..training.core.config import TrainConfig
+from ..training.runs.changes import REFUSE
 from .host.model.loras import apply_lora, lora_names, lora_stamp, read_lora, ticft_settings_of
+from .host.model.video_model import trainable_video_model
 from .host.page.timeline import timeline_of_training
 from .host.runs.opening import runs_stamp
 from .host.services.workflow_metadata import workflow_metadata
-from .host.trainers.tic_ft import ENCODINGS, Order, train_tic_ft
+from .host.trainers.tic_ft import ENCODINGS, TicftRequest, train_tic_ft
 from .sockets import (
     Encoded,
     TicftSettings,
@@ -96,13 +98,20 @@ class TICFTTrain(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, encoded, settings=None, validation=None, vae=None, **values) -> io.NodeOutput:
-        order = Order(**{name: values.pop(name) for name in Order.__dataclass_fields__ if name in values})
-        config = replace(settings or TrainConfig(), **values)
-        workflow = workflow_metadata(cls.hidden)
-        trained, ticft = train_tic_ft(model, encoded, config, order, validation, vae, workflow)
+    def execute(
+        cls, model, encoded, task, rank, learning_rate, steps, batch_size, seed, settings=None, validation=None,
+        condition_latents=-1, buffer_latents=-1, run_name="", buffer_levels="", encoding=ENCODINGS[0],
+        on_change=REFUSE, vae=None,
+    ) -> io.NodeOutput:  # fmt: skip
+        request = TicftRequest(task, condition_latents, buffer_latents, run_name, buffer_levels, encoding, on_change)
+        config = replace(
+            settings or TrainConfig(),
+            rank=rank, learning_rate=learning_rate, steps=steps, batch_size=batch_size, seed=seed,
+        )  # fmt: skip
+        video, workflow = trainable_video_model(model), workflow_metadata(cls.hidden)
+        trained, ticft = train_tic_ft(video, encoded, config, request, validation, vae, workflow)
         loss, path = {"loss": trained.losses}, str(trained.path)
-        ui = {**trained.ui, **timeline_of_training(model, ticft)}
+        ui = {**trained.ui, **timeline_of_training(video.family, ticft)}
         return io.NodeOutput(trained.file, loss, trained.steps, path, ticft, ui=ui)
 
     @classmethod

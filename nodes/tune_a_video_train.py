@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from comfy_api.latest import io
 
 from ..methods.tune_a_video import GROUP_NORMS, PER_FRAME
+from ..training.runs.changes import REFUSE
 from ..training.tune_a_video.objective import PUBLISHED
-from ..training.tune_a_video.recipe import FIXED, WINDOWS, Window
+from ..training.tune_a_video.recipe import FIXED, WINDOWS, FrameWindow
+from .host.model.image_model import trainable_image_model
 from .host.runs.opening import runs_stamp
 from .host.services.workflow_metadata import workflow_metadata
 from .host.session.clip import Form
-from .host.trainers.tune_a_video import Order, train_tune_a_video
+from .host.trainers.tune_a_video import TuningRequest, train_tune_a_video
 from .sockets import Encoded, TrainSettings, TuneAVideo, fixed_seed, learning_rate, on_change, preview_vae
 
 
@@ -66,22 +67,21 @@ class TuneAVideoTrain(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, model, encoded, settings=None, prior=None, vae=None, **values) -> io.NodeOutput:
-        config = replace(settings or PUBLISHED, **_taken(values, "learning_rate", "steps", "seed"))
-        form = Form(**_taken(values, "rank", "group_norms", "sparse_causal"))
-        window = Window(kind=values.pop("window", FIXED), **_taken(values, "frames", "stride", "start"))
-        order = Order(form, window, **values)
-        trained, tuned = train_tune_a_video(model, encoded, config, order, prior, vae, workflow_metadata(cls.hidden))
+    def execute(
+        cls, model, encoded, learning_rate, steps, seed, settings=None, rank=0, frames=24, stride=1, start=0,
+        window=FIXED, group_norms=PER_FRAME, sparse_causal=True, prior=None, prior_weight=1.0, run_name="",
+        on_change=REFUSE, vae=None,
+    ) -> io.NodeOutput:  # fmt: skip
+        config = replace(settings or PUBLISHED, learning_rate=learning_rate, steps=steps, seed=seed)
+        form, seen = Form(rank, group_norms, sparse_causal), FrameWindow(frames, stride, start, window)
+        request = TuningRequest(form, seen, prior_weight, run_name, on_change)
+        image, workflow = trainable_image_model(model), workflow_metadata(cls.hidden)
+        trained, tuned = train_tune_a_video(image, encoded, config, request, prior, vae, workflow)
         return io.NodeOutput(tuned, {"loss": trained.losses}, trained.steps, str(trained.path), ui=trained.ui)
 
     @classmethod
     def fingerprint_inputs(cls, run_name: str | None = "", **_others) -> str:
         return runs_stamp((run_name or "").strip())
-
-
-def _taken(values: dict[str, Any], *names: str) -> dict[str, Any]:
-    """Those of ``values`` that have these names; they are taken out."""
-    return {name: values.pop(name) for name in names if name in values}
 
 
 def _tuning_inputs() -> list[io.Input]:

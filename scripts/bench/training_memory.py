@@ -48,6 +48,7 @@ def train_twice(model: Any, steps: int) -> None:
     import torch
 
     from pack.methods.tic_ft import Layout
+    from pack.nodes.host.model.video_model import video_model
     from pack.nodes.host.session.session import training_session
     from pack.training.core.config import TrainConfig
     from pack.training.core.loop import train
@@ -57,7 +58,7 @@ def train_twice(model: Any, steps: int) -> None:
     clips = [torch.randn(16, layout.frames, 4, 4) for _ in range(2)]
     conditioning = [{"cross_attn": torch.randn(4, 64)}] * 2
     for _ in range(2):
-        with torch.inference_mode(), training_session(model, config) as session:
+        with torch.inference_mode(), training_session(video_model(model), config) as session:
             objective = TicftObjective(clips, conditioning, conditioning[0], TicftRecipe("custom", layout), config)
             train(objective, session.predict, session.trained.parameters(), config)
 

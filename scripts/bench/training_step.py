@@ -71,6 +71,7 @@ def main() -> None:
     import torch
 
     from pack.methods.tic_ft import Layout
+    from pack.nodes.host.model.video_model import video_model
     from pack.nodes.host.session.session import training_session
     from pack.training.core.config import TrainConfig
 
@@ -83,7 +84,7 @@ def main() -> None:
         with torch.inference_mode():
             model = comfy.sd.load_diffusion_model(str(path))
         network = bare_network(path)
-    with training_session(model, config) as session:
+    with training_session(video_model(model), config) as session:
         ours = our_step(session, clips, texts, layout, config)
         bare = bare_loop.make_step(network, clips, texts, layout.max_sigmas(), layout.prefix, RANK, BATCH)
         for step in (ours, bare, ours, bare):  # warm-up

@@ -90,26 +90,25 @@ def at_depth(public: Public, depth: int, rank: int) -> dict[str, float]:
     """Parameters, and the plan's prediction of each way of checkpointing, of a network with so many blocks."""
     import torch
 
-    from pack.nodes.host.model.families import trainable_family_of
-    from pack.nodes.host.model.noise import repaired
-    from pack.nodes.host.plan import memory_profile as micro_steps
+    from pack.nodes.host.model.video_model import video_model
+    from pack.nodes.host.plan import memory_profile
     from pack.training.core.config import TrainConfig
     from pack.training.core.plan import predict
 
-    micro_steps.TIMED = 1  # time is not asked for
+    memory_profile.TIMED = 1  # time is not asked for
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
-        model = repaired(load(public, depth, Path(folder)))
-    family = trainable_family_of(model)
-    patch = (family.time_patch, 2, 2)
+        video = video_model(load(public, depth, Path(folder)))
+    patch = (video.family.time_patch, 2, 2)
     x0 = torch.randn(public.channels, FRAMES, *public.latent, generator=torch.Generator().manual_seed(0))
-    clip = micro_steps.LargestClip(x0, {"cross_attn": torch.randn(public.tokens, public.text)}, PREFIX, patch)
+    text = {"cross_attn": torch.randn(public.tokens, public.text)}
+    clip = memory_profile.LargestClip(x0, text, PREFIX, patch, video.process)
     small = replace(clip, x0=x0[:, :4, :20, :20])  # the plan would measure a quarter of the sequence: slow on a CPU
     config = TrainConfig(rank=rank, batch_size=1)
-    measured, network, _, notes = micro_steps.measure(model, config, small, family)
+    measured, network, _, notes = memory_profile.measure(video, config, small)
     if notes:
         raise SystemExit("; ".join(notes))
-    asked = micro_steps.step_of(clip, x0.shape, 1)
-    count = sum(value.numel() for value in model.model.diffusion_model.parameters())
+    asked = memory_profile.step_of(clip, x0.shape, 1)
+    count = sum(value.numel() for value in video.model.model.diffusion_model.parameters())
     return {"parameters": float(count), **{m: predict(steps, network, asked, m)[0] for m, steps in measured.items()}}
 
 

@@ -50,7 +50,7 @@ def plans_of(numbers: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def layout_of(numbers: dict[str, Any], family: Family, settings: dict[str, Any]) -> tic_ft.Layout | None:
     """The node's layout; None where it refuses the numbers."""
     images = [torch.zeros(length, 1, 1, 3) for length in numbers["lengths"]]
-    request = context.Request(
+    request = context.ContextRequest(
         numbers["task"], 64, 64, numbers["targetFrames"], numbers["condition"], numbers["buffer"], numbers["levels"],
         settings=settings,
     )  # fmt: skip

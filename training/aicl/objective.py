@@ -57,7 +57,7 @@ class AiclData:
 
 
 @dataclass(frozen=True)
-class AiclOrder:
+class AiclSettings:
     """How an adapter is trained, besides the optimiser's settings.
 
     Raises:
@@ -90,7 +90,7 @@ class AiclObjective(ClipObjective):
     def __init__(
         self,
         data: AiclData,
-        order: AiclOrder,
+        order: AiclSettings,
         config: TrainConfig,
         summary: str = "",
         facts: Mapping[str, object] | None = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 LR_SCHEDULES = ("constant", "linear", "cosine", "cosine_with_restarts", "polynomial")
@@ -86,6 +86,10 @@ class TrainConfig:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
         return {**asdict(self), "betas": list(self.betas)}
+
+    def with_inputs(self, **given: Any) -> TrainConfig:
+        """These settings with a node's inputs; a None is an input that was left out, and changes nothing."""
+        return replace(self, **{name: value for name, value in given.items() if value is not None})
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:

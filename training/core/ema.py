@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 
-class Average:
+class Ema:
     """``a' = d a + (1 - d) w`` after each step, ``d = min(decay, n / (9 + n))`` at the n-th one after the first.
 
     Early steps count for less, so that the start is soon forgotten. The work is done by diffusers' ``EMAModel``.

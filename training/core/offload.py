@@ -12,7 +12,7 @@ CPU = torch.device("cpu")
 
 
 @contextmanager
-def parked(optimizer: torch.optim.Optimizer) -> Iterator[None]:
+def offloaded(optimizer: torch.optim.Optimizer) -> Iterator[None]:
     """Keep the state's tensors in the host's memory for a while, bit for bit, and bring each back to its place."""
     moved: list[tuple[dict[str, object], str, torch.device]] = []
     try:

@@ -18,7 +18,7 @@ PLAIN_RATE = 1e-4  # for a plain optimiser that stands in for one which finds it
 
 
 @dataclass(frozen=True)
-class Kind:
+class OptimizerKind:
     """One optimiser of the table."""
 
     make: Callable[[list[Tensor], TrainConfig], torch.optim.Optimizer]
@@ -54,12 +54,14 @@ def _foreign(package: str, name: str, **fixed: Any) -> Callable[[list[Tensor], T
 
 
 OPTIMIZERS = {
-    "adamw": Kind(_adamw),
-    "adamw_8bit": Kind(_adamw_8bit),
-    "adafactor": Kind(_adafactor),
-    "adamw_8bit (bitsandbytes)": Kind(_foreign("bitsandbytes.optim", "AdamW8bit"), "bitsandbytes", "adamw_8bit"),
-    "lion (lion_pytorch)": Kind(_foreign("lion_pytorch", "Lion"), "lion_pytorch", "adamw"),
-    "prodigy (prodigyopt)": Kind(_foreign("prodigyopt", "Prodigy"), "prodigyopt", "adamw", finds_rate=True),
+    "adamw": OptimizerKind(_adamw),
+    "adamw_8bit": OptimizerKind(_adamw_8bit),
+    "adafactor": OptimizerKind(_adafactor),
+    "adamw_8bit (bitsandbytes)": OptimizerKind(
+        _foreign("bitsandbytes.optim", "AdamW8bit"), "bitsandbytes", "adamw_8bit"
+    ),
+    "lion (lion_pytorch)": OptimizerKind(_foreign("lion_pytorch", "Lion"), "lion_pytorch", "adamw"),
+    "prodigy (prodigyopt)": OptimizerKind(_foreign("prodigyopt", "Prodigy"), "prodigyopt", "adamw", finds_rate=True),
 }
 
 
@@ -89,7 +91,7 @@ def with_installed_optimizer(config: TrainConfig) -> tuple[TrainConfig, str]:
     if kind.finds_rate and config.learning_rate > PLAIN_RATE:
         changed = replace(changed, learning_rate=PLAIN_RATE)
         text += f" with a learning rate of {PLAIN_RATE:g} instead of {config.learning_rate:g}, which was meant for it"
-    return changed, f"{text}; install {kind.package} to have it as it was set"
+    return changed, f"{text}; install {kind.package} to have it was set"
 
 
 def make_optimizer(parameters: list[Tensor], config: TrainConfig) -> tuple[torch.optim.Optimizer, Any]:

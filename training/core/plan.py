@@ -36,7 +36,7 @@ class Network:
 
 
 @dataclass(frozen=True)
-class Asked:
+class StepShape:
     """The step that is planned for: the largest clips, as many of them as a batch has."""
 
     clips: int
@@ -55,7 +55,7 @@ class Asked:
 class MicroStep:
     """What one small step took."""
 
-    asked: Asked
+    asked: StepShape
     memory: int  # bytes beside the weights, at the peak
     seconds: float
 
@@ -76,7 +76,9 @@ class Row:
         return self.memory <= free + self.freed
 
 
-def predict(measured: Sequence[MicroStep], network: Network, asked: Asked, checkpointing: str) -> tuple[float, float]:
+def predict(
+    measured: Sequence[MicroStep], network: Network, asked: StepShape, checkpointing: str
+) -> tuple[float, float]:
     """Bytes and seconds of the asked step: straight lines through the smallest and the largest measured one.
 
     Memory grows with the tokens of the batch: attention is computed without its n x n matrix. Time grows with
@@ -95,7 +97,9 @@ def predict(measured: Sequence[MicroStep], network: Network, asked: Asked, check
     return memory * MARGIN, seconds
 
 
-def plan_rows(measured: Mapping[str, Sequence[MicroStep]], network: Network, asked: Asked, free: float) -> list[Row]:
+def plan_rows(
+    measured: Mapping[str, Sequence[MicroStep]], network: Network, asked: StepShape, free: float
+) -> list[Row]:
     """What the settings can do, from fast to lean, then what else would help, leanest settings kept."""
     rows = [
         Row(f"checkpointing {mode}", mode, *predict(steps, network, asked, mode)) for mode, steps in measured.items()
@@ -116,8 +120,8 @@ def plan_rows(measured: Mapping[str, Sequence[MicroStep]], network: Network, ask
 
 
 def most_frames(
-    measured: Sequence[MicroStep], network: Network, asked: Asked, checkpointing: str, free: float
-) -> Asked | None:
+    measured: Sequence[MicroStep], network: Network, asked: StepShape, checkpointing: str, free: float
+) -> StepShape | None:
     """The longest sequence up to the asked one that fits, or None where not even one target patch does."""
     for frames in range(asked.frames, asked.prefix, -asked.time_patch):
         shorter = replace(asked, frames=frames)
@@ -137,7 +141,7 @@ def next_plan_row(config: TrainConfig) -> TrainConfig | None:
     return replace(config, checkpointing=CHECKPOINTING[place]) if place < len(CHECKPOINTING) else None
 
 
-def report(rows: Sequence[Row], network: Network, asked: Asked, free: float) -> str:
+def report(rows: Sequence[Row], network: Network, asked: StepShape, free: float) -> str:
     """The plan as text; memory in GiB."""
     chosen = first_that_fits(rows, free)
     lines = [

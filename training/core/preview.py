@@ -17,7 +17,7 @@ from .objective import Predict
 
 
 @dataclass(frozen=True)
-class PreviewOrder:
+class PreviewSettings:
     """What a preview is made from; the same for every preview of a run, so that they can be compared."""
 
     steps: int = 12  # steps of the solver; each buffer level adds at most one
@@ -47,7 +47,7 @@ def preview_latents(
     objective: Previewed,
     predict: Predict,
     sigmas: Tensor,
-    order: PreviewOrder,
+    order: PreviewSettings,
     device: torch.device | str,
     per_frame: bool = False,
     on_step: Callable[[int, int], None] | None = None,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .config import TrainConfig
-from .ema import Average
+from .ema import Ema
 from .objective import Objective, Predict
 from .optimizers import make_optimizer
 from .state import StepRecord, TrainState
@@ -40,7 +40,7 @@ class Trainer:
         self._factor: Callable[[int], float] = schedule.lr_lambdas[0]
         # The schedule's wrapper would keep the optimiser, and with it the weights, in a cycle of references.
         self.optimizer.__dict__.pop("step", None)
-        self.average = Average(self.parameters, config.ema_decay) if config.ema_decay else None
+        self.average = Ema(self.parameters, config.ema_decay) if config.ema_decay else None
         self._update = _Update()
         self.optimizer.register_step_pre_hook(self._update.begin)
 
@@ -118,7 +118,7 @@ class Trainer:
         if values["optimizer"] == self.config.optimizer:
             self._load_optimizer(values)
         if self.average is not None:
-            self.average = Average(self.parameters, self.config.ema_decay)
+            self.average = Ema(self.parameters, self.config.ema_decay)
             if values["average"] is not None:
                 self.average.load(values["average"])
         self._update.begun = False

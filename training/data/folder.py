@@ -20,8 +20,8 @@ from .clips import FileClip
 from .dataset import Dataset, Sample, check_size
 from .decode import VIDEO_SUFFIXES, ClipInfo, other_files, probe
 from .duplicates import earlier_copies
-from .folder_files import REFERENCE, TARGET, Entry, FolderFiles, list_folder
-from .report import Asked, report_text, warnings_on
+from .folder_files import REFERENCE, TARGET, ClipFiles, FolderFiles, list_folder
+from .report import RequestedFormat, report_text, warnings_on
 
 Progress = Callable[[int, int], None]  # done, total; may raise to cancel
 
@@ -58,7 +58,7 @@ def read_folder(
     check_buckets(buckets, multiple)
     if frames < 1 or condition_frames < 1:
         raise ValueError(f"{frames} frames a target and {condition_frames} a condition were asked for; use at least 1")
-    asked = Asked(width, height, frames, fps, buckets)
+    asked = RequestedFormat(width, height, frames, fps, buckets)
     return FolderReader(Path(folder), asked, condition_frames, multiple).read(progress)
 
 
@@ -71,7 +71,7 @@ class FolderReader:
     """Reads one folder; every decision ends in a ``ClipCheck``."""
 
     folder: Path
-    asked: Asked
+    asked: RequestedFormat
     condition_frames: int  # longest condition or reference
     multiple: int  # of the sides of buckets, pixels
     checks: list[ClipCheck] = field(default_factory=list)
@@ -98,7 +98,7 @@ class FolderReader:
         asked, report = self.asked, report_text(self.checks, files.ignored, self.asked)
         return Dataset(tuple(samples), asked.width, asked.height, asked.fps, report, checks=tuple(self.checks))
 
-    def _sample(self, name: str, entry: Entry) -> Sample | None:
+    def _sample(self, name: str, entry: ClipFiles) -> Sample | None:
         """The sample, and its check; only the check where a reason speaks against it."""
         check = ClipCheck(name, caption=TARGET in entry.captions, reference=REFERENCE in entry.clips)
         check = replace(check, conditions=len(entry.clips.keys() - {TARGET, REFERENCE}))
@@ -117,7 +117,7 @@ class FolderReader:
         self.checks.append(replace(check, target=target, others=tuple(others), tags=tags, warnings=warnings))
         return _sample_of(name, clips, caption, reference_caption, self.asked.fps)
 
-    def _clips(self, entry: Entry) -> dict[str, FileClip]:
+    def _clips(self, entry: ClipFiles) -> dict[str, FileClip]:
         """Target, conditions and reference, in this order, all in the target's size."""
         path = entry.clip(TARGET)
         info = probe(path)

@@ -21,7 +21,7 @@ TARGET, REFERENCE = "target", "reference"
 
 
 @dataclass
-class Entry:
+class ClipFiles:
     """The files that share one NAME, by the part they play: target, condition, condition_2, …, reference."""
 
     clips: dict[str, list[Path]] = field(default_factory=dict)
@@ -70,7 +70,7 @@ class Entry:
 class FolderFiles:
     """Everything that lies in a folder."""
 
-    entries: dict[str, Entry] = field(default_factory=dict)  # by NAME
+    entries: dict[str, ClipFiles] = field(default_factory=dict)  # by NAME
     refused: dict[str, str] = field(default_factory=dict)  # file name and why it is no clip
     ignored: dict[str, str] = field(default_factory=dict)  # file name and why it plays no part
 
@@ -122,7 +122,7 @@ def _sort_in(found: FolderFiles, path: Path, action: str = "") -> None:
     elif reason := "" if caption else _not_a_clip(path, match is not None):
         found.refused[f"{action}{path.name}"] = reason
     else:
-        entry = found.entries.setdefault(f"{action}{name}", Entry())
+        entry = found.entries.setdefault(f"{action}{name}", ClipFiles())
         (entry.captions if caption else entry.clips).setdefault(part, []).append(path)
 
 

@@ -10,7 +10,7 @@ from .check import BOTH_TAGS, MUCH_CROPPED, MUCH_ENLARGED, WRONG_TAGS, ClipCheck
 
 
 @dataclass(frozen=True)
-class Asked:
+class RequestedFormat:
     """What the folder was to be read as."""
 
     width: int  # pixels
@@ -20,7 +20,7 @@ class Asked:
     buckets: str = ONE_SIZE
 
 
-def report_text(checks: Sequence[ClipCheck], ignored: Mapping[str, str], asked: Asked) -> str:
+def report_text(checks: Sequence[ClipCheck], ignored: Mapping[str, str], asked: RequestedFormat) -> str:
     """The whole report: totals, each clip, what was left out, what to look at, what to do."""
     used = [check for check in checks if check.used]
     left_out = [check for check in checks if not check.used]
@@ -37,7 +37,7 @@ def report_text(checks: Sequence[ClipCheck], ignored: Mapping[str, str], asked: 
     return "\n".join(lines)
 
 
-def clip_lines(check: ClipCheck, asked: Asked) -> list[str]:
+def clip_lines(check: ClipCheck, asked: RequestedFormat) -> list[str]:
     """What became of a clip that is used, and of its conditions and reference where they were changed."""
     target = check.target
     if target is None:
@@ -66,7 +66,7 @@ def warnings_on(target: FileCheck, others: Sequence[FileCheck], tags: str) -> It
         yield "the caption's tags are incomplete; write [CONDITION] and then [VIDEO] in capitals, or neither"
 
 
-def advice_on(checks: Sequence[ClipCheck], asked: Asked) -> Iterator[str]:
+def advice_on(checks: Sequence[ClipCheck], asked: RequestedFormat) -> Iterator[str]:
     """What would make the set better."""
     used = [check for check in checks if check.used]
     cropped = [check for check in used if check.target and check.target.cropped > MUCH_CROPPED]
@@ -98,7 +98,7 @@ def _advice_on_pairs(used: Sequence[ClipCheck]) -> Iterator[str]:
         yield f"{copies} of {count} copied from another: remove it, or keep it to have it seen more often"
 
 
-def _totals(used: Sequence[ClipCheck], asked: Asked) -> list[str]:
+def _totals(used: Sequence[ClipCheck], asked: RequestedFormat) -> list[str]:
     buckets = buckets_of(used)
     if len(buckets) == 1:
         lines = [f"{_count(len(used), 'clip')}, {next(iter(buckets))} at {number(asked.fps)} fps"]

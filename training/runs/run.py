@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.loop import OnStep, Rewind, Stopped, run_steps, suspect
-from ..core.offload import parked
+from ..core.offload import offloaded
 from ..core.state import WINDOW, StepRecord, TrainState, runaway
 from ..core.trainer import Trainer
 from .control import SAMPLE, SAVE, STOP, RunControl
@@ -171,7 +171,7 @@ class Run:
         if self.sample is None:
             return
         try:
-            with self.trainer.result_in_place(), parked(self.trainer.optimizer):
+            with self.trainer.result_in_place(), offloaded(self.trainer.optimizer):
                 path = self.sample(self.state.step)
         except Exception as error:  # also out of memory: a preview is not worth a run
             self.note("preview", f"the preview of step {self.state.step} is left out ({error})")

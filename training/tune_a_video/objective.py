@@ -15,7 +15,7 @@ from ..core.clip_objective import ClipObjective
 from ..core.config import TrainConfig
 from ..core.methods import TUNE_A_VIDEO
 from ..core.objective import Predict, StepLoss
-from .recipe import Window
+from .recipe import FrameWindow
 
 # The settings of the paper and of its authors' code, showlab/Tune-A-Video: configs/ and train_tuneavideo.py.
 PUBLISHED = TrainConfig(learning_rate=3e-5, steps=500, weight_decay=1e-2, betas=(0.9, 0.999), max_grad_norm=1.0)
@@ -78,7 +78,7 @@ class TuneAVideoObjective(ClipObjective):
         unconditional: Conditioning,
         process: NoiseProcess,
         config: TrainConfig = PUBLISHED,
-        window: Window | None = None,
+        window: FrameWindow | None = None,
         prior: Prior | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
@@ -93,7 +93,7 @@ class TuneAVideoObjective(ClipObjective):
             prior: Clips of what the model must not forget.
             settings: Plain values for the file's metadata.
         """
-        self.clips, self.window, self.prior = clips, window or Window(), prior
+        self.clips, self.window, self.prior = clips, window or FrameWindow(), prior
         # As a fixed window shows them, for previews.
         x0 = [clip[:, self.window.within(clip.shape[1])] for clip in clips.latents]
         super().__init__(x0, clips.conditioning, unconditional, config, process, settings)

@@ -20,7 +20,7 @@ WINDOWS = (FIXED, RANDOM_START, RANDOM)
 
 
 @dataclass(frozen=True)
-class Window:
+class FrameWindow:
     """The frames of a clip that a step sees: every ``stride``-th one, ``frames`` of them.
 
     ``fixed`` sees the same ones at every step, from ``start`` on. The others see a longer clip in parts: the first
@@ -99,7 +99,7 @@ class ClipRecipe:
     Differs: latents are the mean of what the VAE's encoder gives, as the host takes it; the reference draws a sample.
     """
 
-    window: Window
+    window: FrameWindow
     channels: int | None = None  # latent channels of the model; None: any
     shorter: bool = False  # whether clips may have fewer frames than the window, down to a single image
 

@@ -14,7 +14,7 @@ from ....methods.aicl import add_action
 from ..model.forwards import replace_forward
 from ..model.noise import repaired
 from .encode import Action
-from .evaluation import GUIDED, Applied, Evaluation, Window, times_of
+from .evaluation import GUIDED, Applied, Evaluation, SigmaWindow, times_of
 from .sites import COGVIDEOX, SVD, WAN, BeforeFeedForward, base_of
 
 KEY = "fewshot_aicl"
@@ -94,7 +94,7 @@ class Additions:
     def __init__(self, applied: Sequence[Applied], kind: str, patch: int = 1) -> None:
         self.applied = list(applied)
         self.kind, self.patch = kind, patch
-        self.window = Window(self.applied)
+        self.window = SigmaWindow(self.applied)
         self.keys: dict[Any, Keys] | None = None  # of each action in each block, while a run is under way
 
     def sampling(self, executor: Any, *args: Any, **options: Any) -> Any:
@@ -187,7 +187,7 @@ class Guidance:
     ``s_act`` times what it changes is added.
     """
 
-    def __init__(self, window: Window) -> None:
+    def __init__(self, window: SigmaWindow) -> None:
         self.window = window
 
     def __call__(self, args: dict[str, Any]) -> Tensor:

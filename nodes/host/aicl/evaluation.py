@@ -36,7 +36,7 @@ class Span:
     before: int = 0  # latent frames in front of the clip, of a TIC-FT context
 
 
-class Window:
+class SigmaWindow:
     """Where in a sampler run actions act; without a run they always do."""
 
     def __init__(self, applied: Sequence[Applied]) -> None:

@@ -107,14 +107,12 @@ def family_of(model: Any) -> Family:
     return family
 
 
-def trainable_family_of(model: Any) -> Family:
-    """The family of a host MODEL that a LoRA can be trained on.
+def trainable(family: Family) -> None:
+    """Refuse a family that no LoRA can be trained on.
 
     Raises:
-        ValueError: as ``family_of``, or the pack does not train this family.
+        ValueError: the pack does not train it.
     """
-    family = family_of(model)
     if not family.attention:
         names = ", ".join(known.name for known in FAMILIES if known.attention)
         raise ValueError(f"LoRAs are trained on {names}, the model is {family.name}; load one of those")
-    return family

@@ -8,7 +8,7 @@ from typing import Any
 
 from ....methods.ddpm import DdpmProcess, snr_shifted, zero_terminal_snr
 from ....methods.flow import FLOW, NoiseProcess
-from .families import find_family
+from .families import Family, find_family
 from .rope import PLACES, trained_places
 
 log = logging.getLogger(__name__)
@@ -35,28 +35,34 @@ def process_of(model: Any) -> NoiseProcess:
 
 
 def repaired(model: Any) -> Any:
-    """A clone that samples CogVideoX as it was trained; MODELs that need nothing are returned as they are.
+    """A clone that samples CogVideoX as it was trained; MODELs that need nothing are returned as they are."""
+    return repair(model, find_family(model))[0]
+
+
+def repair(model: Any, family: Family | None) -> tuple[Any, tuple[str, ...]]:
+    """The same for a MODEL whose family is known, and what the host does wrong about it, for sentences.
 
     The host's CogVideoX sampling hands a k-sampler's ``x0 + sigma noise`` to the network, which wants it divided by
     ``sqrt(1 + sigma^2)``, and it spaces the tokens of CogVideoX 1.0 too far apart, see ``trained_places``. A sampling
     that the user has put on already is left alone.
     """
-    patches, told = {}, []
+    patches, repairs = {}, []
     if _is_unscaled(model):
-        patches[SAMPLING] = _scaled_sampling(model)
-        told.append("does not scale what %s sees")
+        patches[SAMPLING] = _scaled_sampling(model, family)
+        repairs.append("does not scale what %s sees")
     places = None if PLACES in model.object_patches else trained_places(model)
     if places is not None:
         patches[PLACES] = places
-        told.append("spaces the tokens of %s too far apart")
+        repairs.append("spaces the tokens of %s too far apart")
     if not patches:
-        return model
-    clone = model.clone()
-    for name, patch in patches.items():
-        clone.add_object_patch(name, patch)
-    for what in told:
-        log.info(f"FewShot Video: the host {what}; this model does it right", _name(model))
-    return clone
+        return model, ()
+    clone, name = model.clone(), type(model.model).__name__ if family is None else family.name
+    for key, patch in patches.items():
+        clone.add_object_patch(key, patch)
+    repairs = [what % name for what in repairs]
+    for what in repairs:
+        log.info("FewShot Video: the host %s; this model does it right", what)
+    return clone, tuple(repairs)
 
 
 def _is_unscaled(model: Any) -> bool:
@@ -66,9 +72,8 @@ def _is_unscaled(model: Any) -> bool:
     return broken is not None and isinstance(model.get_model_object(SAMPLING), broken)
 
 
-def _scaled_sampling(model: Any) -> Any:
+def _scaled_sampling(model: Any, family: Family | None) -> Any:
     """Velocity prediction with scaled inputs, on the schedule the family was trained with."""
-    family = find_family(model)
     config = model.model.model_config
     scale = 1.0 if family is None else family.snr_shift
     sampling = _scaled()(config)
@@ -87,8 +92,3 @@ def _scaled() -> Any:
         pass
 
     return ModelSampling
-
-
-def _name(model: Any) -> str:
-    family = find_family(model)
-    return type(model.model).__name__ if family is None else family.name

@@ -8,23 +8,23 @@ from typing import Any
 
 from torch import Tensor
 
-from ..model.families import family_of
-from ..sampling.context import Request
+from ..model.families import Family
+from ..model.video_model import VideoModel
+from ..sampling.context import ContextRequest
 
 KEY = "fewshot_timeline"
 
 
 def timeline_of_context(
-    model: Any, images: list[Tensor], request: Request, latent: Mapping[str, Any]
+    video: VideoModel, images: list[Tensor], request: ContextRequest, latent: Mapping[str, Any]
 ) -> dict[str, list[str]]:
     """Layout that TICFTContext has made, the frames of its conditions, and what its LoRA was trained in."""
-    run = {"task": request.task, "time_patch": family_of(model).time_patch, "lengths": [len(clip) for clip in images]}
+    run = {"task": request.task, "time_patch": video.family.time_patch, "lengths": [len(clip) for clip in images]}
     return _told({**run, **latent["tic_ft"], "fps": request.settings.get("fps"), "trained": _trained(request.settings)})
 
 
-def timeline_of_training(model: Any, settings: Mapping[str, Any]) -> dict[str, list[str]]:
+def timeline_of_training(family: Family, settings: Mapping[str, Any]) -> dict[str, list[str]]:
     """Layout that TICFTTrain has trained in, of the fullest bucket."""
-    family = family_of(model)
     run = {"compression": family.compression, "time_patch": family.time_patch, "fps": settings.get("fps")}
     return _told({**run, **_trained(settings)})
 

@@ -16,11 +16,10 @@ from ....methods.flow import NoiseProcess
 from ....training.core.batches import Conditioning
 from ....training.core.config import ATTENTION_PRESET, CHECKPOINTING, TrainConfig
 from ....training.core.optimizers import make_optimizer
-from ....training.core.plan import Asked, MicroStep, Network
+from ....training.core.plan import MicroStep, Network, StepShape
 from ..layers.adapters import select_layers
 from ..layers.checkpointing import transformer_blocks
 from ..model.families import Family
-from ..model.noise import process_of
 from ..services.progress import StepProgress, throw_if_cancelled
 from ..session.memory_use import is_out_of_memory, peak_memory
 from ..session.session import Session, training_session
@@ -43,8 +42,8 @@ class LargestClip:
     conditioning: Conditioning
     prefix: int  # given latents
     patch: tuple[int, int, int]  # latents of a token in time, height and width
+    process: NoiseProcess  # how it is noised
     loss: Callable[[Tensor, Tensor], Tensor] = plain_loss  # of prediction and target
-    process: NoiseProcess | None = None  # how it is noised; None: as the video model says
     least: int = 1  # patches in time without which there is no loss
     whole_frames: bool = False  # whether a step grows with the number of frames alone: small ones keep their size
 
@@ -53,7 +52,7 @@ Opened = Callable[[Any, TrainConfig], AbstractContextManager[Session]]  # prepar
 
 
 def measure(
-    model: Any, config: TrainConfig, clip: LargestClip, family: Family, opened: Opened = training_session
+    model: Any, config: TrainConfig, clip: LargestClip, opened: Opened = training_session
 ) -> tuple[dict[str, list[MicroStep]], Network, float, list[str]]:
     """Small steps of each way that is leaner than the asked one, the network, the free bytes, and what went wrong.
 
@@ -69,7 +68,7 @@ def measure(
     for i, mode in enumerate(modes):
         with opened(model, replace(config, checkpointing=mode)) as session:
             if network is None:
-                network, free = _network(session, family), _free(session)
+                network, free = _network(session, model.family), _free(session)
             if mode == CHECKPOINTING[-1] and session.device.type == "cpu" and measured:
                 continue  # the blocks' inputs lie there already
             try:
@@ -108,7 +107,7 @@ def micro_step(session: Session, config: TrainConfig, clip: LargestClip, shape: 
     cut = clip.x0[:, : shape[1], : shape[2], : shape[3]]
     x0 = torch.stack([cut] * config.batch_size).to(session.device)
     level = torch.full((x0.shape[0], shape[1])[: 1 + config.per_frame_timesteps], 0.5, device=session.device)
-    process = clip.process or process_of(session.predict.model)
+    process = clip.process
     sigma = process.sigma_at(level)
     conditioning = [clip.conditioning] * config.batch_size
 
@@ -136,10 +135,10 @@ def micro_step(session: Session, config: TrainConfig, clip: LargestClip, shape: 
     return MicroStep(step_of(clip, shape, config.batch_size), memory, seconds * config.accumulation)
 
 
-def step_of(clip: LargestClip, shape: Any, clips: int) -> Asked:
+def step_of(clip: LargestClip, shape: Any, clips: int) -> StepShape:
     """The step of so many clips cut to a shape ``[C, F, h, w]``."""
     deep, high, wide = clip.patch
-    return Asked(clips, shape[1], min(clip.prefix, shape[1]), shape[2] // high * (shape[3] // wide), deep)
+    return StepShape(clips, shape[1], min(clip.prefix, shape[1]), shape[2] // high * (shape[3] // wide), deep)
 
 
 def _tokens(clip: LargestClip, shape: Any) -> int:

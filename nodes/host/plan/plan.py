@@ -11,13 +11,13 @@ from ....training.core.optimizers import with_installed_optimizer
 from ....training.core.plan import Row, first_that_fits, plan_rows, report
 from ....training.data.encoding import EncodedDataset
 from .memory_profile import measure, step_of
-from .subjects import PlanOrder, asked_settings, subject_of
+from .subjects import PlanRequest, asked_settings, subject_of
 
 log = logging.getLogger(__name__)
 
 
 def plan_training(
-    model: Any, encoded: EncodedDataset, settings: TrainConfig | None, rank: int, batch_size: int, order: PlanOrder
+    model: Any, encoded: EncodedDataset, settings: TrainConfig | None, rank: int, batch_size: int, order: PlanRequest
 ) -> tuple[str, TrainConfig]:
     """A readable table, and the settings with the first checkpointing that fits; the leanest where none does.
 
@@ -34,9 +34,7 @@ def plan_training(
     """
     config, note = with_installed_optimizer(asked_settings(order.method, settings, rank, batch_size))
     subject = subject_of(model, encoded, config, order, rank)
-    measured, network, free, notes = measure(
-        subject.model, subject.config, subject.clip, subject.family, subject.opened
-    )
+    measured, network, free, notes = measure(subject.model, subject.config, subject.clip, subject.opened)
     asked = step_of(subject.clip, subject.clip.x0.shape, config.batch_size)
     lines = [note, *notes, *subject.notes]
     if not measured:

@@ -14,7 +14,7 @@ from torch import Tensor
 from ....methods.aicl import DropRates
 from ....training.aicl.augmentation import NONE
 from ....training.aicl.groups import BY_FOLDER, FILES, Groups
-from ....training.aicl.objective import AiclData, AiclObjective, AiclOrder
+from ....training.aicl.objective import AiclData, AiclObjective, AiclSettings
 from ....training.aicl.reading import Reading, Reference, with_reading
 from ....training.core.config import TrainConfig
 from ....training.data.dataset import Dataset, Sample
@@ -25,26 +25,25 @@ from ....training.tic_ft.cuts import cut_frames
 from ....training.tic_ft.layout import plan_layouts
 from ....training.tic_ft.recipe import TicftRecipe
 from ....training.tune_a_video.objective import PUBLISHED
-from ....training.tune_a_video.recipe import ClipRecipe, Window
-from ..layers.adapters import check_trainable
-from ..model.families import Family, trainable_family_of
-from ..model.noise import process_of, repaired
-from ..sampling.context import check_size, latent_channels
+from ....training.tune_a_video.recipe import ClipRecipe, FrameWindow
+from ..model.image_model import trainable_image_model
+from ..model.known_model import KnownModel
+from ..model.video_model import VideoModel, trainable_video_model
+from ..sampling.context import check_size
 from ..services.progress import encoding_progress
 from ..session.aicl import aicl_session
-from ..session.clip import BLOCKS, Form, clip_session, process_of_images
+from ..session.clip import Form, clip_session
 from ..session.session import training_session
-from ..trainers.aicl_plan import Order as AiclSettings
-from ..trainers.aicl_plan import plan_aicl, sizes_for
-from ..trainers.motion_settings import MotionOrder, check_order, stage_config, stretched
-from ..trainers.tune_a_video import check_model, check_sizes, family_of_images, settings_for
+from ..trainers.aicl_plan import AiclRequest, aicl_video_model, plan_aicl, sizes_for
+from ..trainers.motion_settings import MotionRequest, check_request, stage_config, stretched
+from ..trainers.tune_a_video import check_model, check_sizes, settings_for
 from .memory_profile import LargestClip, Opened
 
 TIC_FT, MOTION, AICL, TUNE_A_VIDEO = METHODS = ("TIC-FT", "one-shot motion", "AICL", "Tune-A-Video")
 
 
 @dataclass(frozen=True)
-class PlanOrder:
+class PlanRequest:
     """What decides a step's size besides the settings, in the terms of the Train nodes."""
 
     method: str = TIC_FT
@@ -61,10 +60,9 @@ class PlanOrder:
 class Subject:
     """A step of the largest clip, ready to be measured."""
 
-    model: Any  # host MODEL
+    model: KnownModel
     config: TrainConfig  # as the method trains with it
     clip: LargestClip
-    family: Family
     opened: Opened = training_session
     notes: tuple[str, ...] = ()
 
@@ -75,7 +73,7 @@ def asked_settings(method: str, settings: TrainConfig | None, rank: int, batch_s
     return replace(settings or unset, rank=max(1, rank), batch_size=batch_size)
 
 
-def subject_of(model: Any, encoded: EncodedDataset, config: TrainConfig, order: PlanOrder, rank: int) -> Subject:
+def subject_of(model: Any, encoded: EncodedDataset, config: TrainConfig, order: PlanRequest, rank: int) -> Subject:
     """What is to be measured for an order; its largest clip is encoded.
 
     Raises:
@@ -90,27 +88,28 @@ def subject_of(model: Any, encoded: EncodedDataset, config: TrainConfig, order: 
     return maker(model, encoded, config, order)
 
 
-def tic_ft_subject(model: Any, encoded: EncodedDataset, config: TrainConfig, order: PlanOrder) -> Subject:
+def tic_ft_subject(model: Any, encoded: EncodedDataset, config: TrainConfig, order: PlanRequest) -> Subject:
     """The longest sequence of condition, buffers and target."""
-    family, model = _video_model(model)
-    recipe = _tic_ft_recipe(model, encoded.dataset, order, family)
+    video = trainable_video_model(model)
+    recipe = _tic_ft_recipe(video, encoded.dataset, order)
     sample = encode_largest(encoded, recipe, lambda sample: recipe.layout_of(sample).frames)
-    notes = cut_frames(order.task, encoded.dataset, recipe.layouts, family.compression)
-    clip = _clip(model, sample.latents["x0"], sample, family, recipe.layout.prefix)
-    return Subject(model, config, clip, family, notes=tuple(notes))
+    notes = cut_frames(order.task, encoded.dataset, recipe.layouts, video.family.compression)
+    clip = _clip(video, sample.latents["x0"], sample, recipe.layout.prefix)
+    return Subject(video, config, clip, notes=tuple(notes))
 
 
-def motion_subject(model: Any, encoded: EncodedDataset, config: TrainConfig, order: PlanOrder) -> Subject:
+def motion_subject(model: Any, encoded: EncodedDataset, config: TrainConfig, order: PlanRequest) -> Subject:
     """A clip in the second stage, whose step is the larger one."""
-    family, model = _video_model(model)
+    video = trainable_video_model(model)
+    family = video.family
     stride = plan_stride(encoded.dataset, order.sparse_latents, family.compression)
-    check_order(encoded.dataset, config, MotionOrder(sparse_latents=order.sparse_latents), family, stride)
-    config = stage_config(config, model, family)
-    recipe = MotionRecipe(stride, family.compression, family.time_patch, latent_channels(model))
+    check_request(encoded.dataset, config, MotionRequest(sparse_latents=order.sparse_latents), family, stride)
+    config = stage_config(config, video)
+    recipe = MotionRecipe(stride, family.compression, family.time_patch, video.channels)
     sample = encode_largest(encoded, recipe, recipe.latents_of)
-    model = stretched(model, stride)
-    clip = _clip(model, sample.latents["x0"][:, ::stride], sample, family)
-    return Subject(model, config, replace(clip, loss=_motion_loss, least=LEAST), family)
+    video = video.with_model(stretched(video.model, stride))
+    clip = _clip(video, sample.latents["x0"][:, ::stride], sample)
+    return Subject(video, config, replace(clip, loss=_motion_loss, least=LEAST))
 
 
 def _motion_loss(prediction: Tensor, target: Tensor) -> Tensor:
@@ -118,42 +117,40 @@ def _motion_loss(prediction: Tensor, target: Tensor) -> Tensor:
     return motion_loss(prediction, target, anchor, MotionTerms()).mean()
 
 
-def aicl_subject(model: Any, encoded: EncodedDataset, config: TrainConfig, order: PlanOrder) -> Subject:
+def aicl_subject(model: Any, encoded: EncodedDataset, config: TrainConfig, order: PlanRequest) -> Subject:
     """A clip that reads as many references as there may be, each of the length of its own."""
     files = all(sample.reference is not None for sample in encoded.dataset.samples)
     # Variants have the size of what they are variants of, so none is made.
-    settings = AiclSettings(size=order.size, group_by=FILES if files else BY_FOLDER, leak_control=NONE)
-    plan = plan_aicl(model, config, settings, encoded)
+    settings = AiclRequest(size=order.size, group_by=FILES if files else BY_FOLDER, leak_control=NONE)
+    plan = plan_aicl(aicl_video_model(model), config, settings, encoded)
     frames = plan.recipe.latents_of
     sample = encode_largest(encoded, plan.recipe, lambda sample: frames(encoded.dataset.bucket(sample).frames))
     reference = Reference(tuple(plan.recipe.references(sample.latents)), sample.conditioning["reference"]["cross_attn"])
     count = 1 if files else order.max_references
     x0, caption = sample.latents["x0"], sample.conditioning["caption"]
     data = AiclData([x0], [caption], caption, [reference], Groups(((0,),), ("",)))
-    training = AiclOrder(sizes_for(plan.model, settings, data), DropRates(), count, process_of(plan.model))
+    training = AiclSettings(sizes_for(plan.video, settings, data), DropRates(), count, plan.video.process)
     opened = partial(aicl_session, objective=AiclObjective(data, training, plan.config))
     read = with_reading(caption, Reading(((reference.variants[0], reference.text),) * count, True))
-    clip = replace(_clip(plan.model, x0, sample, plan.family), conditioning=read)
-    return Subject(plan.model, plan.config, clip, plan.family, opened)
+    clip = replace(_clip(plan.video, x0, sample), conditioning=read)
+    return Subject(plan.video, plan.config, clip, opened)
 
 
 def tune_a_video_subject(
-    model: Any, encoded: EncodedDataset, config: TrainConfig, order: PlanOrder, form: Form
+    model: Any, encoded: EncodedDataset, config: TrainConfig, order: PlanRequest, form: Form
 ) -> Subject:
     """The frames that a step sees, without a prior's."""
-    check_model(model)
-    check_sizes(encoded, model)
-    config = settings_for(model, config, form)
-    family = replace(family_of_images(model), blocks=BLOCKS)
-    recipe = ClipRecipe(Window(order.frames), latent_channels(model))
+    image = trainable_image_model(model)
+    check_model(image)
+    check_sizes(encoded, image)
+    config = settings_for(image, config, form)
+    recipe = ClipRecipe(FrameWindow(order.frames), image.channels)
     for sample in encoded.dataset.samples:
         recipe.check(sample)
     sample = encode_largest(encoded, recipe, lambda _sample: 1)
     x0 = sample.latents["x0"]
-    clip = LargestClip(
-        x0, sample.conditioning["caption"], 0, (1, 1, 1), process=process_of_images(model), whole_frames=True
-    )
-    return Subject(model, config, clip, family, partial(clip_session, form=form), ("Each latent is one frame.",))
+    clip = LargestClip(x0, sample.conditioning["caption"], 0, (1, 1, 1), process=image.process, whole_frames=True)
+    return Subject(image, config, clip, partial(clip_session, form=form), ("Each latent is one frame.",))
 
 
 def encode_largest(encoded: EncodedDataset, recipe: Recipe, latents: Callable[[Sample], int]) -> EncodedSample:
@@ -169,21 +166,17 @@ def encode_largest(encoded: EncodedDataset, recipe: Recipe, latents: Callable[[S
     return view.encode(recipe, encoding_progress()).samples[0]
 
 
-def _video_model(model: Any) -> tuple[Family, Any]:
-    family = trainable_family_of(model)
-    check_trainable(model)
-    return family, repaired(model)
-
-
-def _clip(model: Any, x0: Tensor, sample: EncodedSample, family: Family, prefix: int = 0) -> LargestClip:
-    patch = model.model.diffusion_model.patch_size
+def _clip(video: VideoModel, x0: Tensor, sample: EncodedSample, prefix: int = 0) -> LargestClip:
+    patch = video.model.model.diffusion_model.patch_size
     side = patch if isinstance(patch, int) else patch[-1]  # latent pixels of a token's side
-    return LargestClip(x0, sample.conditioning["caption"], prefix, (family.time_patch, side, side))
+    tokens = (video.family.time_patch, side, side)
+    return LargestClip(x0, sample.conditioning["caption"], prefix, tokens, video.process)
 
 
-def _tic_ft_recipe(model: Any, dataset: Dataset, order: PlanOrder, family: Family) -> TicftRecipe:
+def _tic_ft_recipe(video: VideoModel, dataset: Dataset, order: PlanRequest) -> TicftRecipe:
+    family = video.family
     for bucket in dataset.buckets():
         check_size(bucket.width, bucket.height, family)
     counts = (order.condition_latents, order.buffer_latents, "", family.compression, family.time_patch)
     first, *others = plan_layouts(order.task, dataset, *counts)
-    return TicftRecipe(order.task, first, False, family.compression, latent_channels(model), tuple(others))
+    return TicftRecipe(order.task, first, False, family.compression, video.channels, tuple(others))

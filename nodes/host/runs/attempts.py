@@ -16,7 +16,6 @@ from ....training.runs.control import STOP, RunControl, registered, request_samp
 from ....training.runs.folder import FAILED, FINISHED, STOPPED
 from ....training.runs.monitor import Monitors
 from ....training.runs.run import Run
-from ..model.fingerprint import describe_base
 from ..services.progress import StepProgress, throw_if_cancelled
 from ..services.workflow_metadata import workflow_id
 from ..session.session import Session
@@ -31,11 +30,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ORDERS = {"stop": request_stop, "save": request_save, "sample": request_sample}
+COMMANDS = {"stop": request_stop, "save": request_save, "sample": request_sample}
 
 
 @dataclass(frozen=True)
-class Order:
+class RunTask:
     """A job, the run it is done in, and what was found out before."""
 
     job: Job
@@ -62,7 +61,7 @@ class _Again:
     monitors: Monitors
 
 
-def train(order: Order) -> Trained:
+def train(order: RunTask) -> Trained:
     """Encode and train; where memory runs out, once more with the next settings of the plan."""
     job, monitors = order.job, None
     data = _Data(job.make_objective(), job.make_validation() if job.make_validation is not None else None)
@@ -82,7 +81,7 @@ def train(order: Order) -> Trained:
     return outcome
 
 
-def _attempt(order: Order, data: _Data, before: _Again | None = None) -> Trained | _Again:
+def _attempt(order: RunTask, data: _Data, before: _Again | None = None) -> Trained | _Again:
     """Prepare the model and go on from the opened run's state."""
     job, opened = order.job, order.opened
     try:
@@ -108,7 +107,7 @@ def _attempt(order: Order, data: _Data, before: _Again | None = None) -> Trained
         _free_memory()
 
 
-def _go(order: Order, run: Run, saver: Saver, retry: bool) -> Trained | _Again:
+def _go(order: RunTask, run: Run, saver: Saver, retry: bool) -> Trained | _Again:
     """Train, then save whatever came of it."""
     job, opened = order.job, order.opened
     try:
@@ -144,7 +143,7 @@ def _go(order: Order, run: Run, saver: Saver, retry: bool) -> Trained | _Again:
     return trained
 
 
-def _begin(order: Order) -> None:
+def _begin(order: RunTask) -> None:
     """Write the record; a folder that cannot be written costs the run its way back, not its result."""
     job, opened = order.job, order.opened
     values = {"name": opened.folder.name, "config": job.config.to_dict(), "identity": order.identity}
@@ -154,7 +153,7 @@ def _begin(order: Order) -> None:
         log.warning("%s cannot be written (%s), so this run cannot be resumed", opened.folder.path, error)
 
 
-def _make_run(order: Order, data: _Data, session: Session, trainer: Trainer, control: RunControl) -> Run:
+def _make_run(order: RunTask, data: _Data, session: Session, trainer: Trainer, control: RunControl) -> Run:
     job, held_out, folder = order.job, data.held_out, order.opened.folder
     levels = levels_within(job.config.sigma_low, job.config.sigma_high)
 
@@ -165,7 +164,7 @@ def _make_run(order: Order, data: _Data, session: Session, trainer: Trainer, con
         throw_if_cancelled()
         return session.predict(*inputs)
 
-    monitors = Monitors(run_monitors(session.device, ORDERS, None, workflow_id(job.workflow), job.stage))
+    monitors = Monitors(run_monitors(session.device, COMMANDS, None, workflow_id(job.workflow), job.stage))
     sample = None
     if job.make_sample is not None:
         sample = job.make_sample(data.objective if held_out is None else held_out, folder.path, session, monitors.note)
@@ -182,7 +181,7 @@ def _make_run(order: Order, data: _Data, session: Session, trainer: Trainer, con
     )
 
 
-def _base_record(order: Order, objective: Any) -> dict[str, str]:
+def _base_record(order: RunTask, objective: Any) -> dict[str, str]:
     job, accepted = order.job, order.opened.accepted
     expert = {} if job.config.expert == BOTH_EXPERTS else {"expert": job.config.expert}
     changed = {"changed": json.dumps(list(accepted))} if accepted else {}
@@ -190,8 +189,8 @@ def _base_record(order: Order, objective: Any) -> dict[str, str]:
         **objective.metadata(),
         **expert,
         **changed,
-        "base_family": job.kind.base(job.model),
-        "base_model": describe_base(job.model),
+        "base_family": job.model.base,
+        "base_model": job.model.described,
         "config": json.dumps(job.config.to_dict()),
         "clips": str(objective.size),
         **({"dataset_hash": order.identity["training clips"]} if "training clips" in order.identity else {}),

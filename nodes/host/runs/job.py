@@ -13,10 +13,10 @@ from typing import Any
 from ....training.core.config import BOOKKEEPING, BOTH_EXPERTS, TrainConfig
 from ....training.core.optimizers import with_installed_optimizer
 from ....training.runs.changes import REFUSE
-from ..model.fingerprint import model_fingerprint
+from ..model.known_model import KnownModel
 from ..session.session import Session
-from .attempts import Order, train
-from .kinds import Kind
+from .attempts import RunTask, train
+from .kinds import RunKind
 from .live_runs import Stage
 from .opening import opened_run
 from .output import Trained, find_finished
@@ -31,8 +31,8 @@ TRAINING_REVISION = 2  # raise it when the same order and seed give another resu
 class Job:
     """One method's order for a run."""
 
-    kind: Kind
-    model: Any  # host MODEL
+    kind: RunKind
+    model: KnownModel
     config: TrainConfig
     run_name: str  # of the run; empty: a new one
     unnamed: str  # what a new one is called, with a number
@@ -67,7 +67,7 @@ class Job:
 
     def whole_identity(self) -> dict[str, Any]:
         """All that decides the result, but the settings."""
-        return {**self.identity, "model": model_fingerprint(self.model), "training revision": TRAINING_REVISION}
+        return {**self.identity, "model": self.model.fingerprint, "training revision": TRAINING_REVISION}
 
 
 def run_job(job: Job) -> Trained:
@@ -80,7 +80,6 @@ def run_job(job: Job) -> Trained:
         RuntimeError: what was trained cannot be saved anywhere.
     """
     folder = job.kind.files(job.file_name)
-    job.kind.check(job.model)
     config, missing = with_installed_optimizer(job.config)
     job, identity = replace(job, config=config), job.whole_identity()
     if missing:
@@ -91,7 +90,7 @@ def run_job(job: Job) -> Trained:
     with opened_run(job.name, job.new_name, config, identity, job.on_change) as opened:
         key = run_key(config, identity, opened.accepted)
         finished = find_finished(folder, key)
-        return train(Order(job, opened, identity, key, missing)) if finished is None else _told(finished)
+        return train(RunTask(job, opened, identity, key, missing)) if finished is None else _told(finished)
 
 
 def _told(finished: Trained) -> Trained:

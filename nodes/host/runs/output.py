@@ -11,7 +11,7 @@ from typing import Any
 from ....training.lora.file import LoraModel, load_lora, read_metadata, save_lora, unique_path
 from ....training.lora.metadata import from_metadata
 from ....training.storage.cache import write_atomically
-from .kinds import Kind
+from .kinds import RunKind
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def find_finished(folder: Path, key: str) -> Trained | None:
     return None
 
 
-def write_somewhere(kind: Kind, file: LoraModel, history: dict[str, Any], run_name: str, name: str) -> Path:
+def write_somewhere(kind: RunKind, file: LoraModel, history: dict[str, Any], run_name: str, name: str) -> Path:
     """Write a file and its history to its run's folder, or to the host's temp folder where that fails, and say so.
 
     Raises:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ....methods.tic_ft import pixel_frames
-from ....training.core.preview import PreviewOrder, preview_latents
+from ....training.core.preview import PreviewSettings, preview_latents
 from ....training.storage.video_file import write_video
 from ..model.encoders import is_image_vae, releaser
 from ..services.progress import throw_if_cancelled
@@ -41,7 +41,7 @@ class Preview:
     fps: float
     compression: int = 4  # pixel frames a later latent stands for
     vae: Any = None  # host VAE; None: latents are drawn as colours
-    order: PreviewOrder = field(default_factory=PreviewOrder)
+    order: PreviewSettings = field(default_factory=PreviewSettings)
     per_frame: bool = False
 
 

@@ -17,7 +17,7 @@ from ....training.lora.file import LoraModel, load_lora
 from ....training.lora.metadata import from_metadata
 from ....training.runs.folder import BEST, RunFolder
 from ..session.session import Trainable
-from .kinds import Kind
+from .kinds import RunKind
 from .output import Trained, write_best, write_somewhere
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 class Saver:
     """Saves what one run has trained."""
 
-    kind: Kind
+    kind: RunKind
     name: str  # of the files and their folder
     trained: Trainable
     trainer: Trainer

@@ -12,8 +12,8 @@ from torch import Tensor
 from ....methods import frames, tic_ft, tic_ft_tasks
 from ....training.tic_ft.layout import UNLABELLED_TASK
 from ..model.experts import check_pair
-from ..model.families import Family, family_of
-from ..model.noise import repaired
+from ..model.families import Family
+from ..model.video_model import VideoModel, video_model
 from .wrappers import Context
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ TIMESTEPS = ("one for all frames", "one per frame")
 
 
 @dataclass(frozen=True)
-class Request:
+class ContextRequest:
     """What TICFTContext is asked for, in its widgets' terms."""
 
     task: str
@@ -40,11 +40,13 @@ class Request:
     settings: dict[str, Any] = field(default_factory=dict)  # TICFT_SETTINGS of a LoRA, or empty
 
 
-def build_context(model: Any, vae: Any, images: list[Tensor], request: Request) -> tuple[Context, dict[str, Any]]:
+def build_context(
+    video: VideoModel, vae: Any, images: list[Tensor], request: ContextRequest
+) -> tuple[Context, dict[str, Any]]:
     """The context to put on models, and the LATENT to sample.
 
     Args:
-        model: host MODEL; it is not changed.
+        video: the MODEL; it is not changed.
         vae: host VAE.
         images: connected conditions in socket order, each ``[T, H, W, C]`` in [0, 1].
         request: the rest.
@@ -52,16 +54,16 @@ def build_context(model: Any, vae: Any, images: list[Tensor], request: Request) 
     Raises:
         ValueError: a number, an image or the model does not fit.
     """
-    family = family_of(model)
+    family = video.family
     check_size(request.width, request.height, family)
-    check_vae(vae, model, family)
+    check_vae(vae, video)
     layout = layout_of(request, images, family)
     check_places(layout.frames, request.width, request.height, family)
     _tell_difference(request, layout)
     images = [frames.resize(clip[..., :3].float(), request.width, request.height, request.resize) for clip in images]
     segments = tic_ft_tasks.arrange(request.task, images, layout.condition, layout.buffer, family.compression)
     clean = encode(vae, segments, _option(request.encoding, ENCODINGS, request.settings.get("joint_encoding")), family)
-    latents = _empty(model, vae, request, layout)
+    latents = _empty(video.model, vae, request, layout)
     if clean is not None:
         latents[:, :, : layout.prefix] = clean
     place = {
@@ -80,23 +82,23 @@ def build_context(model: Any, vae: Any, images: list[Tensor], request: Request) 
     return context, {"samples": latents, "tic_ft": place}
 
 
-def put_on_experts(context: Context, model: Any, model_2: Any | None) -> tuple[Any, Any]:
-    """``model`` and ``model_2`` with the context on them; without a second one, the first one twice.
+def put_on_experts(context: Context, video: VideoModel, model_2: Any | None) -> tuple[Any, Any]:
+    """The MODEL and ``model_2`` with the context on them; without a second one, the first one twice.
 
     Raises:
         ValueError: the two models are of different families, or their LoRAs are swapped.
     """
-    first = context.put_on(repaired(model))
+    first = context.put_on(video.model)
     if model_2 is None:
         return first, first
-    family, other = family_of(model), family_of(model_2)
-    if family != other:
-        raise ValueError(f"model is {family.name} and model_2 is {other.name}; connect two experts of the same family")
-    check_pair(model, model_2)
-    return first, context.put_on(repaired(model_2))
+    other = video_model(model_2)
+    if video.family != other.family:
+        raise ValueError(f"model is {video.base} and model_2 is {other.base}; connect two experts of the same family")
+    check_pair(video.model, other.model)
+    return first, context.put_on(other.model)
 
 
-def layout_of(request: Request, images: list[Tensor], family: Family) -> tic_ft.Layout:
+def layout_of(request: ContextRequest, images: list[Tensor], family: Family) -> tic_ft.Layout:
     """The layout a request means: its own numbers first, then the settings', then the task's.
 
     Settings without a task are of a LoRA that says nothing; their counts hold for ``UNLABELLED_TASK`` alone.
@@ -167,17 +169,13 @@ def check_places(frames: int, width: int, height: int, family: Family) -> None:
         )
 
 
-def latent_channels(model: Any) -> int:
-    """Channels of the latents a host MODEL works on."""
-    return model.model.latent_format.latent_channels
-
-
-def check_vae(vae: Any, model: Any, family: Family) -> None:
+def check_vae(vae: Any, video: VideoModel) -> None:
     """Refuse a VAE for single images, of another time compression or with other channels.
 
     Raises:
         ValueError: as said.
     """
+    family = video.family
     found = vae.temporal_compression_decode() if getattr(vae, "latent_dim", 2) == 3 else None
     if found != family.compression:
         kind = "an image VAE" if found is None else f"a VAE that packs {found} frames a latent"
@@ -185,9 +183,9 @@ def check_vae(vae: Any, model: Any, family: Family) -> None:
             f"{family.name} needs a video VAE that packs {family.compression} frames a latent, "
             f"this is {kind}; load the model's own VAE"
         )
-    if vae.latent_channels != latent_channels(model):
+    if vae.latent_channels != video.channels:
         raise ValueError(
-            f"the VAE makes latents of {vae.latent_channels} channels, the model takes {latent_channels(model)}; "
+            f"the VAE makes latents of {vae.latent_channels} channels, the model takes {video.channels}; "
             "load the model's own VAE"
         )
 
@@ -229,7 +227,7 @@ def _decoded_frames(images: int, batch: int, frames: int, compression: int) -> i
     return min(whole, key=lambda length: length * batch != images)
 
 
-def _tell_difference(request: Request, layout: tic_ft.Layout) -> None:
+def _tell_difference(request: ContextRequest, layout: tic_ft.Layout) -> None:
     """Log it where size or length are not those of the training; a LoRA that says nothing has none."""
     trained = request.settings
     if "task" not in trained:
@@ -266,7 +264,7 @@ def _target_latents(target_frames: int, prefix: int, family: Family) -> int:
     return target_frames // family.compression if prefix else tic_ft.latent_frames(target_frames, family.compression)
 
 
-def _empty(model: Any, vae: Any, request: Request, layout: tic_ft.Layout) -> Tensor:
+def _empty(model: Any, vae: Any, request: ContextRequest, layout: tic_ft.Layout) -> Tensor:
     """Latents whose target frames are the model's zero, as the host's empty latents are."""
     import comfy.model_management
 

@@ -18,7 +18,7 @@ CHOICES = (AUTOMATIC, *METHODS)
 
 
 @dataclass(frozen=True)
-class Order:
+class InversionSettings:
     """What to invert with."""
 
     steps: int
@@ -38,7 +38,7 @@ def schedulers() -> list[str]:
 
 
 def invert(
-    model: Any, positive: Any, latent: dict[str, Any], order: Order, negative: Any = None
+    model: Any, positive: Any, latent: dict[str, Any], order: InversionSettings, negative: Any = None
 ) -> tuple[dict[str, Any], InvertedNoise]:
     """The LATENT for samplers with added noise off, and the NOISE for those that add it to an empty latent.
 
@@ -86,7 +86,7 @@ def checked(latent: dict[str, Any]) -> Tensor:
     return samples
 
 
-def fresh_noise(latent: dict[str, Any], order: Order) -> Any:
+def fresh_noise(latent: dict[str, Any], order: InversionSettings) -> Any:
     """The host's noise for a seed; None where none is asked for."""
     from comfy.sample import prepare_noise
 
@@ -106,7 +106,7 @@ class InversionSampler:
     It is not a k-sampler, whose result the host divides by ``1 - sigma`` in flow models.
     """
 
-    def __init__(self, sampling: Any, order: Order, fresh: Tensor | None) -> None:
+    def __init__(self, sampling: Any, order: InversionSettings, fresh: Tensor | None) -> None:
         from comfy.model_sampling import CONST
 
         self.sampling, self.order, self.fresh = sampling, order, fresh

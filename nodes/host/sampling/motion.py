@@ -17,11 +17,11 @@ from torch import Tensor
 
 from ....training.lora.file import LoraModel
 from ....training.lora.metadata import from_metadata
-from ..layers.adapters import quantised_as
 from ..layers.frozen_layers import has_packed_layers
 from ..model.experts import mark_expert
 from ..model.loras import fitting_patches
 from ..model.noise import repaired
+from ..model.quantization import quantised_as
 
 log = logging.getLogger(__name__)
 

@@ -33,7 +33,7 @@ class Context:
         self.layout = layout
         self.x0 = x0
         self.per_frame_timesteps = per_frame_timesteps
-        self.run: Run | None = None  # the sampler run under way; runs may nest
+        self.run: SamplingRun | None = None  # the sampler run under way; runs may nest
 
     def put_on(self, model: Any) -> Any:
         """A clone of ``model`` that samples with this context, in place of any earlier one."""
@@ -55,7 +55,7 @@ class Context:
         self, executor: Any, noise: Tensor, latent: Tensor, sampler: Any, sigmas: Tensor, *args: Any, **more: Any
     ) -> Tensor:
         check_latent(latent, self.layout, self.x0)
-        run = Run(self, executor.class_obj.model_patcher)
+        run = SamplingRun(self, executor.class_obj.model_patcher)
         points = tic_ft.insert_levels(sigmas, run.layout)
         earlier, self.run = self.run, run
         try:
@@ -84,7 +84,7 @@ class Context:
         return executor(x, timesteps.expand(x.shape[0], -1), *args, **options)
 
 
-class Run:
+class SamplingRun:
     """One sampler run: its clean latents in model space, and the noise of its resting frames."""
 
     def __init__(self, context: Context, patcher: Any) -> None:

@@ -23,7 +23,7 @@ from ..aicl.evaluation import Applied
 from ..layers.autograd import gradients, ordinary_weights
 from ..layers.checkpointing import checkpointed_blocks
 from ..layers.frozen_layers import recast_in_backward
-from ..model.families import trainable_family_of
+from ..model.video_model import VideoModel
 from .session import HostPredictor, Session, avoid_vanishing, load_for_training, static_clone
 
 FLOATS = (f"{PRISM}mean", f"{PRISM}std")  # of latents; they stay exact whatever the file's type
@@ -118,15 +118,15 @@ class AiclPredictor(HostPredictor):
 
 
 @contextmanager
-def aicl_session(model: Any, config: TrainConfig, objective: AiclObjective) -> Iterator[Session]:
+def aicl_session(video: VideoModel, config: TrainConfig, objective: AiclObjective) -> Iterator[Session]:
     """Load the model through the host with a fresh adapter in it, leave inference mode; undo it at the end.
 
     The base's weights are neither copied nor changed, and get no gradients. Enter this before tensors are made that
     the run shall learn from.
     """
-    clone = static_clone(model)
+    clone = static_clone(video.model)
     with gradients():
-        network, family = clone.model.diffusion_model, trainable_family_of(clone)
+        network = clone.model.diffusion_model
         adapter = LiveAdapter(objective.order.sizes, config.seed, objective.data.statistics())
         predict = AiclPredictor(clone, adapter)
         loss_scale = avoid_vanishing(clone)
@@ -136,7 +136,7 @@ def aicl_session(model: Any, config: TrainConfig, objective: AiclObjective) -> I
             with (
                 ordinary_weights(clone.model),
                 recast_in_backward(network, clone.model.get_dtype_inference(), device),
-                checkpointed_blocks(network, family.blocks, config.checkpointing),
+                checkpointed_blocks(network, video.family.blocks, config.checkpointing),
             ):
                 yield Session(predict, adapter, device, loss_scale)
         finally:

@@ -9,7 +9,6 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ....methods.ddpm import DdpmProcess, NoisePrediction
 from ....methods.tune_a_video import PER_FRAME, TUNED_QUERIES
 from ....training.core.batches import Conditioning, seeded_generator
 from ....training.core.config import TrainConfig
@@ -18,12 +17,11 @@ from ..layers.adapters import attached
 from ..layers.autograd import gradients, ordinary_weights
 from ..layers.checkpointing import checkpointed_blocks
 from ..layers.frozen_layers import recast_in_backward
+from ..model.image_model import ImageModel
 from ..model.noise import SAMPLING
 from ..tune_a_video.apply import new_layers
 from ..tune_a_video.inflation import KEY, blocks_of, inflate
 from .session import HostPredictor, Session, avoid_vanishing, differentiable_attention, load_for_training, static_clone
-
-BLOCKS = r".*\.transformer_blocks\.\d+"  # of the network, for checkpointing
 
 
 @dataclass(frozen=True)
@@ -33,24 +31,6 @@ class Form:
     rank: int = 0  # of the queries' change; 0: their whole weights
     group_norms: str = PER_FRAME
     sparse_causal: bool = True
-
-
-def process_of_images(model: Any) -> DdpmProcess:
-    """Noise process of an image MODEL as it is patched.
-
-    Raises:
-        ValueError: it predicts neither the noise nor a velocity of discrete timesteps.
-    """
-    from comfy.model_sampling import EPS, V_PREDICTION
-
-    sampling = model.get_model_object(SAMPLING)
-    predicted, sigmas = type(sampling).calculate_denoised, getattr(sampling, "sigmas", None)
-    kinds = {EPS.calculate_denoised: NoisePrediction, V_PREDICTION.calculate_denoised: DdpmProcess}
-    if predicted not in kinds or sigmas is None:
-        raise ValueError(
-            f"the {type(model.model).__name__} predicts neither noise nor velocity; take the model sampling node off"
-        )
-    return kinds[predicted](sigmas)
 
 
 class ClipPredictor(HostPredictor):
@@ -96,12 +76,12 @@ class ClipPredictor(HostPredictor):
 
 
 @contextmanager
-def clip_session(model: Any, config: TrainConfig, form: Form) -> Iterator[Session]:
+def clip_session(image: ImageModel, config: TrainConfig, form: Form) -> Iterator[Session]:
     """Load the model through the host as one that sees clips, with fresh layers to tune; undo it at the end.
 
     Weights are neither copied nor changed. Enter this before tensors are made that the run shall learn from.
     """
-    clone = static_clone(model)
+    clone = static_clone(image.model)
     with gradients():
         temporal = new_layers(clone, seeded_generator(config.seed, 0, "temporal").initial_seed())
         clone = inflate(clone, temporal, 1.0, form.group_norms, form.sparse_causal)
@@ -115,7 +95,7 @@ def clip_session(model: Any, config: TrainConfig, form: Form) -> Iterator[Sessio
             attached(clone, queries, changes),
             ordinary_weights(clone.model),
             recast_in_backward(network, clone.model.get_dtype_inference(), device),
-            checkpointed_blocks(network, BLOCKS, config.checkpointing),
+            checkpointed_blocks(network, image.family.blocks, config.checkpointing),
         ):
             yield Session(ClipPredictor(clone), trained, device, loss_scale)
 

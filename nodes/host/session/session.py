@@ -18,8 +18,8 @@ from ..layers.adapters import attached, select_layers
 from ..layers.autograd import gradients, ordinary_weights
 from ..layers.checkpointing import checkpointed_blocks
 from ..layers.frozen_layers import recast_in_backward
-from ..model.families import trainable_family_of
 from ..model.noise import process_of
+from ..model.video_model import VideoModel
 
 log = logging.getLogger(__name__)
 
@@ -120,16 +120,16 @@ def differentiable_attention(_chosen: Callable[..., Tensor], *args: Any, **kwarg
 
 
 @contextmanager
-def training_session(model: Any, config: TrainConfig) -> Iterator[Session]:
+def training_session(video: VideoModel, config: TrainConfig) -> Iterator[Session]:
     """Load the model through the host, attach fresh adapters, leave inference mode; undo it at the end.
 
     Weights are neither copied nor changed. Enter this before tensors are made that the run shall learn from.
     """
-    clone = static_clone(model)
+    clone = static_clone(video.model)
     with gradients():
         predict = HostPredictor(clone)
-        network, family = clone.model.diffusion_model, trainable_family_of(clone)
-        layers = select_layers(network, config.target_modules, family)
+        network = clone.model.diffusion_model
+        layers = select_layers(network, config.target_modules, video.family)
         loss_scale = avoid_vanishing(clone)
         device = load_for_training(clone)
         adapters = LoraAdapters(layers, config.rank, config.lora_alpha, config.seed).to(device)
@@ -137,15 +137,9 @@ def training_session(model: Any, config: TrainConfig) -> Iterator[Session]:
             attached(clone, layers, adapters),
             ordinary_weights(clone.model),
             recast_in_backward(network, clone.model.get_dtype_inference(), device),
-            checkpointed_blocks(network, family.blocks, config.checkpointing),
+            checkpointed_blocks(network, video.family.blocks, config.checkpointing),
         ):
             yield Session(predict, adapters, device, loss_scale)
-
-
-def model_space(model: Any, latents: Tensor) -> Tensor:
-    """VAE latents ``[C, T, h, w]`` as the network takes them."""
-    with torch.inference_mode(False), torch.no_grad():
-        return model.model.process_latent_in(latents[None])[0].contiguous()
 
 
 def avoid_vanishing(model: Any) -> float:

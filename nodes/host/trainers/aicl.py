@@ -12,25 +12,26 @@ from ....training.aicl.objective import AiclObjective
 from ....training.aicl.validation import reference_losses
 from ....training.core.config import TrainConfig
 from ....training.core.methods import AICL
-from ....training.core.preview import PreviewOrder
+from ....training.core.preview import PreviewSettings
 from ....training.data.encoding import EncodedDataset
 from ....training.lora.metadata import model_spec, to_metadata
 from ..aicl.adapter import HostAdapter
+from ..model.video_model import VideoModel
 from ..runs.job import Job, run_job
-from ..runs.kinds import Kind, video_family
+from ..runs.kinds import RunKind
 from ..runs.output import Trained
 from ..runs.previews import Note, Preview, Sample, make_sample
 from ..services.folders import aicl_output_folder, register_aicl_folders
 from ..session.aicl import aicl_session
 from ..session.session import Session
-from .aicl_plan import Order, Plan, check_base, make_objective, plan_aicl
+from .aicl_plan import AiclPlan, AiclRequest, make_objective, plan_aicl
 
 
 def train_aicl(
-    model: Any,
+    video: VideoModel,
     encoded: EncodedDataset,
     config: TrainConfig,
-    order: Order,
+    order: AiclRequest,
     validation: EncodedDataset | None = None,
     vae: Any = None,
     workflow: Mapping[str, str] | None = None,
@@ -38,7 +39,7 @@ def train_aicl(
     """Train an adapter, or return the finished run of the same order.
 
     Args:
-        model: host MODEL; it is not changed.
+        video: the MODEL; it is not changed.
         encoded: The clips with their references.
         config: Settings of the run.
         order: The rest of what was asked for.
@@ -50,12 +51,12 @@ def train_aicl(
         ValueError: the model, the data or the order does not fit.
     """
     sets = (encoded,) if validation is None else (encoded, validation)
-    plan = plan_aicl(model, config, order, *sets)
+    plan = plan_aicl(video, config, order, *sets)
     objective = cache(lambda: make_objective(plan, encoded))  # the session asks for it too
     held_out = None if validation is None else lambda: make_objective(plan, validation, objective().order.sizes)
     job = Job(
         kind=adapter_kind(objective),
-        model=plan.model,
+        model=plan.video,
         config=plan.config,
         run_name=order.run_name.strip(),
         unnamed=AICL,
@@ -73,13 +74,13 @@ def train_aicl(
     return HostAdapter(load_adapter(trained.path), trained.path.name), trained
 
 
-def adapter_kind(objective: Callable[[], AiclObjective]) -> Kind:
+def adapter_kind(objective: Callable[[], AiclObjective]) -> RunKind:
     """What an AICL run makes; the objective decides the adapter's sizes."""
 
-    def opened(model: Any, config: TrainConfig) -> Any:
-        return aicl_session(model, config, objective())
+    def opened(video: VideoModel, config: TrainConfig) -> Any:
+        return aicl_session(video, config, objective())
 
-    return Kind("AICL adapter", aicl_output_folder, check_base, video_family, opened, adapter_metadata)
+    return RunKind("AICL adapter", aicl_output_folder, opened, adapter_metadata)
 
 
 def adapter_metadata(
@@ -96,10 +97,12 @@ def adapter_metadata(
     return {**(workflow or {}), **to_metadata(record), **spec, "modelspec.architecture": f"{base}/{AICL}"}
 
 
-def _sampler(plan: Plan, encoded: EncodedDataset, vae: Any) -> Callable[[AiclObjective, Path, Session, Note], Sample]:
+def _sampler(
+    plan: AiclPlan, encoded: EncodedDataset, vae: Any
+) -> Callable[[AiclObjective, Path, Session, Note], Sample]:
     def sample(objective: AiclObjective, folder: Path, session: Session, note: Note) -> Sample:
-        order = PreviewOrder(seed=plan.config.seed)
-        preview = Preview(objective, folder, encoded.dataset.fps, plan.family.compression, vae, order)
+        order = PreviewSettings(seed=plan.config.seed)
+        preview = Preview(objective, folder, encoded.dataset.fps, plan.video.family.compression, vae, order)
         return make_sample(session, preview, note)
 
     return sample

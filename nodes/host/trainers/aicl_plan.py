@@ -10,7 +10,7 @@ from typing import Any
 from ....methods.aicl import AdapterSizes, DropRates, parameter_counts, preset_sizes
 from ....training.aicl.augmentation import CROP, NONE
 from ....training.aicl.groups import FILES, Groups, action_words, group_clips
-from ....training.aicl.objective import AiclData, AiclObjective, AiclOrder
+from ....training.aicl.objective import AiclData, AiclObjective, AiclSettings
 from ....training.aicl.reading import Reference
 from ....training.aicl.recipe import AiclRecipe
 from ....training.core.config import ATTENTION_PRESET, TrainConfig
@@ -19,13 +19,10 @@ from ....training.data.encoding import EncodedDataset
 from ....training.runs.changes import REFUSE
 from ..aicl.apply import KEY
 from ..aicl.sites import SVD, base_of
-from ..layers.adapters import check_trainable
 from ..model.experts import resolved
-from ..model.families import Family, trainable_family_of
-from ..model.noise import process_of, repaired
-from ..sampling.context import check_places, check_size, latent_channels
-from ..services.progress import encoding_progress
-from ..session.session import model_space
+from ..model.video_model import VideoModel, trainable_video_model
+from ..sampling.context import check_places, check_size
+from .clips import encoded_clips
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +30,7 @@ RESAMPLER, FAITHFUL = FORMS = ("resampler", "faithful")
 
 
 @dataclass(frozen=True)
-class Order:
+class AiclRequest:
     """What AICLTrain is asked for besides the optimiser's settings, in its widgets' terms."""
 
     size: str = "small"  # a name of methods.aicl.PRESETS
@@ -57,13 +54,12 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Plan:
+class AiclPlan:
     """An order with all that is known before anything is encoded."""
 
-    model: Any  # host MODEL
-    family: Family
+    video: VideoModel
     config: TrainConfig
-    order: Order
+    order: AiclRequest
     drops: DropRates
     recipe: AiclRecipe
 
@@ -92,11 +88,11 @@ class Plan:
             **self.order.settings(),
             "training clips": clips,
             "validation clips": held_out,
-            "noise process": hashlib.sha256(repr(list(process_of(self.model).key)).encode()).hexdigest(),
+            "noise process": self.video.process.digest,
         }
 
 
-def plan_aicl(model: Any, config: TrainConfig, order: Order, *sets: EncodedDataset) -> Plan:
+def plan_aicl(video: VideoModel, config: TrainConfig, order: AiclRequest, *sets: EncodedDataset) -> AiclPlan:
     """Check what can be checked before the encoders run; ``Plan.groups`` refuses clips without references.
 
     Raises:
@@ -113,12 +109,12 @@ def plan_aicl(model: Any, config: TrainConfig, order: Order, *sets: EncodedDatas
             f"target_modules is {config.target_modules!r}, but AICL trains its adapter whatever it says; set it to "
             f'"{ATTENTION_PRESET}"'
         )
-    check_base(model)
+    check_base(video)
     drops = DropRates(order.drop_caption, order.drop_references, order.drop_both)
-    family, model = trainable_family_of(model), repaired(model)
-    spacing = (family.compression, family.time_patch, latent_channels(model))
+    family = video.family
+    spacing = (family.compression, family.time_patch, video.channels)
     recipe = AiclRecipe(order.group_by, order.leak_control, order.variants, *spacing)
-    plan = Plan(model, family, resolved(config, model, family), order, drops, recipe)
+    plan = AiclPlan(video, resolved(config, video.model, family), order, drops, recipe)
     for encoded in sets:
         for bucket in encoded.dataset.buckets():
             check_size(bucket.width, bucket.height, family)
@@ -126,12 +122,11 @@ def plan_aicl(model: Any, config: TrainConfig, order: Order, *sets: EncodedDatas
     return plan
 
 
-def check_base(model: Any) -> None:
-    """Refuse a host MODEL that no adapter can be trained on.
+def aicl_video_model(model: Any) -> VideoModel:
+    """Ask a host MODEL that an adapter is to be trained on what it is.
 
     Raises:
-        ValueError: its family is not among those that are trained, it makes videos of images, its weights are
-            quantised, or it performs an action already.
+        ValueError: as ``trainable_video_model``, or it makes videos of images.
     """
     base = base_of(model)
     if base.kind == SVD:
@@ -139,13 +134,20 @@ def check_base(model: Any) -> None:
             f"AICL adapters are trained on Wan and CogVideoX, the model is {base.family}, whose conditioning is no "
             "caption; load one of those"
         )
-    trainable_family_of(model)
-    check_trainable(model)
-    if model.get_attachment(KEY):
+    return trainable_video_model(model)
+
+
+def check_base(video: VideoModel) -> None:
+    """Refuse a MODEL that performs an action already.
+
+    Raises:
+        ValueError: it does.
+    """
+    if video.model.get_attachment(KEY):
         raise ValueError("the model performs an action already; train on the model as it is in front of AICL Apply")
 
 
-def make_objective(plan: Plan, encoded: EncodedDataset, sizes: AdapterSizes | None = None) -> AiclObjective:
+def make_objective(plan: AiclPlan, encoded: EncodedDataset, sizes: AdapterSizes | None = None) -> AiclObjective:
     """Encode what the recipe asks for, or read it from the cache.
 
     Args:
@@ -157,35 +159,35 @@ def make_objective(plan: Plan, encoded: EncodedDataset, sizes: AdapterSizes | No
         ValueError: the references are of other sizes than the adapter can take.
     """
     recipe = plan.held_out if sizes else plan.recipe
-    found, order, dataset = encoded.encode(recipe, encoding_progress()), plan.order, encoded.dataset
+    clips, order, dataset = encoded_clips(plan.video, encoded, recipe), plan.order, encoded.dataset
     groups = plan.groups(encoded)
     data = AiclData(
-        x0=[model_space(plan.model, sample.latents["x0"]) for sample in found.samples],
-        conditioning=[sample.conditioning["caption"] for sample in found.samples],
-        unconditional=found.unconditional,
+        x0=clips.x0,
+        conditioning=clips.captions,
+        unconditional=clips.unconditional,
         references=[
             Reference(tuple(recipe.references(sample.latents)), sample.conditioning["reference"]["cross_attn"])
-            for sample in found.samples
+            for sample in clips.samples
         ],
         groups=groups,
     )
-    sizes = sizes or sizes_for(plan.model, order, data)
+    sizes = sizes or sizes_for(plan.video, order, data)
     _check_references(sizes, data)
-    training = AiclOrder(sizes, plan.drops, order.max_references, process_of(plan.model))
+    training = AiclSettings(sizes, plan.drops, order.max_references, plan.video.process)
     facts = {**order.settings(), "width": dataset.width, "height": dataset.height, "fps": dataset.fps}
     return AiclObjective(data, training, plan.config, groups.summary(order.group_by), facts)
 
 
-def sizes_for(model: Any, order: Order, data: AiclData) -> AdapterSizes:
+def sizes_for(video: VideoModel, order: AiclRequest, data: AiclData) -> AdapterSizes:
     """Sizes of the adapter that an order means, for a base and these references; they are logged.
 
     Raises:
         ValueError: there is no such size.
     """
-    base, first = base_of(model), data.references[0]
+    base, first = base_of(video.model), data.references[0]
     frames, height, width = first.variants[0].shape[1:]
     size = (frames, height, width) if order.form == FAITHFUL else None
-    sizes = preset_sizes(order.size, latent_channels(model), first.text.shape[1], base.blocks, size)
+    sizes = preset_sizes(order.size, video.channels, first.text.shape[1], base.blocks, size)
     sizes = replace(sizes, prism=replace(sizes.prism, still=not order.remove_still))
     prism, integrations = (count / 1e6 for count in parameter_counts(sizes))
     log.info(

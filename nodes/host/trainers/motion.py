@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,33 +9,30 @@ from typing import Any
 
 from ....training.core.config import TrainConfig
 from ....training.core.methods import APPEARANCE, MOTION
-from ....training.core.preview import PreviewOrder
+from ....training.core.preview import PreviewSettings
 from ....training.data.encoding import EncodedDataset
 from ....training.lora.file import LoraModel
 from ....training.motion.objective import MotionTerms
 from ....training.motion.recipe import AppearanceRecipe, MotionRecipe, plan_stride, still_captions
-from ..model.families import Family, trainable_family_of
-from ..model.noise import process_of, repaired
+from ..model.video_model import VideoModel
 from ..runs.job import Job, run_job
 from ..runs.kinds import LORA
 from ..runs.live_runs import Stage
 from ..runs.output import Trained
 from ..runs.previews import Note, Preview, Sample, make_sample
-from ..sampling.context import latent_channels
 from ..session.session import Session
 from .motion_loras import digest_of, known_look, no_lora, with_lora
 from .motion_objectives import appearance_objective, motion_objective
-from .motion_settings import MotionOrder, check_order, stage_config, stage_name, stretched
+from .motion_settings import MotionRequest, check_request, stage_config, stage_name, stretched
 
 
 @dataclass(frozen=True)
 class _Stages:
     """What both stages share."""
 
-    model: Any
-    family: Family
+    video: VideoModel
     encoded: EncodedDataset
-    order: MotionOrder
+    order: MotionRequest
     asked: TrainConfig
     terms: MotionTerms
     vae: Any
@@ -58,24 +54,23 @@ class _Stages:
     def job(
         self,
         stage: str,
-        model: Any,
+        video: VideoModel,
         config: TrainConfig,
         identity: dict[str, Any],
         make_objective: Callable[[], Any],
         fps: float,
     ) -> Job:
         def sample(of: Any, folder: Path, session: Session, note: Note) -> Sample:
-            compression, order = self.family.compression, PreviewOrder(seed=config.seed)
+            compression, order = video.family.compression, PreviewSettings(seed=config.seed)
             return make_sample(session, Preview(of, folder, fps, compression, self.vae, order), note)
 
-        process = hashlib.sha256(repr(list(process_of(model).key)).encode()).hexdigest()
         return Job(
             kind=LORA,
-            model=model,
+            model=video,
             config=config,
             run_name=stage_name(self.order.run_name, stage),
             unnamed=MOTION if stage == MOTION else f"{MOTION}_{stage}",
-            identity={"method": stage, **identity, "noise process": process},
+            identity={"method": stage, **identity, "noise process": video.process.digest},
             make_objective=make_objective,
             make_sample=sample,
             on_change=self.order.on_change,
@@ -86,10 +81,10 @@ class _Stages:
 
 
 def train_motion(
-    model: Any,
+    video: VideoModel,
     encoded: EncodedDataset,
     config: TrainConfig,
-    order: MotionOrder,
+    order: MotionRequest,
     vae: Any = None,
     workflow: Mapping[str, str] | None = None,
 ) -> tuple[Trained, LoraModel]:
@@ -99,7 +94,7 @@ def train_motion(
     the model with the first one's LoRA patched in, frozen and active; both are for the bare model.
 
     Args:
-        model: host MODEL; it is not changed.
+        video: the MODEL; it is not changed.
         encoded: The clip, or several of one motion.
         config: Settings of the motion run.
         order: The rest of what was asked for.
@@ -109,15 +104,13 @@ def train_motion(
     Raises:
         ValueError: the model, the data or the order does not fit.
     """
-    family = trainable_family_of(model)
-    model = repaired(model)
-    stride = plan_stride(encoded.dataset, order.sparse_latents, family.compression)
-    check_order(encoded.dataset, config, order, family, stride)
-    stages = _Stages(model, family, encoded, order, config, order.terms, vae, workflow or {})
-    motion = stage_config(config, model, family, order.classic)  # refuses before anything is trained
+    stride = plan_stride(encoded.dataset, order.sparse_latents, video.family.compression)
+    check_request(encoded.dataset, config, order, video.family, stride)
+    stages = _Stages(video, encoded, order, config, order.terms, vae, workflow or {})
+    motion = stage_config(config, video, order.classic)  # refuses before anything is trained
     appearance = None
     if APPEARANCE in stages.names:
-        appearance = _train_appearance(stages, stage_config(config, model, family, steps=order.appearance_steps))
+        appearance = _train_appearance(stages, stage_config(config, video, steps=order.appearance_steps))
         stages = replace(stages, before=appearance.run)
     lora = appearance.file if appearance else no_lora()
     return _train_motion(stages, motion, stride, lora), lora
@@ -126,22 +119,23 @@ def train_motion(
 def _train_appearance(stages: _Stages, config: TrainConfig) -> Trained:
     encoded, caption = stages.encoded, stages.order.still_caption.strip()
     stills = still_captions(caption, encoded.dataset)
-    recipe = AppearanceRecipe(channels=latent_channels(stages.model), stills=stills)
+    recipe = AppearanceRecipe(channels=stages.video.channels, stills=stills)
     identity = {"training clips": encoded.key(recipe)}
     settings = {**stages.settings(1), "still_caption": caption}
 
     def objective() -> Any:
-        return appearance_objective(stages.model, encoded, recipe, config, settings)
+        return appearance_objective(stages.video, encoded, recipe, config, settings)
 
-    job = stages.job(APPEARANCE, stages.model, config, identity, objective, encoded.dataset.fps)
+    job = stages.job(APPEARANCE, stages.video, config, identity, objective, encoded.dataset.fps)
     motion_run = replace(job, run_name=stage_name(stages.order.run_name, MOTION)).name
     return known_look(job, motion_run) or run_job(job)
 
 
 def _train_motion(stages: _Stages, config: TrainConfig, stride: int, appearance: LoraModel) -> Trained:
     encoded, order = stages.encoded, stages.order
-    model = stretched(with_lora(stages.model, appearance), stride)
-    recipe = MotionRecipe(stride, stages.family.compression, stages.family.time_patch, latent_channels(model))
+    family = stages.video.family
+    video = stages.video.with_model(stretched(with_lora(stages.video.model, appearance), stride))
+    recipe = MotionRecipe(stride, family.compression, family.time_patch, video.channels)
     chosen = {
         "classic": order.classic, "stride": stride, "debiased_weight": stages.terms.debiased,
         "direction_weight": stages.terms.direction,
@@ -151,6 +145,6 @@ def _train_motion(stages: _Stages, config: TrainConfig, stride: int, appearance:
     settings = {**stages.settings(latents), **chosen}
 
     def objective() -> Any:
-        return motion_objective(model, encoded, recipe, config, stages.terms, settings)
+        return motion_objective(video, encoded, recipe, config, stages.terms, settings)
 
-    return run_job(stages.job(MOTION, model, config, identity, objective, encoded.dataset.fps / stride))
+    return run_job(stages.job(MOTION, video, config, identity, objective, encoded.dataset.fps / stride))

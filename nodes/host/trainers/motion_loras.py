@@ -53,7 +53,7 @@ def known_look(job: Job, motion_run: str) -> Trained | None:
         look = _look_of(path, job)
         if look is None or digest_of(look.file) != begun_on["appearance"]:
             continue
-        if model_fingerprint(with_lora(job.model, look.file)) == begun_on.get("model"):
+        if model_fingerprint(with_lora(job.model.model, look.file)) == begun_on.get("model"):
             log.info("the motion run %s was begun on %s, which is taken as it is", motion_run, path.name)
             return look
     return None

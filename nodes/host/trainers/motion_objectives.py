@@ -10,33 +10,36 @@ from ....training.data.encoding import EncodedDataset
 from ....training.motion.appearance import AppearanceObjective
 from ....training.motion.objective import MotionObjective, MotionTerms
 from ....training.motion.recipe import AppearanceRecipe, MotionRecipe
-from ....training.tic_ft.layout import check_channels
-from ..model.noise import process_of
-from ..sampling.context import latent_channels
-from ..services.progress import encoding_progress
-from ..session.session import model_space
+from ..model.video_model import VideoModel
+from .clips import encoded_clips
 
 
 def appearance_objective(
-    model: Any, encoded: EncodedDataset, recipe: AppearanceRecipe, config: TrainConfig, settings: Mapping[str, Any]
+    video: VideoModel,
+    encoded: EncodedDataset,
+    recipe: AppearanceRecipe,
+    config: TrainConfig,
+    settings: Mapping[str, Any],
 ) -> AppearanceObjective:
     """Every single picture of every clip, encoded or read from the cache.
 
     Raises:
         ValueError: the latents are of another model's VAE.
     """
-    found = encoded.encode(recipe, encoding_progress())
-    pictures, captions = [], []
-    for sample in found.samples:
-        check_channels(sample.latents["pictures"], latent_channels(model))  # the cache has not passed the recipe's own
-        own = model_space(model, sample.latents["pictures"]).split(1, dim=1)
-        pictures += own
-        captions += [sample.conditioning["caption"]] * len(own)
-    return AppearanceObjective(pictures, captions, found.unconditional, config, process_of(model), settings)
+    clips = encoded_clips(video, encoded, recipe, "pictures")
+    pictures = [(picture, i) for i, clip in enumerate(clips.x0) for picture in clip.split(1, dim=1)]
+    return AppearanceObjective(
+        [picture for picture, _ in pictures],
+        [clips.captions[i] for _, i in pictures],
+        clips.unconditional,
+        config,
+        video.process,
+        settings,
+    )
 
 
 def motion_objective(
-    model: Any,
+    video: VideoModel,
     encoded: EncodedDataset,
     recipe: MotionRecipe,
     config: TrainConfig,
@@ -48,16 +51,7 @@ def motion_objective(
     Raises:
         ValueError: the latents are of another model's VAE.
     """
-    found = encoded.encode(recipe, encoding_progress())
-    for sample in found.samples:
-        check_channels(sample.latents["x0"], latent_channels(model))
+    clips = encoded_clips(video, encoded, recipe)
     return MotionObjective(
-        [model_space(model, sample.latents["x0"]) for sample in found.samples],
-        [sample.conditioning["caption"] for sample in found.samples],
-        found.unconditional,
-        config,
-        process_of(model),
-        settings,
-        terms,
-        recipe.stride,
+        clips.x0, clips.captions, clips.unconditional, config, video.process, settings, terms, recipe.stride
     )

@@ -15,13 +15,14 @@ from ....training.runs.changes import REFUSE
 from ....training.runs.folder import RunFolder
 from ..model.experts import resolved
 from ..model.families import Family
+from ..model.video_model import VideoModel
 from ..runs.kinds import LORA
 from ..runs.opening import runs_folder, runs_stamp
 from ..sampling.context import check_places, check_size
 
 
 @dataclass(frozen=True)
-class MotionOrder:
+class MotionRequest:
     """What FewShotMotionTrain is asked for besides the optimiser's settings, in its widgets' terms."""
 
     classic: bool = False  # queries alone, plain loss, no appearance stage
@@ -45,7 +46,7 @@ class MotionOrder:
 
 
 def stage_config(
-    config: TrainConfig, model: Any, family: Family, classic: bool = False, steps: int | None = None
+    config: TrainConfig, video: VideoModel, classic: bool = False, steps: int | None = None
 ) -> TrainConfig:
     """The settings of the motion stage, or with ``steps`` those of the appearance stage.
 
@@ -61,10 +62,10 @@ def stage_config(
         )
     if steps is not None:
         whole = {"density": "uniform", "sigma_low": 0.0, "sigma_high": 1.0}
-        config = replace(config, steps=steps, target_modules=_exactly(family.looks), **whole)
+        config = replace(config, steps=steps, target_modules=_exactly(video.family.looks), **whole)
     elif config.target_modules == ATTENTION_PRESET:
-        config = replace(config, target_modules=_exactly(family.classic if classic else family.motion))
-    return resolved(config, model, family)
+        config = replace(config, target_modules=_exactly(video.family.classic if classic else video.family.motion))
+    return resolved(config, video.model, video.family)
 
 
 def stretched(model: Any, stride: int) -> Any:
@@ -86,7 +87,7 @@ def _exactly(pattern: str) -> str:
     return f"regex:^(?:{pattern})$"
 
 
-def check_order(dataset: Dataset, config: TrainConfig, order: MotionOrder, family: Family, stride: int) -> None:
+def check_request(dataset: Dataset, config: TrainConfig, order: MotionRequest, family: Family, stride: int) -> None:
     """Refuse what one-shot motion cannot be trained with, before anything is encoded.
 
     Raises:

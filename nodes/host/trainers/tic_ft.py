@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,27 +10,27 @@ from typing import Any
 from ....methods import tic_ft
 from ....methods.flow import NoiseProcess
 from ....training.core.config import TrainConfig
-from ....training.core.preview import PreviewOrder
+from ....training.core.preview import PreviewSettings
 from ....training.data.dataset import Dataset
 from ....training.data.encoding import EncodedDataset
 from ....training.runs.changes import REFUSE
-from ....training.tic_ft.layout import check_channels, plan_layout, plan_layouts
+from ....training.tic_ft.layout import plan_layout, plan_layouts
 from ....training.tic_ft.objective import TicftObjective
 from ....training.tic_ft.recipe import TicftRecipe
 from ..model.experts import resolved
-from ..model.families import Family, trainable_family_of
-from ..model.noise import process_of, repaired
+from ..model.families import Family
+from ..model.video_model import VideoModel
 from ..runs.job import Job, run_job
 from ..runs.kinds import LORA
 from ..runs.output import Trained
 from ..runs.previews import Note, Preview, Sample, make_sample
-from ..sampling.context import ENCODINGS, check_places, check_size, latent_channels
-from ..services.progress import encoding_progress
-from ..session.session import Session, model_space
+from ..sampling.context import ENCODINGS, check_places, check_size
+from ..session.session import Session
+from .clips import encoded_clips
 
 
 @dataclass(frozen=True)
-class Order:
+class TicftRequest:
     """What TICFTTrain is asked for besides the optimiser's settings, in its widgets' terms."""
 
     task: str
@@ -44,10 +43,10 @@ class Order:
 
 
 def train_tic_ft(
-    model: Any,
+    video: VideoModel,
     encoded: EncodedDataset,
     config: TrainConfig,
-    order: Order,
+    order: TicftRequest,
     validation: EncodedDataset | None = None,
     vae: Any = None,
     workflow: Mapping[str, str] | None = None,
@@ -55,7 +54,7 @@ def train_tic_ft(
     """Train a TIC-FT LoRA, or return the finished run of the same order; with its TICFT_SETTINGS.
 
     Args:
-        model: host MODEL; it is not changed.
+        video: the MODEL; it is not changed.
         encoded: The clip pairs.
         config: Settings of the run.
         order: The rest of what was asked for.
@@ -66,33 +65,32 @@ def train_tic_ft(
     Raises:
         ValueError: the model, the data or the order does not fit.
     """
-    family = trainable_family_of(model)
+    family = video.family
     if config.per_frame_timesteps and not family.per_frame_timesteps:
         raise ValueError(f"{family.name} takes no timestep per frame; switch per_frame_timesteps off")
     for data in (encoded, *(() if validation is None else (validation,))):
         _check_sizes(data.dataset, family)
-    model = repaired(model)
-    config = resolved(config, model, family)
-    recipe = plan_recipe(model, encoded.dataset, order, family)
+    config = resolved(config, video.model, family)
+    recipe = plan_recipe(video, encoded.dataset, order)
     if validation is not None:
         _check_validation(validation, recipe, family.time_patch)
     settings = recipe.settings(config.per_frame_timesteps, encoded.dataset)
 
     def objective(data: EncodedDataset) -> TicftObjective:
-        return make_objective(model, data, recipe, config)
+        return make_objective(video, data, recipe, config)
 
     def sample(of: TicftObjective, folder: Path, session: Session, note: Note) -> Sample:
         fps, per_frame = encoded.dataset.fps, config.per_frame_timesteps
-        shown = Preview(of, folder, fps, family.compression, vae, PreviewOrder(seed=config.seed), per_frame)
+        shown = Preview(of, folder, fps, family.compression, vae, PreviewSettings(seed=config.seed), per_frame)
         return make_sample(session, shown, note)
 
     job = Job(
         kind=LORA,
-        model=model,
+        model=video,
         config=config,
         run_name=order.run_name.strip(),
         unnamed=f"tic_ft_{order.task.replace(' ', '_')}",
-        identity=_identity(settings, encoded, validation, recipe, process_of(model)),
+        identity=_identity(settings, encoded, validation, recipe, video.process),
         make_objective=lambda: objective(encoded),
         make_validation=None if validation is None else lambda: objective(validation),
         make_sample=sample,
@@ -103,37 +101,38 @@ def train_tic_ft(
     return run_job(job), settings
 
 
-def plan_recipe(model: Any, dataset: Dataset, order: Order, family: Family) -> TicftRecipe:
+def plan_recipe(video: VideoModel, dataset: Dataset, order: TicftRequest) -> TicftRecipe:
     """What of the data is encoded for an order.
 
     Raises:
         ValueError: the data or the order does not fit.
     """
+    family = video.family
     counts = (order.condition_latents, order.buffer_latents, order.buffer_levels)
     layouts = plan_layouts(order.task, dataset, *counts, family.compression, family.time_patch)
     for layout in layouts:
-        tic_ft.sigma_layout(layout, process_of(model))  # refuses what could not be sampled
+        tic_ft.sigma_layout(layout, video.process)  # refuses what could not be sampled
     joint = order.encoding == ENCODINGS[1]
-    recipe = TicftRecipe(order.task, layouts[0], joint, family.compression, latent_channels(model), layouts[1:])
+    recipe = TicftRecipe(order.task, layouts[0], joint, family.compression, video.channels, layouts[1:])
     for sample in dataset.samples:
         bucket = dataset.bucket(sample)
         check_places(recipe.layout_of(sample).frames, bucket.width, bucket.height, family)
     return recipe
 
 
-def make_objective(model: Any, encoded: EncodedDataset, recipe: TicftRecipe, config: TrainConfig) -> TicftObjective:
+def make_objective(
+    video: VideoModel, encoded: EncodedDataset, recipe: TicftRecipe, config: TrainConfig
+) -> TicftObjective:
     """Encode what the recipe asks for (or read it from the cache) and bring it into the model's space."""
-    encoded_set = encoded.encode(recipe, encoding_progress())
-    for sample in encoded_set.samples:  # those of the cache have not passed the recipe's own check
-        check_channels(sample.latents["x0"], latent_channels(model))
+    clips = encoded_clips(video, encoded, recipe)
     return TicftObjective(
-        x0=[model_space(model, sample.latents["x0"]) for sample in encoded_set.samples],
-        conditioning=[sample.conditioning["caption"] for sample in encoded_set.samples],
-        unconditional=encoded_set.unconditional,
+        x0=clips.x0,
+        conditioning=clips.captions,
+        unconditional=clips.unconditional,
         recipe=recipe,
         config=config,
         dataset=encoded.dataset,
-        process=process_of(model),
+        process=video.process,
     )
 
 
@@ -149,7 +148,7 @@ def _identity(
         **settings,
         "training clips": encoded.key(recipe),
         "validation clips": "" if validation is None else validation.key(recipe),
-        "noise process": hashlib.sha256(repr(list(process.key)).encode()).hexdigest(),
+        "noise process": process.digest,
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -10,18 +9,15 @@ from typing import Any
 from ....training.core.config import TrainConfig
 from ....training.data.dataset import Dataset
 from ....training.data.encoding import EncodedDataset
-from ....training.tic_ft.layout import check_channels
 from ....training.tune_a_video.objective import Clips, Prior, TuneAVideoObjective
-from ....training.tune_a_video.recipe import ClipRecipe, Window
-from ..sampling.context import latent_channels
-from ..services.progress import encoding_progress
-from ..session.clip import Form, process_of_images
-from ..session.session import model_space
-from ..tune_a_video.inflation import base_of
+from ....training.tune_a_video.recipe import ClipRecipe, FrameWindow
+from ..model.image_model import ImageModel
+from ..session.clip import Form
+from .clips import encoded_clips
 
 
 def make_objective(
-    model: Any,
+    image: ImageModel,
     encoded: EncodedDataset,
     recipe: ClipRecipe,
     config: TrainConfig,
@@ -30,20 +26,15 @@ def make_objective(
     settings: Mapping[str, Any] | None = None,
 ) -> TuneAVideoObjective:
     """Encode the frames (or read them from the cache) and bring them into the model's space."""
-    clips, unconditional = _clips(model, encoded, recipe)
-    also = None if prior is None else Prior(_clips(model, prior, _prior_recipe(recipe))[0], prior_weight)
-    return TuneAVideoObjective(
-        clips, unconditional, process_of_images(model), config, recipe.window, also, settings or {}
-    )
+    clips, unconditional = _clips(image, encoded, recipe)
+    also = None if prior is None else Prior(_clips(image, prior, _prior_recipe(recipe))[0], prior_weight)
+    return TuneAVideoObjective(clips, unconditional, image.process, config, recipe.window, also, settings or {})
 
 
-def _clips(model: Any, encoded: EncodedDataset, recipe: ClipRecipe) -> tuple[Clips, Any]:
+def _clips(image: ImageModel, encoded: EncodedDataset, recipe: ClipRecipe) -> tuple[Clips, Any]:
     """The clips of a data set, and the empty caption."""
-    found = encoded.encode(recipe, encoding_progress())
-    for sample in found.samples:  # those of the cache have not passed the recipe's own check
-        check_channels(sample.latents["x0"], latent_channels(model))
-    latents = [model_space(model, sample.latents["x0"]) for sample in found.samples]
-    return Clips(latents, [sample.conditioning["caption"] for sample in found.samples]), found.unconditional
+    found = encoded_clips(image, encoded, recipe)
+    return Clips(found.x0, found.captions), found.unconditional
 
 
 def _prior_recipe(recipe: ClipRecipe) -> ClipRecipe:
@@ -51,7 +42,7 @@ def _prior_recipe(recipe: ClipRecipe) -> ClipRecipe:
     return replace(recipe, window=replace(recipe.window, start=0), shorter=True)
 
 
-def settings_of(data: Dataset, form: Form, window: Window, prior_weight: float) -> dict[str, Any]:
+def settings_of(data: Dataset, form: Form, window: FrameWindow, prior_weight: float) -> dict[str, Any]:
     """What the file says of how it was tuned."""
     return {
         "captions": [sample.caption for sample in data.samples],
@@ -70,14 +61,17 @@ def settings_of(data: Dataset, form: Form, window: Window, prior_weight: float) 
 
 
 def identity_of(
-    model: Any, settings: dict[str, Any], encoded: EncodedDataset, prior: EncodedDataset | None, recipe: ClipRecipe
+    image: ImageModel,
+    settings: dict[str, Any],
+    encoded: EncodedDataset,
+    prior: EncodedDataset | None,
+    recipe: ClipRecipe,
 ) -> dict[str, Any]:
     """What is tuned and on what: plain values that can be shown, and digests of the data."""
-    noise = repr(list(process_of_images(model).key))
     return {
         **settings,
-        "base": base_of(model),
+        "base": image.base,
         "training clips": encoded.key(recipe),
         "prior clips": "" if prior is None else prior.key(_prior_recipe(recipe)),
-        "noise process": hashlib.sha256(noise.encode()).hexdigest(),
+        "noise process": image.process.digest,
     }

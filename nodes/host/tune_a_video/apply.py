@@ -6,7 +6,8 @@ from typing import Any
 
 from ....methods.tune_a_video import TemporalLayers, Tuned, shape_of
 from ..model.forwards import NETWORK
-from .inflation import base_of, blocks_of, inflate
+from ..model.image_model import base_of
+from .inflation import blocks_of, inflate
 
 
 def new_layers(model: Any, seed: int = 0) -> TemporalLayers:

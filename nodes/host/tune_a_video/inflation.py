@@ -16,10 +16,10 @@ from torch import Tensor
 
 from ....methods.tune_a_video import GROUP_NORMS, PER_FRAME, POOLED, TemporalLayers, pooled_over_frames
 from ..model.forwards import replace_forward
+from ..model.image_model import base_of
 from .clip_attention import frames_of, parts_of, sparse_causal_forward, temporal_forward
 
 KEY = "fewshot_tune_a_video"
-FAMILIES = {"SD15": "Stable Diffusion 1.x", "SD20": "Stable Diffusion 2.x"}  # by the host's name of the kind
 NORMS = ("in_layers.0", "out_layers.0")  # of a residual block
 
 
@@ -31,24 +31,6 @@ class Inflation:
     group_norms: str = PER_FRAME
     sparse_causal: bool = True
     frames: list[int] = field(default_factory=list)  # of the call under way, for what is not told of its parts
-
-
-def base_of(model: Any) -> str:
-    """Family and prediction of an image MODEL, as messages and files name it.
-
-    Raises:
-        ValueError: it is no Stable Diffusion 1.x or 2.x.
-    """
-    from comfy.model_sampling import V_PREDICTION
-
-    kind = type(getattr(model.model, "model_config", None)).__name__
-    if kind not in FAMILIES:
-        raise ValueError(
-            f"Tune-A-Video works with {' and '.join(FAMILIES.values())}, the model is a {type(model.model).__name__} "
-            f"({kind}); load one of those"
-        )
-    velocity = isinstance(model.get_model_object("model_sampling"), V_PREDICTION)
-    return f"{FAMILIES[kind]}, {'velocity' if velocity else 'noise'} prediction"
 
 
 def blocks_of(model: Any) -> dict[str, Any]:

@@ -65,6 +65,7 @@ def recipe_of(arm: Arm) -> Any:
 
 def train(stage: Stage, arm: Arm, seed: int) -> dict[int, dict[str, Tensor]]:
     """LoRA tensors at each of the arm's steps."""
+    from pack.nodes.host.model.video_model import video_model
     from pack.nodes.host.session.session import training_session
     from pack.training.core.config import TrainConfig
     from pack.training.core.loop import train as run
@@ -75,7 +76,7 @@ def train(stage: Stage, arm: Arm, seed: int) -> dict[int, dict[str, Tensor]]:
         batch_size=options.batch, seed=seed, shift=options.shift, caption_dropout=options.caption_dropout,
     )  # fmt: skip
     saved = {}
-    with training_session(stage.model, config) as session:
+    with training_session(video_model(stage.model), config) as session:
         objective = make_objective(stage, arm, seed, config)
 
         def keep(step: int, _: Any) -> None:
@@ -89,8 +90,8 @@ def train(stage: Stage, arm: Arm, seed: int) -> dict[int, dict[str, Tensor]]:
 def make_objective(stage: Stage, arm: Arm, seed: int, config: Any) -> Any:
     """TIC-FT's objective on a seed's pairs, or that of the ``replace`` baseline."""
     from pack.methods import flow, tic_ft
+    from pack.nodes.host.model.latents import model_space
     from pack.nodes.host.model.toy import dataset_of
-    from pack.nodes.host.session.session import model_space
     from pack.toy import clips
     from pack.training.core.objective import StepLoss
     from pack.training.tic_ft.objective import TicftObjective

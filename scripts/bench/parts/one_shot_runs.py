@@ -40,7 +40,7 @@ class Stage:
     @torch.inference_mode()
     def latents(self, frames: np.ndarray) -> Tensor:
         """``[C, T, h, w]`` of frames ``[T, H, W, 3]``, in the model's space."""
-        from pack.nodes.host.session.session import model_space
+        from pack.nodes.host.model.latents import model_space
 
         return model_space(self.model, self.vae.encode(torch.from_numpy(frames))[0].clone())
 
@@ -75,22 +75,22 @@ def known_motions(count: int) -> list[Any]:
 
 def train(stage: Stage, arm: Arm, seed: int) -> Any:
     """The arm's motion LoRA, or None."""
-    from pack.nodes.host.model.families import find_family
+    from pack.nodes.host.model.video_model import video_model
     from pack.nodes.host.trainers.motion_loras import with_lora
     from pack.nodes.host.trainers.motion_settings import stage_config
     from pack.training.core.config import TrainConfig
 
     if not arm.layers:
         return None
-    options, family = stage.options, find_family(stage.model)
+    options, video = stage.options, video_model(stage.model)
     config = TrainConfig(
         rank=options.rank, learning_rate=options.learning_rate, steps=options.steps, batch_size=options.batch,
         seed=seed, shift=options.shift, density="high_noise" if arm.terms else "uniform",
-        caption_dropout=0.1 if arm.terms else 0.0, target_modules=f"regex:^(?:{getattr(family, arm.layers)})$",
+        caption_dropout=0.1 if arm.terms else 0.0, target_modules=f"regex:^(?:{getattr(video.family, arm.layers)})$",
     )  # fmt: skip
     model = stage.model
     if arm.appearance:
-        first = stage_config(config, model, family, steps=options.appearance_steps)
+        first = stage_config(config, video, steps=options.appearance_steps)
         model = with_lora(model, _run(model, first, _pictures(stage, first)))
     return _run(model, config, _clip(stage, config, arm.terms))
 
@@ -117,11 +117,12 @@ def _clip(stage: Stage, config: Any, terms: bool) -> Any:
 
 
 def _run(model: Any, config: Any, objective: Any) -> Any:
+    from pack.nodes.host.model.video_model import video_model
     from pack.nodes.host.session.session import training_session
     from pack.training.core.loop import train as loop
     from pack.training.lora.file import LoraModel
 
-    with training_session(model, config) as session:
+    with training_session(video_model(model), config) as session:
         loop(objective, session.predict, list(session.trained.parameters()), config)
         return LoraModel(session.trained.tensors(torch.float32))
 

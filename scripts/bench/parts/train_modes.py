@@ -133,6 +133,7 @@ def run_bare(work: Work, between: Callable[..., None], loaded: Callable[[], None
 def run_ours(model: Any, work: Work, between: Callable[..., None], checkpointing: str) -> None:
     """The pack's loop, objective, predictor and adapters as in a run; without files."""
     from pack.methods.tic_ft import Layout
+    from pack.nodes.host.model.video_model import video_model
     from pack.nodes.host.session.session import training_session
     from pack.training.core.config import TrainConfig
     from pack.training.core.loop import train
@@ -140,7 +141,7 @@ def run_ours(model: Any, work: Work, between: Callable[..., None], checkpointing
 
     recipe = TicftRecipe("custom", Layout.linear(1, 3, work.frames - 4))
     config = TrainConfig(rank=work.rank, steps=10**6, checkpointing=checkpointing)
-    with training_session(model, config) as session:
+    with training_session(video_model(model), config) as session:
         clips, texts = work.data()
         conditioning = [{"cross_attn": text} for text in texts]
         objective = TicftObjective(clips, conditioning, conditioning[0], recipe, config)

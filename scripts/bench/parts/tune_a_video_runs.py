@@ -76,15 +76,15 @@ def tuned_model(stage: Stage, arm: Any, scene: Any, seed: int) -> Any:
     """The image model that sees clips, tuned on the scene if the arm is."""
     from pack.methods.tune_a_video import Tuned
     from pack.nodes.host.model.encoders import encode_dataset
+    from pack.nodes.host.model.image_model import base_of, trainable_image_model
     from pack.nodes.host.model.toy import dataset_of
     from pack.nodes.host.session.clip import Form
-    from pack.nodes.host.trainers.tune_a_video import Order, train_tune_a_video
+    from pack.nodes.host.trainers.tune_a_video import TuningRequest, train_tune_a_video
     from pack.nodes.host.tune_a_video.apply import apply_tuned
-    from pack.nodes.host.tune_a_video.inflation import base_of
     from pack.toy.clips import SceneClip, ToySample
     from pack.toy.pictures import caption_of
     from pack.training.tune_a_video.objective import PUBLISHED
-    from pack.training.tune_a_video.recipe import Window
+    from pack.training.tune_a_video.recipe import FrameWindow
 
     tuned = Tuned(base_of(stage.model), sparse_causal=arm.sparse_causal)
     if arm.tuned:
@@ -92,19 +92,19 @@ def tuned_model(stage: Stage, arm: Any, scene: Any, seed: int) -> Any:
         sample = ToySample(SceneClip(scene, tuple(range(LENGTH))), caption_of(scene), scene)
         encoded, _ = encode_dataset(dataset_of([sample], "one clip"), stage.vae, stage.clip, cache=False)
         config = replace(PUBLISHED, learning_rate=options.learning_rate, steps=options.steps, seed=seed)
-        form, window = Form(sparse_causal=arm.sparse_causal), Window(options.frames, options.stride)
-        _, tuned = train_tune_a_video(stage.model, encoded, config, Order(form, window))
+        form, window = Form(sparse_causal=arm.sparse_causal), FrameWindow(options.frames, options.stride)
+        _, tuned = train_tune_a_video(trainable_image_model(stage.model), encoded, config, TuningRequest(form, window))
     return apply_tuned(stage.model, tuned, 1.0)
 
 
 def start_of(stage: Stage, arm: Any, model: Any, source: np.ndarray, seed: int) -> Any:
     """The state that sampling begins with: the inverted clip, or fresh noise (None)."""
-    from pack.nodes.host.sampling.inversion import Order, invert
+    from pack.nodes.host.sampling.inversion import InversionSettings, invert
 
     if not arm.inverted:
         return None
     latent = {"samples": stage.vae.encode(torch.from_numpy(source))}
-    order = Order(stage.options.sampling_steps, scheduler=SCHEDULER, seed=seed)
+    order = InversionSettings(stage.options.sampling_steps, scheduler=SCHEDULER, seed=seed)
     return invert(model, stage.encode_text(""), latent, order)[0]["samples"]
 
 

@@ -8,11 +8,12 @@ import diffusers_networks
 import pytest
 import tiny_aicl
 import torch
-from parts.aicl_runs import objective_of, stirred
+from aicl_runs import objective_of, stirred
 from torch import Tensor, nn
 
 from pack.methods.aicl import DropRates, build
 from pack.nodes.host.model.noise import repaired
+from pack.nodes.host.model.video_model import video_model
 from pack.nodes.host.session.aicl import aicl_session
 from pack.training.aicl.file import INTEGRATIONS, PRISM
 from pack.training.core.batches import StepGenerators, batch_indices
@@ -100,7 +101,7 @@ def test_a_step_equals_plain_torch(name):
     config = TrainConfig(batch_size=2, steps=1, learning_rate=1e-3, max_grad_norm=0.5, seed=3)
     objective = objective_of(name, config, drops=DropRates(0.0, 0.0, 0.0))
     model = repaired(tiny_aicl.model_of(name))
-    with aicl_session(model, config, objective) as session:
+    with aicl_session(video_model(model), config, objective) as session:
         stirred(session.trained)
         start = session.trained.tensors()
         indices = batch_indices(config.seed, 0, objective.size, 2, objective.groups)

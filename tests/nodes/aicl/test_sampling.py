@@ -9,7 +9,7 @@ from tiny_aicl import BASES, CLOSE, KINDS, acted, action_of, differs, host_adapt
 
 from pack.methods.aicl import three_way
 from pack.nodes.host.aicl.apply import apply_action
-from pack.nodes.host.aicl.evaluation import Window
+from pack.nodes.host.aicl.evaluation import SigmaWindow
 
 
 @pytest.mark.parametrize("name", BASES)
@@ -35,14 +35,14 @@ def test_an_untrained_adapter_leaves_other_samplers_alone(sampler):
 @pytest.mark.parametrize("name", KINDS)
 def test_an_action_acts_from_start_to_end_as_the_host_counts_its_own_ranges(name, monkeypatch):
     seen = []
-    original = Window.acting
+    original = SigmaWindow.acting
 
     def acting(self, options):
         found = original(self, options)
         seen.append((float(options["sigmas"][0]), bool(found)))
         return found
 
-    monkeypatch.setattr(Window, "acting", acting)
+    monkeypatch.setattr(SigmaWindow, "acting", acting)
     model = apply_action(tiny_aicl.model_of(name), action_of(name), 1.0, 0.3, 0.7)
     sample(model, name, start(name), steps=8)
     to_sigma = model.get_model_object("model_sampling").percent_to_sigma
@@ -55,14 +55,14 @@ def test_a_shift_put_on_behind_moves_the_window_with_it(monkeypatch):
     from tiny_sampling import with_shift
 
     seen = []
-    original = Window.span_in
+    original = SigmaWindow.span_in
 
     def span_in(self, patcher):
         span = original(self, patcher)
         seen.append(span.sigmas[0])
         return span
 
-    monkeypatch.setattr(Window, "span_in", span_in)
+    monkeypatch.setattr(SigmaWindow, "span_in", span_in)
     model = apply_action(tiny_aicl.model_of("Wan 2.1"), action_of("Wan 2.1"), 1.0, 0.5, 1.0)
     for shift in (1.0, 5.0):
         sample(with_shift(model, shift), "Wan 2.1", start("Wan 2.1"))
@@ -100,9 +100,9 @@ def test_the_host_may_run_both_prompts_together_or_apart(name, monkeypatch):
 
     begin = start(name)
     calls = []
-    original = Window.acting
+    original = SigmaWindow.acting
     monkeypatch.setattr(
-        Window, "acting", lambda self, o: (calls.append(len(o["cond_or_uncond"])), original(self, o))[1]
+        SigmaWindow, "acting", lambda self, o: (calls.append(len(o["cond_or_uncond"])), original(self, o))[1]
     )
     together = acted(name, begin, cfg=3.0, steps=2)
     assert calls == [2, 2]
@@ -163,8 +163,8 @@ def test_guidance_by_text_and_action_separately_is_the_formula(name):
 
 def test_a_guided_action_outside_its_window_costs_no_evaluation(monkeypatch):
     calls = []
-    original = Window.acting
-    monkeypatch.setattr(Window, "acting", lambda self, o: (calls.append(1), original(self, o))[1])
+    original = SigmaWindow.acting
+    monkeypatch.setattr(SigmaWindow, "acting", lambda self, o: (calls.append(1), original(self, o))[1])
     begin = start("Wan 2.1")
     out = acted("Wan 2.1", begin, 1.0, 0.9999, 1.0, 2.0, cfg=3.0)
     assert len(calls) == 3

@@ -17,6 +17,7 @@ from pack.nodes.host.layers import checkpointing
 from pack.nodes.host.layers.checkpointing import transformer_blocks
 from pack.nodes.host.model.families import FAMILIES
 from pack.nodes.host.model.noise import repaired
+from pack.nodes.host.model.video_model import video_model
 from pack.nodes.host.session.session import training_session
 from pack.training.core.config import CHECKPOINTING, TrainConfig
 
@@ -31,7 +32,7 @@ def config_of(mode: str) -> TrainConfig:
 def run(family: Tiny, mode: str, model: Any = None) -> tuple:
     """Loss, gradients and the bytes kept between forward and backward pass, as the executor would have them."""
     model = repaired(families.model_of(family.name)) if model is None else model
-    with torch.inference_mode(), training_session(model, config_of(mode)) as session:
+    with torch.inference_mode(), training_session(video_model(model), config_of(mode)) as session:
         objective, kept = objective_of(family, config_of(mode)), {}
 
         def keep(tensor: torch.Tensor) -> torch.Tensor:
@@ -61,7 +62,7 @@ def test_the_blocks_are_what_they_were_afterwards(family):
     assert blocks == list(network.blocks)
     before = [vars(module).get("forward") for module in network.modules()]
     model = repaired(families.model_of(family.name))
-    with contextlib.suppress(KeyboardInterrupt), training_session(model, config_of(BLOCKS)):
+    with contextlib.suppress(KeyboardInterrupt), training_session(video_model(model), config_of(BLOCKS)):
         own = [vars(block)["forward"] for block in blocks]
         assert not any(forward in before for forward in own)
         raise KeyboardInterrupt
@@ -97,7 +98,7 @@ def test_patches_of_the_host_see_the_same_options_in_both_passes():
 def test_a_prediction_without_gradients_computes_each_block_once():
     model, calls = families.model_of("Wan 2.1").clone(), []
     model.set_model_attn1_patch(lambda values: calls.append(1) or values["x"])
-    with torch.inference_mode(), training_session(model, config_of(BLOCKS)) as session:
+    with torch.inference_mode(), training_session(video_model(model), config_of(BLOCKS)) as session:
         objective = objective_of(WAN, config_of(BLOCKS))
         with torch.no_grad():
             objective.loss(session.predict, objective.fixed_batch(0, 0.5))

@@ -14,6 +14,7 @@ from torch import nn
 from training_steps import loss_and_gradients, objective_of
 
 from pack.nodes.host.layers import frozen_layers
+from pack.nodes.host.model.video_model import video_model
 from pack.nodes.host.session import session as training
 from pack.nodes.host.session.session import training_session
 from pack.training.core.config import TrainConfig
@@ -35,7 +36,7 @@ def fp8(tmp_path) -> Any:
 
 def run(model: Any) -> tuple[torch.Tensor, list[torch.Tensor], set[int]]:
     """Loss, gradients and the sizes of what is kept for the backward pass."""
-    with torch.inference_mode(), training_session(model, CONFIG) as session:
+    with torch.inference_mode(), training_session(video_model(model), CONFIG) as session:
         sizes: set[tuple[int, ...]] = set()
 
         def keep(tensor: torch.Tensor) -> torch.Tensor:
@@ -98,7 +99,7 @@ def is_linear(module: nn.Module) -> bool:
 
 def test_weights_that_need_no_cast_are_left_alone(tmp_path):
     model = tiny_wan.load_tiny_wan(tiny_wan.save_tiny_wan(tmp_path / "wan.safetensors"))
-    with training_session(model, CONFIG):
+    with training_session(video_model(model), CONFIG):
         assert not any("forward" in vars(module) for module in model.model.diffusion_model.modules())
 
 
@@ -136,9 +137,9 @@ def test_a_model_too_large_for_its_device_is_not_forced_onto_it(tmp_path, monkey
         return load(models, *args, force_full_load=force_full_load, **kwargs)
 
     monkeypatch.setattr(comfy.model_management, "load_models_gpu", note)
-    with training_session(model, CONFIG):
+    with training_session(video_model(model), CONFIG):
         pass
     monkeypatch.setattr(comfy.model_management, "get_total_memory", lambda _device: model.model_size())
-    with training_session(model, CONFIG):
+    with training_session(video_model(model), CONFIG):
         pass
     assert forced == [True, False]

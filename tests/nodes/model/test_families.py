@@ -13,7 +13,7 @@ from tiny_families import Tiny
 from tiny_vae import clip, tiny_cogvideox_vae, tiny_ltxv_vae, tiny_vae, tiny_wan_5b_vae
 
 import nodes as host_nodes
-from pack.nodes.host.model import families
+from pack.nodes.host.model import families, video_model
 from pack.nodes.tic_ft import TICFTContext, TICFTCrop
 
 EVERY = pytest.mark.parametrize("family", tiny.ALL, ids=lambda family: family.name)
@@ -195,4 +195,4 @@ def test_models_that_are_not_trained_are_named_with_those_that_are():
     )
     for family in (tiny.LTXV, tiny.HUNYUAN):
         with pytest.raises(ValueError, match=f"^{re.escape(sentence.format(family.name))}$"):
-            families.trainable_family_of(tiny.model_of(family.name))
+            video_model.trainable_video_model(tiny.model_of(family.name))

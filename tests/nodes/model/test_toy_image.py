@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 import nodes as host_nodes
 from pack.nodes import toy
 from pack.nodes.host.model import toy_image
+from pack.nodes.host.model.image_model import base_of
 from pack.nodes.host.tune_a_video import inflation
 from pack.toy import image_model, pictures, weights, world
 
@@ -152,7 +153,7 @@ def test_the_stock_trainer_takes_it(loaded):
 
 def test_inflated_it_shows_identical_frames_as_the_image_model_does(loaded):
     model, clip, _ = loaded
-    assert inflation.base_of(model) == "Stable Diffusion 1.x, noise prediction"
+    assert base_of(model) == "Stable Diffusion 1.x, noise prediction"
     noise = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(3)).repeat(4, 1, 1, 1)
     differing = torch.randn(4, 4, 16, 16, generator=torch.Generator().manual_seed(4))
     with torch.inference_mode():

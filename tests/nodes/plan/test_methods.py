@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import aicl_runs
 import motion_runs
 import pytest
 import tiny_aicl
@@ -13,14 +14,13 @@ import tiny_families
 import tiny_unet
 import torch
 import tuning_clips
+from aicl_runs import clips_of, small_presets
 from motion_runs import one_clip
-from parts import aicl_runs
-from parts.aicl_runs import clips_of, small_presets
 from tuning_clips import encoded_clips
 
 from pack.nodes.host.plan import memory_profile as micro_steps
 from pack.nodes.host.plan.memory_profile import measure, micro_step, small_shapes, step_of
-from pack.nodes.host.plan.subjects import AICL, MOTION, TUNE_A_VIDEO, PlanOrder, Subject, asked_settings, subject_of
+from pack.nodes.host.plan.subjects import AICL, MOTION, TUNE_A_VIDEO, PlanRequest, Subject, asked_settings, subject_of
 from pack.nodes.host.session.memory_use import peak_memory
 from pack.nodes.plan import FewShotTrainingPlan
 from pack.training.core import trainer
@@ -38,7 +38,7 @@ WIDE = 256  # pixels: latents of 32 x 32
 def subject(method: str, model: Any, encoded: Any, rank: int = 8, **order: Any) -> Subject:
     with small_presets():
         config = asked_settings(method, None, rank, 1)
-        return subject_of(model, encoded, config, PlanOrder(method, **order), rank)
+        return subject_of(model, encoded, config, PlanRequest(method, **order), rank)
 
 
 def motion(name: str) -> Subject:
@@ -69,7 +69,7 @@ def test_the_memory_of_a_large_step_is_predicted_from_small_ones(
 ):
     monkeypatch.setattr(micro_steps, "TIMED", 1)
     found = make(name)
-    measured, network, _, notes = measure(found.model, found.config, found.clip, found.family, found.opened)
+    measured, network, _, notes = measure(found.model, found.config, found.clip, found.opened)
     assert not notes
     assert list(measured) == [OFF, BLOCKS]
     asked = step_of(found.clip, found.clip.x0.shape, 1)

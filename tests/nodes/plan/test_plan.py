@@ -15,8 +15,7 @@ from tiny_families import COG_5B, COG_15, TEXT_DIM, WAN, WAN_5B
 from torch import nn
 from training_steps import CHANNELS
 
-from pack.nodes.host.model.families import trainable_family_of
-from pack.nodes.host.model.noise import repaired
+from pack.nodes.host.model.video_model import video_model
 from pack.nodes.host.plan import memory_profile as micro_steps
 from pack.nodes.host.plan.memory_profile import LargestClip, measure, micro_step, small_shapes, step_of
 from pack.nodes.host.session.session import training_session
@@ -30,7 +29,8 @@ OFF, BLOCKS, OFFLOADED = CHECKPOINTING
 
 def clip_of(family: Any, frames: int = 12, size: int = 16) -> LargestClip:
     x0 = torch.randn(CHANNELS.get(family.name, 16), frames, size, size, generator=torch.Generator().manual_seed(0))
-    return LargestClip(x0, {"cross_attn": torch.randn(8, TEXT_DIM)}, 4, (family.time_patch, 2, 2))
+    process = video_model(families.model_of(family.name)).process
+    return LargestClip(x0, {"cross_attn": torch.randn(8, TEXT_DIM)}, 4, (family.time_patch, 2, 2), process)
 
 
 def plan(model: Any, **values: Any) -> tuple[str, TrainConfig]:
@@ -48,9 +48,9 @@ def with_free(monkeypatch, gib: float) -> None:
 def test_the_memory_of_a_large_step_is_predicted_from_small_ones(family, monkeypatch):
     """Off by 1 % at most, so that the margin is for the device's allocator alone."""
     monkeypatch.setattr(micro_steps, "TIMED", 1)
-    model, clip = repaired(families.model_of(family.name)), clip_of(family)
-    row, config = trainable_family_of(model), TrainConfig(rank=8, batch_size=1)
-    measured, network, _, notes = measure(model, config, clip, row)
+    model, clip = video_model(families.model_of(family.name)), clip_of(family)
+    config = TrainConfig(rank=8, batch_size=1)
+    measured, network, _, notes = measure(model, config, clip)
     assert not notes
     assert list(measured) == [OFF, BLOCKS]  # on the CPU there is nowhere to offload to
     asked = step_of(clip, clip.x0.shape, config.batch_size)
@@ -68,14 +68,13 @@ def test_the_memory_of_a_large_step_is_predicted_from_small_ones(family, monkeyp
 def test_what_is_adapted_does_not_change_what_the_network_is(family, monkeypatch):
     """Its width is that of its tokens, whatever layer comes first and whichever get adapters."""
     monkeypatch.setattr(micro_steps, "TIMED", 1)
-    model, inner = repaired(families.model_of(family.name)), "ffn.0" if family is WAN else "ff_proj"
-    row = trainable_family_of(model)
+    model, inner = video_model(families.model_of(family.name)), "ffn.0" if family is WAN else "ff_proj"
     found = [
-        measure(model, TrainConfig(rank=2, target_modules=modules, checkpointing=OFFLOADED), clip_of(family, 6), row)[1]
+        measure(model, TrainConfig(rank=2, target_modules=modules, checkpointing=OFFLOADED), clip_of(family, 6))[1]
         for modules in (ATTENTION_PRESET, inner)
     ]
     layers = {
-        name: layer for name, layer in model.model.diffusion_model.named_modules() if name.startswith("blocks.0.")
+        name: layer for name, layer in model.model.model.diffusion_model.named_modules() if name.startswith("blocks.0.")
     }
     assert found[0] == found[1]
     assert found[0].width == layers[f"blocks.0.{inner}"].in_features != layers[f"blocks.0.{inner}"].out_features
@@ -88,7 +87,7 @@ def test_a_larger_rank_takes_more_memory_and_adafactor_less_than_adamw():
 
     def memory(**values: Any) -> int:
         config = TrainConfig(**values)
-        with training_session(model, config) as session:
+        with training_session(video_model(model), config) as session:
             return micro_step(session, config, clip, shape).memory
 
     adapters = 2 * 8 * (48 + 48)  # numbers of a rank, of 2 blocks with 8 layers

@@ -18,6 +18,7 @@ from tiny_sampling import fresh_model
 from pack.methods.flow import FLOW
 from pack.methods.tic_ft import Layout
 from pack.nodes.host.model.loras import apply_lora
+from pack.nodes.host.model.video_model import video_model
 from pack.nodes.host.runs import previews
 from pack.nodes.host.runs.previews import FOLDER, Preview, colours, decode, fits_beside, make_sample, still, video_ui
 from pack.nodes.host.sampling.wrappers import Context
@@ -25,7 +26,7 @@ from pack.nodes.host.session.session import HostPredictor, training_session
 from pack.training.core.batches import seeded_generator
 from pack.training.core.config import TrainConfig
 from pack.training.core.loop import train
-from pack.training.core.preview import PreviewOrder
+from pack.training.core.preview import PreviewSettings
 from pack.training.lora.file import LoraModel
 from pack.training.tic_ft.objective import TicftObjective
 from pack.training.tic_ft.recipe import TicftRecipe
@@ -63,14 +64,16 @@ class Notes(list):
 @contextmanager
 def trained(model: Any):
     """A session whose adapters have learned something."""
-    with torch.inference_mode(), training_session(model, CONFIG) as session:
+    with torch.inference_mode(), training_session(video_model(model), CONFIG) as session:
         train(objective(), session.predict, session.trained.parameters(), CONFIG)
         yield session
 
 
 def preview(folder: Path, **values: Any) -> Preview:
     folder.mkdir(parents=True, exist_ok=True)
-    return Preview(**{"objective": objective(), "folder": folder, "fps": 8.0, "order": PreviewOrder(steps=5), **values})
+    return Preview(
+        **{"objective": objective(), "folder": folder, "fps": 8.0, "order": PreviewSettings(steps=5), **values}
+    )
 
 
 def frames_of(path: Path) -> list[Any]:
@@ -80,7 +83,7 @@ def frames_of(path: Path) -> list[Any]:
 
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
 def test_a_preview_is_what_the_host_samples_with_the_saved_lora(model, tmp_path, guidance):
-    ordered = preview(tmp_path, order=PreviewOrder(steps=5, seed=2, clip=1, guidance=guidance))
+    ordered = preview(tmp_path, order=PreviewSettings(steps=5, seed=2, clip=1, guidance=guidance))
     with trained(model) as session:
         made = previews._latents(session, ordered)
         lora = LoraModel(session.trained.tensors(), {})
@@ -107,7 +110,7 @@ def test_a_run_with_previews_learns_the_same_as_one_without(model, tmp_path):
     before = tiny_wan.weights_of(model)
     learned = []
     for showing in (False, True):
-        with torch.inference_mode(), training_session(model, CONFIG) as session:
+        with torch.inference_mode(), training_session(video_model(model), CONFIG) as session:
             sample = make_sample(session, preview(tmp_path, vae=tiny_vae.tiny_vae()), Notes())
             hooks = [len(module._forward_hooks) for module in model.model.modules()]
 
@@ -212,7 +215,7 @@ def test_an_error_costs_the_preview_and_not_the_run(model, tmp_path, monkeypatch
 def test_a_clip_that_is_not_there_is_said(model, tmp_path):
     notes = Notes()
     with trained(model) as session:
-        assert make_sample(session, preview(tmp_path, order=PreviewOrder(clip=9)), notes)(3) is None
+        assert make_sample(session, preview(tmp_path, order=PreviewSettings(clip=9)), notes)(3) is None
     assert "use 0 to 1" in notes[0][1]
 
 

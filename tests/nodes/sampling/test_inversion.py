@@ -17,7 +17,7 @@ from gaussian_data import GaussianData
 from torch import Tensor
 
 import nodes as host_nodes
-from pack.nodes.host.sampling.inversion import InvertedNoise, Order
+from pack.nodes.host.sampling.inversion import InversionSettings, InvertedNoise
 from pack.nodes.host.sampling.inversion import invert as invert_order
 from pack.nodes.inversion import FewShotInversion
 
@@ -170,7 +170,9 @@ def test_guidance_needs_a_negative_prompt_and_changes_the_noise():
 def test_what_else_the_latent_carries_goes_through_and_the_source_is_not_changed():
     model, prompt, samples = on_gaussian(False)
     before = samples.clone()
-    latent, _ = invert_order(model, prompt, {"samples": samples, "batch_index": [4, 5, 6]}, Order(4, inverted=0.5))
+    latent, _ = invert_order(
+        model, prompt, {"samples": samples, "batch_index": [4, 5, 6]}, InversionSettings(4, inverted=0.5)
+    )
     assert latent["batch_index"] == [4, 5, 6]
     assert torch.equal(samples, before)
 

@@ -9,10 +9,11 @@ import comfy.model_management
 import pytest
 import tiny_aicl
 import torch
-from parts.aicl_runs import objective_of, stirred
+from aicl_runs import objective_of, stirred
 
 from pack.methods.aicl import DropRates
 from pack.nodes.host.model.noise import repaired
+from pack.nodes.host.model.video_model import video_model
 from pack.nodes.host.session.aicl import aicl_session
 from pack.training.aicl.objective import AiclObjective
 from pack.training.aicl.reading import split_reading
@@ -50,7 +51,7 @@ def test_gradients_reach_every_trained_tensor_and_nothing_else(name):
     config = TrainConfig(batch_size=2)
     objective = objective_of(name, config, drops=KEEP)
     model = model_of(name)
-    with aicl_session(model, config, objective) as session:
+    with aicl_session(video_model(model), config, objective) as session:
         stirred(session.trained)
         _, gradients = gradients_of(session, objective, step_of(objective, config))
         assert [n for n, g in zip(session.trained.names, gradients, strict=True) if g is None or not g.any()] == []
@@ -62,7 +63,7 @@ def test_gradients_reach_every_trained_tensor_and_nothing_else(name):
 def test_dropped_references_give_the_base_s_loss_and_still_reach_every_tensor(name):
     config = TrainConfig(batch_size=2)
     with_, without = objective_of(name, config, drops=KEEP), objective_of(name, config, drops=DropRates(0, 1, 0))
-    with aicl_session(model_of(name), config, with_) as session:
+    with aicl_session(video_model(model_of(name)), config, with_) as session:
         base = with_.loss(session.predict, step_of(with_, config)).per_sample.detach()  # a fresh adapter adds nothing
         stirred(session.trained)
         assert not torch.allclose(with_.loss(session.predict, step_of(with_, config)).per_sample, base)
@@ -75,7 +76,7 @@ def test_dropped_references_give_the_base_s_loss_and_still_reach_every_tensor(na
 def test_every_sample_of_a_batch_reads_its_own_references(name):
     config = TrainConfig(batch_size=3, seed=2)
     objective = objective_of(name, config, clips=6, drops=DropRates(0.0, 0.4, 0.0))
-    with aicl_session(model_of(name), config, objective) as session:
+    with aicl_session(video_model(model_of(name)), config, objective) as session:
         stirred(session.trained)
         batch = step_of(objective, config, 2)
         read = {bool(conditioning["aicl_read"]) for conditioning in batch.conditioning}
@@ -102,7 +103,7 @@ def test_checkpointing_gives_the_same_gradients(name, mode):
     objective = objective_of(name, plain, drops=KEEP)
     found = []
     for config in (plain, again):
-        with aicl_session(model_of(name), config, objective) as session:
+        with aicl_session(video_model(model_of(name)), config, objective) as session:
             stirred(session.trained)
             found.append(gradients_of(session, objective, step_of(objective, config)))
     assert torch.equal(found[0][0], found[1][0])
@@ -116,7 +117,7 @@ def test_the_base_is_bit_for_bit_the_same_afterwards(name):
     begin = tiny_aicl.start(name, frames=4)
     before = tiny_aicl.plain(name, begin)
     weights = {key: value.clone() for key, value in model.model.diffusion_model.state_dict().items()}
-    with aicl_session(model, config, objective) as session:
+    with aicl_session(video_model(model), config, objective) as session:
         stirred(session.trained)
         gradients_of(session, objective, step_of(objective, config))
     after = model.model.diffusion_model.state_dict()
@@ -130,7 +131,7 @@ def test_an_error_inside_gives_the_model_back():
     before = tiny_aicl.plain("CogVideoX 5B", begin)
 
     def failing() -> None:
-        with aicl_session(model_of("CogVideoX 5B"), config, objective) as session:
+        with aicl_session(video_model(model_of("CogVideoX 5B")), config, objective) as session:
             stirred(session.trained)
             gradients_of(session, objective, step_of(objective, config))
             raise KeyError
@@ -143,7 +144,7 @@ def test_an_error_inside_gives_the_model_back():
 def test_the_prism_knows_the_references_mean_and_spread():
     objective = objective_of("Wan 2.1", TrainConfig())
     flat = torch.cat([one.variants[0].flatten(1) for one in objective.data.references], dim=1)
-    with aicl_session(model_of("Wan 2.1"), TrainConfig(), objective) as session:
+    with aicl_session(video_model(model_of("Wan 2.1")), TrainConfig(), objective) as session:
         tensors = session.trained.tensors(torch.bfloat16)
     torch.testing.assert_close(tensors["prism.mean"], flat.mean(1))
     torch.testing.assert_close(tensors["prism.std"], flat.std(1))
@@ -156,7 +157,7 @@ def test_the_start_is_a_function_of_the_seed():
     starts = []
     for seed in (3, 3, 4):
         config = TrainConfig(seed=seed)
-        with aicl_session(model_of("Wan 2.1"), config, objective_of("Wan 2.1", config)) as session:
+        with aicl_session(video_model(model_of("Wan 2.1")), config, objective_of("Wan 2.1", config)) as session:
             starts.append(session.trained.tensors(torch.float32))
     assert all(torch.equal(value, starts[1][key]) for key, value in starts[0].items())
     assert not torch.equal(starts[0]["prism.embed.weight"], starts[2]["prism.embed.weight"])
@@ -167,7 +168,7 @@ def test_without_references_the_predictor_is_the_base_s():
     objective = objective_of("CogVideoX 5B", config, drops=KEEP)
     batch = step_of(objective, config)
     bare = FlowBatch(batch.x0, batch.noise, batch.sigma, [split_reading(one)[0] for one in batch.conditioning])
-    with aicl_session(model_of("CogVideoX 5B"), config, objective) as session, torch.no_grad():
+    with aicl_session(video_model(model_of("CogVideoX 5B")), config, objective) as session, torch.no_grad():
         fresh = objective.loss(session.predict, batch).per_sample
         stirred(session.trained)
         assert torch.equal(objective.loss(session.predict, bare).per_sample, fresh)
@@ -182,7 +183,7 @@ def test_the_adapter_learns_in_fp32_whatever_the_base_computes_in(dtype, scale):
     half.set_model_compute_dtype(dtype)
     for model in (model_of("Wan 2.1"), half):
         comfy.model_management.load_models_gpu([model])
-        with aicl_session(model, config, objective) as session:
+        with aicl_session(video_model(model), config, objective) as session:
             stirred(session.trained)
             _, gradients = gradients_of(session, objective, step_of(objective, config), session.loss_scale)
             found.append(torch.cat([gradient.flatten() for gradient in gradients]))
@@ -202,7 +203,7 @@ def test_after_training_the_right_reference_is_worth_more_than_a_wrong_one_or_no
     ]
     data = replace(plain.data, x0=[plain.x0[0] * sign for sign in signs], references=references)
     objective = AiclObjective(data, plain.order, config)
-    with aicl_session(model_of("Wan 2.1"), config, objective) as session:
+    with aicl_session(video_model(model_of("Wan 2.1")), config, objective) as session:
         before = reference_losses(objective, session.predict, session.device)
         train(objective, session.predict, session.trained.parameters(), config)
         after = reference_losses(objective, session.predict, session.device)

@@ -23,6 +23,7 @@ from tuning_clips import FRAMES, PIXELS, encoded_clips, tune
 import nodes as host_nodes
 from pack.methods.tune_a_video import POOLED, Tuned
 from pack.nodes.dataset import FewShotDatasetClip, FewShotEncodeDataset
+from pack.nodes.host.model.image_model import image_model
 from pack.nodes.host.model.toy import load_clip
 from pack.nodes.host.runs import previews
 from pack.nodes.host.runs.previews import Preview
@@ -38,9 +39,9 @@ from pack.nodes.tune_a_video import TuneAVideoApply, TuneAVideoLoad
 from pack.toy.text import WIDTH as TEXT_WIDTH
 from pack.training.core.batches import seeded_generator
 from pack.training.core.config import TrainConfig
-from pack.training.core.preview import PreviewOrder
+from pack.training.core.preview import PreviewSettings
 from pack.training.tune_a_video.file import load_tuned, save_tuned
-from pack.training.tune_a_video.recipe import ClipRecipe, Window
+from pack.training.tune_a_video.recipe import ClipRecipe, FrameWindow
 
 pytestmark = pytest.mark.usefixtures("own_output")
 
@@ -59,10 +60,13 @@ def fill(session: Any, tuned: Tuned) -> None:
 def test_a_preview_is_what_the_host_samples_with_what_was_tuned(tmp_path, velocity, guidance):
     model = tiny_unet.fresh_unet(velocity=velocity)
     tuned = tuned_of(model, POOLED)
-    with torch.inference_mode(), clip_session.clip_session(model, CONFIG, Form(group_norms=POOLED)) as session:
+    with (
+        torch.inference_mode(),
+        clip_session.clip_session(image_model(model), CONFIG, Form(group_norms=POOLED)) as session,
+    ):
         fill(session, tuned)
-        objective = make_objective(model, encoded_clips(), ClipRecipe(Window(FRAMES)), CONFIG)
-        order = PreviewOrder(steps=4, seed=2, guidance=guidance)
+        objective = make_objective(image_model(model), encoded_clips(), ClipRecipe(FrameWindow(FRAMES)), CONFIG)
+        order = PreviewSettings(steps=4, seed=2, guidance=guidance)
         made = previews._latents(session, Preview(objective, tmp_path, 8.0, compression=1, order=order))
     noise = torch.randn(1, 4, FRAMES, 4, 4, generator=seeded_generator(2, 0, "preview"))[0].transpose(0, 1)
     sigma = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), "simple", 4)[0]
@@ -100,9 +104,9 @@ def test_previews_are_decoded_frame_by_frame_and_change_nothing_of_the_run():
 
 def test_the_frames_of_a_preview_are_those_the_vae_makes_of_each_latent(tmp_path):
     model, vae = tiny_unet.fresh_unet(), tiny_svd.tiny_image_vae()
-    objective = make_objective(model, encoded_clips(), ClipRecipe(Window(FRAMES)), CONFIG)
+    objective = make_objective(image_model(model), encoded_clips(), ClipRecipe(FrameWindow(FRAMES)), CONFIG)
     latents = objective.x0[0]
-    with torch.inference_mode(), clip_session.clip_session(model, CONFIG, Form()) as session:
+    with torch.inference_mode(), clip_session.clip_session(image_model(model), CONFIG, Form()) as session:
         frames = previews.decode(session, Preview(objective, tmp_path, 8.0, 1, vae), latents, print)
     with torch.inference_mode():
         alone = [vae.decode(model.model.process_latent_out(latents[:, i][None].clone())) for i in range(FRAMES)]
@@ -205,4 +209,4 @@ def test_the_kind_names_the_file_and_its_folder():
     kind = kind_of(Form())
     assert kind.noun == "Tune-A-Video file"
     assert kind.files("a run") == tune_a_video_output_folder() / "a run"
-    assert kind.base(tiny_unet.tiny_unet()) == "Stable Diffusion 1.x, noise prediction"
+    assert image_model(tiny_unet.tiny_unet()).base == "Stable Diffusion 1.x, noise prediction"

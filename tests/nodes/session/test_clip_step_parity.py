@@ -15,11 +15,12 @@ from torch import Tensor
 from tuned_models import tuned_of
 
 from pack.methods.tune_a_video import PER_FRAME, POOLED
-from pack.nodes.host.session.clip import Form, clip_session, process_of_images
+from pack.nodes.host.model.image_model import image_model
+from pack.nodes.host.session.clip import Form, clip_session
 from pack.training.core.batches import StepGenerators
 from pack.training.core.config import CHECKPOINTING, TrainConfig
 from pack.training.tune_a_video.objective import Clips, Prior, TuneAVideoObjective, TuningBatch
-from pack.training.tune_a_video.recipe import Window
+from pack.training.tune_a_video.recipe import FrameWindow
 
 TEXTS = [text(1), text(2)]
 CASES = [
@@ -35,8 +36,8 @@ def objective_of(model: Any, frames: int, clips: int = 1, **values: Any) -> Tune
     return TuneAVideoObjective(
         Clips(latents, captions),
         {"cross_attn": text(9)[0]},
-        process_of_images(model),
-        window=Window(frames=0),
+        image_model(model).process,
+        window=FrameWindow(frames=0),
         **values,
     )
 
@@ -45,7 +46,7 @@ def our_step(model: Any, objective: Any, form: Form, config: TrainConfig | None 
     """Loss, gradients by name, and the batch, of step 3 with layers that add something."""
     config = config or TrainConfig()
     tuned = tuned_of(model)
-    with torch.inference_mode(), clip_session(model, config, form) as session:
+    with torch.inference_mode(), clip_session(image_model(model), config, form) as session:
         session.trained.temporal.load(tuned.temporal)
         for name, layer in session.trained.queries.by_name.items():
             layer.delta.data.copy_(tuned.queries[name])

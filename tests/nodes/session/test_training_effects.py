@@ -17,6 +17,7 @@ from tic_ft_runs import STEPS, train
 from pack.nodes.host.model import families, loras
 from pack.nodes.host.model.experts import MARK, resolved
 from pack.nodes.host.model.families import FAMILIES
+from pack.nodes.host.model.video_model import video_model
 from pack.nodes.host.sampling.context import put_on_experts
 from pack.nodes.host.sampling.wrappers import Context
 from pack.nodes.training import FewShotRunSettings, FewShotTrainSettings
@@ -148,14 +149,14 @@ def test_a_swapped_pair_of_experts_is_refused(model):
     context = Context(Layout.linear(0, 0, 2), torch.zeros(1, 16, 0, 4, 4))
     high, low, plain = (marked(model, expert) for expert in ("high noise", "low noise", ""))
     for pair in ((high, low), (high, plain), (plain, low), (plain, plain)):
-        put_on_experts(context, *pair)
+        put_on_experts(context, video_model(pair[0]), pair[1])
     for first, second, said in (
         (low, high, "model takes the high noise expert, and its LoRA is for the low noise one"),
         (high, high, "model_2 takes the low noise expert"),
         (low, plain, "model takes the high noise expert"),
     ):
         with pytest.raises(ValueError, match=said):
-            put_on_experts(context, first, second)
+            put_on_experts(context, video_model(first), second)
 
 
 def test_one_model_with_both_experts_loras_is_refused(model):

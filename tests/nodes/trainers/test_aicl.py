@@ -14,7 +14,7 @@ import folder_paths
 import pytest
 import tiny_aicl
 import torch
-from parts.aicl_runs import STEPS, clips_of, train
+from aicl_runs import STEPS, clips_of, train
 from tic_ft_runs import interrupt_after
 
 from pack.methods.aicl import PRESETS, parameter_counts, preset_sizes

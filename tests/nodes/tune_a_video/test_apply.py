@@ -21,8 +21,9 @@ from tuned_models import tuned_of
 
 import nodes as host_nodes
 from pack.methods.tune_a_video import PER_FRAME, POOLED, Tuned
+from pack.nodes.host.model.image_model import base_of
 from pack.nodes.host.tune_a_video.apply import apply_tuned, new_layers
-from pack.nodes.host.tune_a_video.inflation import KEY, base_of, blocks_of, inflate
+from pack.nodes.host.tune_a_video.inflation import KEY, blocks_of, inflate
 from pack.nodes.tune_a_video import TuneAVideoApply
 
 CFG = [1, 0]

@@ -16,8 +16,8 @@ from tuned_models import tuned_of
 
 import nodes as host_nodes
 from pack.methods.tune_a_video import PER_FRAME, POOLED, Tuned
+from pack.nodes.host.model.image_model import base_of
 from pack.nodes.host.tune_a_video.apply import apply_tuned
-from pack.nodes.host.tune_a_video.inflation import base_of
 from pack.nodes.inversion import FewShotInversion
 
 BETAS = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}

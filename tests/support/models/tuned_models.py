@@ -7,8 +7,9 @@ from typing import Any
 import torch
 
 from pack.methods.tune_a_video import PER_FRAME, TemporalLayers, Tuned
+from pack.nodes.host.model.image_model import base_of
 from pack.nodes.host.tune_a_video.apply import new_layers
-from pack.nodes.host.tune_a_video.inflation import base_of, blocks_of
+from pack.nodes.host.tune_a_video.inflation import blocks_of
 
 
 def trained(layers: TemporalLayers, seed: int = 5) -> dict[str, torch.Tensor]:

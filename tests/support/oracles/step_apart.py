@@ -16,18 +16,19 @@ def step_apart(model: Any, recipe: Any, config: Any, levels: tuple[float, ...] =
         ``xt``, ``timestep`` and ``context`` as the network got them, the ``batch``, the ``loss`` of each clip, the
         ``lora`` so far and the clips' VAE ``latents``.
     """
+    from pack.nodes.host.model.video_model import video_model
     from pack.nodes.host.session.session import training_session
     from pack.nodes.host.trainers.tic_ft import make_objective
     from pack.training.core.batches import StepGenerators, batch_indices
     from pack.training.core.loop import train
 
     data, seen = encoded_pairs(clips=4), {}
-    objective = make_objective(model, data, recipe, config)
+    objective = make_objective(video_model(model), data, recipe, config)
 
     def look(_network: Any, args: tuple, kwargs: dict) -> None:
         seen.update(xt=args[0], timestep=args[1], context=kwargs["context"])
 
-    with training_session(model, config) as session:
+    with training_session(video_model(model), config) as session:
         train(objective, session.predict, session.trained.parameters(), config)
         handle = model.model.diffusion_model.register_forward_pre_hook(look, with_kwargs=True)
         indices = batch_indices(config.seed, config.steps, objective.size, config.batch_size)

@@ -73,7 +73,7 @@ def objective_of(name: str, config: Any, clips: int = 4, **changes: Any) -> Any:
     from pack.nodes.host.aicl.sites import base_of
     from pack.nodes.host.model.noise import process_of, repaired
     from pack.training.aicl.groups import Groups
-    from pack.training.aicl.objective import AiclData, AiclObjective, AiclOrder
+    from pack.training.aicl.objective import AiclData, AiclObjective, AiclSettings
     from pack.training.aicl.reading import Reference
 
     model, channels = tiny_aicl.model_of(name), tiny_aicl.channels_of(name)
@@ -97,7 +97,7 @@ def objective_of(name: str, config: Any, clips: int = 4, **changes: Any) -> Any:
     )  # fmt: skip
     prism: PrismSizes = replace(tiny_aicl.PRISM, channels=channels)
     sizes = AdapterSizes(prism, base_of(model).blocks, inner=8)
-    return AiclObjective(data, AiclOrder(sizes, process=process_of(repaired(model)), **changes), config)
+    return AiclObjective(data, AiclSettings(sizes, process=process_of(repaired(model)), **changes), config)
 
 
 def stirred(trained: Any, seed: int = 7) -> None:

@@ -15,7 +15,7 @@ from pack.methods.action_prism import ActionPrism, PrismSizes
 from pack.methods.aicl import AdapterSizes, DropRates, new_adapter, sizes_from_text
 from pack.methods.ddpm import DdpmProcess
 from pack.training.aicl.groups import Groups
-from pack.training.aicl.objective import READINGS, AiclData, AiclObjective, AiclOrder
+from pack.training.aicl.objective import READINGS, AiclData, AiclObjective, AiclSettings
 from pack.training.aicl.reading import Reading, Reference, read_actions, split_reading, with_reading
 from pack.training.aicl.validation import WITHOUT_NAME, WRONG_NAME, reference_losses
 from pack.training.core.batches import FlowBatch, StepGenerators
@@ -40,7 +40,7 @@ def objective(clips: int = 8, drops: DropRates = NOTHING_DROPPED, most: int = 3,
         for i in range(clips)
     ]
     data = AiclData(x0, conditioning, {"cross_attn": torch.zeros(1, 3)}, references, groups(clips))
-    order = AiclOrder(SIZES, drops, most, **changes)
+    order = AiclSettings(SIZES, drops, most, **changes)
     return AiclObjective(data, order, TrainConfig(), "a set", {"size": "small"})
 
 
@@ -178,7 +178,7 @@ def test_sets_without_clips_or_with_parts_missing_are_refused():
     with pytest.raises(ValueError, match=r"the data set has \[0\] clips"):
         AiclData([], [], {}, [], Groups((), ()))
     with pytest.raises(ValueError, match="0 references were asked for"):
-        AiclOrder(SIZES, most=0)
+        AiclSettings(SIZES, most=0)
 
 
 # What a sample reads

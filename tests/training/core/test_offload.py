@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pack.training.core import offload as parking
-from pack.training.core.offload import parked
+from pack.training.core.offload import offloaded
 
 CARD = torch.device("cuda", 0)
 
@@ -43,7 +43,7 @@ def test_state_on_a_device_waits_on_the_cpu_and_comes_back_to_its_place(monkeypa
     state = optimizer.state[parameter]
     before = state["exp_avg"].clone()
     state["exp_avg"] = state["exp_avg"].as_subclass(OnCard)
-    with contextlib.suppress(KeyboardInterrupt), parked(optimizer):
+    with contextlib.suppress(KeyboardInterrupt), offloaded(optimizer):
         assert [value.device.type for value in state.values()] == ["cpu"] * 3
         raise KeyboardInterrupt
     assert asked == [torch.device("cpu"), CARD]
@@ -54,7 +54,7 @@ def test_state_on_a_device_waits_on_the_cpu_and_comes_back_to_its_place(monkeypa
 def test_state_on_the_cpu_is_not_touched():
     parameter, optimizer = stepped()
     before = dict(optimizer.state[parameter])
-    with parked(optimizer):
+    with offloaded(optimizer):
         assert all(optimizer.state[parameter][name] is value for name, value in before.items())
     assert all(optimizer.state[parameter][name] is value for name, value in before.items())
 
@@ -68,7 +68,7 @@ def test_a_real_device_gets_its_memory_back():
     optimizer.step()
     state = {name: value.clone() for name, value in optimizer.state[parameter].items()}
     before = torch.cuda.memory_allocated()
-    with parked(optimizer):
+    with offloaded(optimizer):
         assert torch.cuda.memory_allocated() <= before - 2 * 4 * 2**20
     assert all(torch.equal(optimizer.state[parameter][name], value) for name, value in state.items())
     optimizer.step()

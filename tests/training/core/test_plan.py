@@ -10,9 +10,9 @@ from pack.training.core.config import CHECKPOINTING, TrainConfig
 from pack.training.core.plan import (
     GIB,
     MARGIN,
-    Asked,
     MicroStep,
     Network,
+    StepShape,
     first_that_fits,
     most_frames,
     next_plan_row,
@@ -23,7 +23,7 @@ from pack.training.core.plan import (
 
 OFF, BLOCKS, OFFLOADED = CHECKPOINTING
 NETWORK = Network(weights=2 * GIB, narrow=False, used=10**9, depth=30, width=1024)
-ASKED = Asked(clips=2, frames=13, prefix=4, per_frame=900)
+ASKED = StepShape(clips=2, frames=13, prefix=4, per_frame=900)
 
 
 def steps(a_token: float, fixed: float = 0.0, speed: float = 1e12) -> list[MicroStep]:

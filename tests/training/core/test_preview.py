@@ -11,7 +11,7 @@ import torch
 from pack.methods.ddpm import DdpmProcess
 from pack.methods.flow import FLOW
 from pack.methods.tic_ft import Layout, frame_sigmas, sigma_layout
-from pack.training.core.preview import PreviewOrder, preview_latents, sample_held, split
+from pack.training.core.preview import PreviewSettings, preview_latents, sample_held, split
 
 DDPM = DdpmProcess(torch.cat([torch.linspace(0.01, 8.0, 99), torch.tensor([5000.0])]))
 LAYOUT = Layout.linear(1, 2, 3)
@@ -108,8 +108,8 @@ def network(xt, sigma, conditioning):
     return 0.3 * xt + sigma.mean() + sum(float(part["cross_attn"]) for part in conditioning)
 
 
-def preview(order: PreviewOrder | None = None, predict=network, **values):
-    return preview_latents(objective(**values), predict, SCHEDULES[FLOW], order or PreviewOrder(), "cpu")
+def preview(order: PreviewSettings | None = None, predict=network, **values):
+    return preview_latents(objective(**values), predict, SCHEDULES[FLOW], order or PreviewSettings(), "cpu")
 
 
 def test_the_same_order_gives_the_same_preview_and_draws_no_random_number_of_the_runs():
@@ -121,7 +121,7 @@ def test_the_same_order_gives_the_same_preview_and_draws_no_random_number_of_the
     assert torch.equal(first[:, :1], objective().x0[0][:, :1])
 
 
-@pytest.mark.parametrize("order", [PreviewOrder(seed=1), PreviewOrder(clip=1)])
+@pytest.mark.parametrize("order", [PreviewSettings(seed=1), PreviewSettings(clip=1)])
 def test_another_seed_or_clip_gives_another_preview(order):
     assert not torch.allclose(preview(order), preview())
 
@@ -134,7 +134,7 @@ def test_guidance_goes_further_from_the_empty_caption():
     def predict(xt, _sigma, conditioning):
         return torch.full_like(xt, float(conditioning[0]["cross_attn"]))  # caption 0, empty caption -1
 
-    plain, guided = preview(predict=predict), preview(PreviewOrder(guidance=3.0), predict=predict)
+    plain, guided = preview(predict=predict), preview(PreviewSettings(guidance=3.0), predict=predict)
     torch.testing.assert_close(plain[:, 3:] - guided[:, 3:], torch.full_like(plain[:, 3:], 2.0))
 
 
@@ -147,16 +147,16 @@ def test_the_user_can_cancel_a_preview_between_evaluations():
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        preview_latents(objective(), network, SCHEDULES[FLOW], PreviewOrder(), "cpu", on_step=on_step)
+        preview_latents(objective(), network, SCHEDULES[FLOW], PreviewSettings(), "cpu", on_step=on_step)
     assert asked == [(0, 7), (1, 7), (2, 7)]
 
 
 @pytest.mark.parametrize("values", [{"steps": 0}, {"clip": -1}, {"guidance": 0.5}])
 def test_an_order_that_means_nothing_is_refused(values):
     with pytest.raises(ValueError, match="give a clip of 0 or more, at least one step and a guidance of at least 1"):
-        PreviewOrder(**values)
+        PreviewSettings(**values)
 
 
 def test_a_clip_that_is_not_there_is_refused():
     with pytest.raises(ValueError, match="a preview of clip 2 was asked for, there are 2; use 0 to 1"):
-        preview(PreviewOrder(clip=2))
+        preview(PreviewSettings(clip=2))

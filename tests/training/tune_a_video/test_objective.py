@@ -15,7 +15,7 @@ from pack.training.core.batches import StepGenerators, batch_indices
 from pack.training.core.config import TrainConfig
 from pack.training.core.loop import train
 from pack.training.tune_a_video.objective import PUBLISHED, Clips, Prior, TuneAVideoObjective
-from pack.training.tune_a_video.recipe import RANDOM, RANDOM_START, Window
+from pack.training.tune_a_video.recipe import RANDOM, RANDOM_START, FrameWindow
 
 ALPHAS = torch.linspace(0.999, 0.005, 1000).double()  # cumulative
 SIGMAS = ((1 - ALPHAS) / ALPHAS).sqrt().float()
@@ -29,7 +29,7 @@ def clips(*frames: int, seed: int = 0, size: int = 2) -> Clips:
 
 
 def objective(own: Clips | None = None, **values: Any) -> TuneAVideoObjective:
-    values = {"window": Window(0), "process": NoisePrediction(SIGMAS), **values}
+    values = {"window": FrameWindow(0), "process": NoisePrediction(SIGMAS), **values}
     return TuneAVideoObjective(own or clips(4), EMPTY, **values)
 
 
@@ -73,7 +73,7 @@ def test_timesteps_are_drawn_evenly_from_all_of_them():
 
 
 def test_a_batch_depends_on_seed_and_step_alone():
-    ours = objective(clips(9), window=Window(3, 2, 0, RANDOM), prior=Prior(clips(1, 2, seed=1)))
+    ours = objective(clips(9), window=FrameWindow(3, 2, 0, RANDOM), prior=Prior(clips(1, 2, seed=1)))
     first, again = (ours.batch([0], StepGenerators.at(3, 7)) for _ in range(2))
     for one, two in ((first.clips, again.clips), (first.prior, again.prior)):
         assert torch.equal(one.x0, two.x0)
@@ -85,23 +85,23 @@ def test_a_batch_depends_on_seed_and_step_alone():
 
 def test_windows_dropout_and_prior_change_neither_noise_nor_levels_of_the_clip():
     def batch(**values: Any) -> Any:
-        return objective(clips(9), **{"window": Window(3), **values}).batch([0], StepGenerators.at(5, 6)).clips
+        return objective(clips(9), **{"window": FrameWindow(3), **values}).batch([0], StepGenerators.at(5, 6)).clips
 
     plain = batch()
     dropping = replace(PUBLISHED, caption_dropout=1.0)
     for other in (
-        batch(window=Window(3, 2, 0, RANDOM)), batch(prior=Prior(clips(2, seed=1))), batch(config=dropping)
+        batch(window=FrameWindow(3, 2, 0, RANDOM)), batch(prior=Prior(clips(2, seed=1))), batch(config=dropping)
     ):  # fmt: skip
         assert torch.equal(other.noise, plain.noise)
         assert torch.equal(other.sigma, plain.sigma)
     assert batch(config=dropping).conditioning == [EMPTY]
-    moved = batch(window=Window(3, 1, 0, RANDOM_START))
-    with_prior = batch(window=Window(3, 1, 0, RANDOM_START), prior=Prior(clips(2, seed=1)))
+    moved = batch(window=FrameWindow(3, 1, 0, RANDOM_START))
+    with_prior = batch(window=FrameWindow(3, 1, 0, RANDOM_START), prior=Prior(clips(2, seed=1)))
     assert torch.equal(moved.x0, with_prior.x0)
 
 
 def test_a_window_moves_over_the_clip_from_step_to_step():
-    ours = objective(clips(9), window=Window(3, 1, 0, RANDOM_START))
+    ours = objective(clips(9), window=FrameWindow(3, 1, 0, RANDOM_START))
     whole = ours.clips.latents[0]
     starts = set()
     for step in range(60):
@@ -136,7 +136,7 @@ def test_several_clips_take_turns_and_are_not_mixed_with_others_of_another_lengt
 
 
 def test_previews_see_the_frames_of_the_first_window():
-    ours = objective(clips(9), window=Window(3, 2, 0, RANDOM))
+    ours = objective(clips(9), window=FrameWindow(3, 2, 0, RANDOM))
     assert torch.equal(ours.x0[0], ours.clips.latents[0][:, 0:5:2])
     assert (ours.layout.prefix, ours.layout.target) == (0, 3)
     assert ours.conditioning == ours.clips.conditioning

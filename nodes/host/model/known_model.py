@@ -1,0 +1,41 @@
+"""What a trainer needs to know of a host MODEL, whatever its kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from torch import Tensor
+
+from .families import Family
+from .fingerprint import describe_base, model_fingerprint
+from .latents import model_space
+
+
+@dataclass(frozen=True)
+class KnownModel:
+    """A host MODEL that was asked once what it is."""
+
+    model: Any  # host MODEL
+    family: Family
+    channels: int  # of its latents
+
+    @property
+    def base(self) -> str:
+        """Its family, as files and messages name it."""
+        return self.family.name
+
+    @property
+    def described(self) -> str:
+        """Class and size, for sentences."""
+        return describe_base(self.model)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Digest of the weights and of the patches on them."""
+        return model_fingerprint(self.model)
+
+    def in_model_space(self, latents: Tensor) -> Tensor:
+        """VAE latents ``[C, T, h, w]`` as the network takes them."""
+        return model_space(self.model, latents)

@@ -1,0 +1,41 @@
+"""Encoded clips as a trainer takes them: in the model's space, with their captions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ....training.core.batches import Conditioning
+from ....training.data.encoding import EncodedDataset, EncodedSample, Recipe
+from ....training.tic_ft.layout import check_channels
+from ..model.known_model import KnownModel
+from ..services.progress import encoding_progress
+
+
+@dataclass(frozen=True)
+class EncodedClips:
+    """An encoded data set."""
+
+    x0: list[Tensor]  # [C, T, h, w] each, in the model's space
+    captions: list[Conditioning]
+    unconditional: Conditioning
+    samples: Sequence[EncodedSample]  # all that was encoded of each clip
+
+
+def encoded_clips(model: KnownModel, encoded: EncodedDataset, recipe: Recipe, latents: str = "x0") -> EncodedClips:
+    """Encode what a recipe asks for, or read it from the cache; ``latents`` names those that are learned.
+
+    Raises:
+        ValueError: the latents are of another model's VAE.
+    """
+    found = encoded.encode(recipe, encoding_progress())
+    for sample in found.samples:  # those of the cache have not passed the recipe's own check
+        check_channels(sample.latents[latents], model.channels)
+    return EncodedClips(
+        [model.in_model_space(sample.latents[latents]) for sample in found.samples],
+        [sample.conditioning["caption"] for sample in found.samples],
+        found.unconditional,
+        found.samples,
+    )
