@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 log = logging.getLogger(__name__)
 
@@ -20,19 +20,19 @@ class RunInUseError(ValueError):
 def locked_run(folder: Path) -> Iterator[None]:
     """Keep other processes from training into the folder of a run while the body goes on.
 
-    The lock belongs to an open file, so there is no stale one to clean away: whatever ends the process frees it.
-    The file lies beside the folder, because Windows renames no folder with an open file in it, and is removed at
-    the end. Where it cannot be made the run goes on without, which is said.
+    The lock is filelock's, which torch brings along: it belongs to an open file, so there is no stale one to clean
+    away. The file lies beside the folder, because Windows renames no folder with an open file in it, and is removed at
+    the end. Where it cannot be made, the run goes on without one, with a warning in the log.
 
     Raises:
         RunInUseError: another process holds it.
     """
-    handle = _take(folder)
+    lock = _acquired(folder)
     try:
         yield
     finally:
-        if handle is not None:
-            _release(handle, lock_path(folder))
+        if lock is not None:
+            _release(lock, lock_path(folder))
 
 
 def lock_path(folder: Path) -> Path:
@@ -40,66 +40,36 @@ def lock_path(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.lock")
 
 
-def _take(folder: Path) -> int | None:
-    """The locked file's handle; None where this disk has no locks or cannot be written."""
+def _acquired(folder: Path) -> Any:
+    """The lock; None where this disk has no locks or cannot be written."""
+    from filelock import FileLock, Timeout
+
     path = lock_path(folder)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        while True:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-            try:
-                taken = _try_lock(handle)
-            except BaseException:
-                os.close(handle)
-                raise
-            if taken and _is_at(handle, path):
-                return handle
-            os.close(handle)
-            if not taken:
-                raise RunInUseError(
-                    f"the run {folder.name} is being trained by another ComfyUI; wait for its end, "
-                    "or give another run_name"
-                )
-    except OSError as error:
+        lock = FileLock(path)
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise RunInUseError(
+            f"the run {folder.name} is being trained by another ComfyUI; wait for its end, or give another run_name"
+        ) from error
+    except (OSError, NotImplementedError) as error:
         log.warning(
             "the run %s cannot be locked (%s); see to it that no other ComfyUI trains a run of this name",
-            folder.name, error.strerror or error,
+            folder.name, getattr(error, "strerror", None) or error,
         )  # fmt: skip
         return None
+    return lock
 
 
-def _try_lock(handle: int) -> bool:
-    """Take the lock on an open file without waiting; False where another process holds it."""
-    try:
-        if sys.platform == "win32":
-            import msvcrt
+def _release(lock: Any, path: Path) -> None:
+    """Remove the file and free the lock: before closing, or a waiting process could lock a file that is then removed.
 
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        return False
-    return True
-
-
-def _is_at(handle: int, path: Path) -> bool:
-    """Whether the file is still the one at its path: its last holder may just have removed it."""
-    if sys.platform == "win32":
-        return True  # an open file cannot be removed there
-    try:
-        return os.path.samestat(os.fstat(handle), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-def _release(handle: int, path: Path) -> None:
-    """Remove the file and free the lock: before closing, or who waits could lock a file that is then removed."""
+    Windows removes no open file, so there it is the other way round.
+    """
     if sys.platform != "win32":
-        with contextlib.suppress(OSError):
-            path.unlink()
-    os.close(handle)
+        path.unlink(missing_ok=True)
+    lock.release(force=True)
     if sys.platform == "win32":
-        with contextlib.suppress(OSError):  # another has opened it meanwhile
-            path.unlink()
+        with contextlib.suppress(OSError):  # another process may have opened it meanwhile
+            path.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import filelock
 import pytest
 
 from pack.training.runs import lock as run_lock
@@ -71,27 +72,37 @@ def test_the_folder_of_a_locked_run_can_be_renamed(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["ball (old 1)"]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows removes no open file")
-def test_a_lock_file_that_its_holder_has_just_removed_is_no_lock(tmp_path, monkeypatch):
-    path, lock, opened = lock_path(tmp_path / "ball"), run_lock._try_lock, []
+TAKING_TURNS = """
+import importlib.util, pathlib, sys
+spec = importlib.util.spec_from_file_location("run_lock", sys.argv[1])
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+counter, done = pathlib.Path(sys.argv[3]), 0
+while done < 100:
+    try:
+        with module.locked_run(pathlib.Path(sys.argv[2])):
+            counter.write_text(str(int(counter.read_text()) + 1))
+            done += 1
+    except module.RunInUseError:
+        pass
+"""
 
-    def too_late(handle: int) -> bool:
-        opened.append(handle)
-        if len(opened) == 1:
-            path.unlink()
-        return lock(handle)
 
-    monkeypatch.setattr(run_lock, "_try_lock", too_late)
-    with locked_run(tmp_path / "ball"):
-        assert len(opened) == 2
-        assert path.exists()
+def test_two_processes_that_take_turns_are_never_in_it_at_once(tmp_path):
+    """The file is removed at each end: a lock on a removed one must not count."""
+    counter = tmp_path / "counter"
+    counter.write_text("0")
+    command = [sys.executable, "-c", TAKING_TURNS, run_lock.__file__, str(tmp_path / "ball"), str(counter)]
+    processes = [subprocess.Popen(command) for _ in range(2)]
+    assert [process.wait() for process in processes] == [0, 0]
+    assert counter.read_text() == "200"
 
 
 def test_a_disk_without_locks_is_told_and_trained_on(tmp_path, monkeypatch, caplog):
-    def without(_handle: int) -> bool:
+    def without(*_args: object, **_options: object) -> None:
         raise OSError(errno.ENOLCK, "no locks available")
 
-    monkeypatch.setattr(run_lock, "_try_lock", without)
+    monkeypatch.setattr(filelock.FileLock, "acquire", without)
     with caplog.at_level(logging.WARNING), locked_run(tmp_path / "ball"):
         pass
     assert "the run ball cannot be locked (no locks available); see to it that no other ComfyUI" in caplog.text
