@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from ..storage.cache import write_atomically
+from ..storage.atomic import write_atomically
 
 SUFFIX = ".safetensors"
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..lora.metadata import PACK_VERSION
+from ..storage.atomic import clear_temporary, is_temporary
 from ..storage.state_file import read_state, write_json, write_state
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ class RunFolder:
         path = self.path / RECORD
         if not path.exists():
             # A process that was killed within its very first write has left that file half-written, and no more.
-            if self.path.is_dir() and any(path.suffix != ".tmp" for path in self.path.iterdir()):
+            if self.path.is_dir() and not all(is_temporary(path) for path in self.path.iterdir()):
                 raise ValueError(f"the folder {self.name} holds files but no run of this pack; {_ANOTHER}")
             return False
         try:
@@ -72,8 +73,8 @@ class RunFolder:
             "pack_version": PACK_VERSION, "state": RUNNING,
         }  # fmt: skip
         self.note()
-        for left in (*self.path.glob("*.tmp"), *self.path.glob(f"{STATES}/*.tmp")):
-            left.unlink(missing_ok=True)
+        for folder in (self.path, self.path / STATES):
+            clear_temporary(folder)
 
     def note(self, **values: Any) -> None:
         """Write further values into the record.

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..storage.cache import write_atomically
+from ..storage.atomic import write_atomically
 
 if TYPE_CHECKING:
     from .monitor import RunInfo

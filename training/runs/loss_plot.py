@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..storage.cache import write_atomically
+from ..storage.atomic import write_atomically
 from .history import History
 
 if TYPE_CHECKING:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
-from .cache import checksum, write_atomically
+from .atomic import checksum, save_tensors, sync_folder, write_atomically
 
 FORMAT = "fewshot_video.state 1"
 VALUES = "values"  # the JSON, as a tensor of bytes: the header of a safetensors file may have 100 MB at most
@@ -32,7 +29,7 @@ def write_state(path: Path, values: Any) -> Path:
     text = json.dumps(_taken_apart(values, "", tensors))
     metadata = {"format": FORMAT, "checksum": _checksum(text, tensors)}
     plain = torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)
-    write_atomically(path, save({**tensors, f"({VALUES})": plain}, metadata))
+    save_tensors(path, {**tensors, f"({VALUES})": plain}, metadata)
     sync_folder(path.parent)
     return path
 
@@ -69,20 +66,10 @@ def write_json(path: Path, values: Any) -> Path:
     return path
 
 
-def sync_folder(folder: Path) -> None:
-    """Have the names in a folder on the disk too, where the system can do that."""
-    with contextlib.suppress(OSError, AttributeError):
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
 def _taken_apart(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     """JSON for a value; its tensors go into ``tensors`` under names that tell where they were."""
     if isinstance(value, Tensor):
-        tensors[name] = value.detach().to("cpu", copy=True).contiguous()  # a copy: no two tensors share memory
+        tensors[name] = _of_its_own(value.detach().to("cpu").contiguous(), tensors)
         return {"tensor": name}
     if isinstance(value, dict):
         return {
@@ -94,6 +81,13 @@ def _taken_apart(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     if type(value) in PLAIN:
         return value
     raise ValueError(f"{name} is a {type(value).__name__}, which a run's state cannot hold; choose another optimiser")
+
+
+def _of_its_own(tensor: Tensor, others: dict[str, Tensor]) -> Tensor:
+    """The tensor, or a copy where it shares memory with another one, which the file format refuses."""
+    start = tensor.untyped_storage().data_ptr()
+    shared = tensor.numel() and any(start == other.untyped_storage().data_ptr() for other in others.values())
+    return tensor.clone() if shared else tensor
 
 
 def _put_together(value: Any, tensors: dict[str, Tensor]) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from .cache import write_atomically
+from .atomic import write_atomically
 
 CODEC, QUALITY = "libx264", "18"  # constant rate factor: hardly to be told from the original
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ....training.lora.file import LoraModel, load_lora, read_metadata, save_lora, unique_path
 from ....training.lora.metadata import from_metadata
-from ....training.storage.cache import write_atomically
+from ....training.storage.atomic import save_tensors, write_atomically
 from .kinds import RunKind
 
 log = logging.getLogger(__name__)
@@ -83,9 +83,7 @@ def write_best(file: LoraModel, path: Path) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    from safetensors.torch import save
-
-    write_atomically(path, save({key: value.contiguous() for key, value in file.items()}, file.metadata))
+    save_tensors(path, file, file.metadata)
 
 
 def _write(file: LoraModel, history: dict[str, Any], folder: Path, name: str) -> Path:

@@ -11,7 +11,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from pack.training.storage.cache import DiskCache, write_atomically
+from pack.training.storage.atomic import write_atomically
+from pack.training.storage.cache import DiskCache
 
 
 def tensors():
