@@ -92,13 +92,3 @@ def sparse_stride(frames: int, most: int) -> int:
 def sparse_count(frames: int, stride: int) -> int:
     """How many of ``frames`` frames a step takes from the first one on: ``ceil(frames / stride)``."""
     return -(-frames // stride)
-
-
-def stretched_places(count: int, stride: int) -> Tensor:
-    """Temporal places ``p_j = stride j`` of sparse frames, ``[count]``: those they had in the whole clip.
-
-    Rotary places see differences alone, so where in the clip the first one lay does not matter.
-
-    Source: Follow-Your-Motion, arXiv 2506.05207 (rotary indices of sparse frames stretched to the full range).
-    """
-    return torch.arange(count, dtype=torch.float32) * stride

@@ -93,11 +93,6 @@ def test_a_whole_step_takes_at_most_so_many_frames(frames, most, stride, count):
     assert motion.sparse_count(frames, stride) == count == len(range(0, frames, stride)) <= most
 
 
-def test_sparse_frames_keep_their_places_in_the_whole_clip():
-    assert motion.stretched_places(4, 3).tolist() == [0.0, 3.0, 6.0, 9.0]
-    assert motion.stretched_places(3, 1).tolist() == [0.0, 1.0, 2.0]
-
-
 @pytest.mark.parametrize(
     ("call", "said"),
     [

@@ -11,13 +11,13 @@ import tiny_aicl
 import tiny_svd
 import tiny_vae
 import torch
+from method_files import save_adapter
 from tiny_aicl import random_adapter
 
 from pack.methods.action_prism import FLATTENED, ActionPrism
 from pack.nodes.aicl import AICLApply, AICLEncodeAction, AICLLoad
 from pack.nodes.host.aicl.adapter import KEPT, HostAdapter, adapter_names
 from pack.nodes.host.aicl.encode import evenly, run_prism
-from pack.training.aicl.file import save_adapter
 from pack.training.lora.file import LoraModel, save_lora
 
 WAN = "Wan 2.1"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,10 +9,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ...methods.aicl import AdapterSizes, build, sizes_from_text, sizes_to_text
+from ...methods.aicl import AdapterSizes, build, sizes_from_text
 from ..core.methods import AICL
-from ..lora.file import LoraModel, load_lora, read_metadata, save_lora
-from ..lora.metadata import from_metadata, plain_value, to_metadata
+from ..lora.file import load_lora, read_metadata
+from ..lora.metadata import from_metadata, plain_value
 
 SIZES, BASE_FAMILY, BASE_MODEL, DATA = "sizes", "base_family", "base_model", "training_data"
 PRISM, INTEGRATIONS = "prism.", "integrations."  # what the names of tensors begin with
@@ -64,22 +63,6 @@ def tensors_of(prism: torch.nn.Module, integrations: torch.nn.Module) -> dict[st
         for prefix, part in parts
         for name, value in part.state_dict().items()
     }
-
-
-def save_adapter(adapter: AiclAdapter, path: Path) -> Path:
-    """Write an adapter whole or not at all, and read it back.
-
-    Raises:
-        FileExistsError: the file exists; nothing is overwritten.
-        RuntimeError: what was read back differs from what was written.
-    """
-    record = {
-        **adapter.record,
-        "method": json.dumps(AICL),
-        BASE_FAMILY: adapter.base_family,
-        SIZES: sizes_to_text(adapter.sizes),
-    }
-    return save_lora(LoraModel(adapter.tensors, to_metadata(record)), path)
 
 
 def load_adapter(path: Path) -> AiclAdapter:

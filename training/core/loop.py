@@ -12,15 +12,8 @@ from torch import Tensor
 
 from .config import TrainConfig
 from .objective import Objective, Predict
-from .optimizers import make_optimizer
 from .state import StepRecord, TrainState
-from .step import backward, train_step
 from .trainer import Trainer
-
-__all__ = [
-    "Cancelled", "NonFiniteError", "OnStep", "Rewind", "StepRecord", "Stopped", "TrainResult", "TrainState", "backward",
-    "likely_cause", "make_optimizer", "run_steps", "train", "train_step",
-]  # fmt: skip
 
 PATIENCE = 5  # steps in a row without a number before something is done
 REWINDS = 2  # times a run goes back and tries a lower rate

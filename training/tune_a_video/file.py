@@ -17,7 +17,7 @@ from ...methods.tune_a_video import PER_FRAME, Tuned
 from ..aicl.file import describe_method
 from ..core.config import TrainConfig
 from ..core.methods import TUNE_A_VIDEO
-from ..lora.file import LoraModel, load_lora, read_metadata, save_lora
+from ..lora.file import LoraModel, load_lora, read_metadata
 from ..lora.metadata import from_metadata, plain_value, to_metadata
 from .layers import QUERIES, TEMPORAL
 
@@ -36,23 +36,6 @@ def file_metadata(
     """All metadata of a file: our record and the workflow. It is no LoRA, so no words for LoRAs are in it."""
     named = {key: json.dumps(value) for key, value in {"title": title, "date": date}.items() if value}
     return {**(workflow or {}), **to_metadata({**record, **named})}
-
-
-def save_tuned(tuned: Tuned, path: Path, record: Mapping[str, str] | None = None) -> Path:
-    """Write what was tuned whole or not at all, and read it back; ``record`` is JSON by name.
-
-    Raises:
-        ValueError: there is nothing to save.
-        FileExistsError: the file exists; nothing is overwritten.
-        RuntimeError: what was read back differs from what was written.
-    """
-    about = {"method": TUNE_A_VIDEO, GROUP_NORMS: tuned.group_norms, CAUSAL: tuned.sparse_causal}
-    texts = {**(record or {}), **{key: json.dumps(value) for key, value in about.items()}, BASE: tuned.base}
-    tensors = {f"{TEMPORAL}{name}": value for name, value in tuned.temporal.items()}
-    tensors |= {f"{QUERIES}{name}": value for name, value in tuned.queries.items()}
-    if not tensors:
-        raise ValueError("there is nothing in what was tuned; train it before it is saved")
-    return save_lora(LoraModel(tensors, to_metadata(texts)), path)
 
 
 def load_tuned(path: Path) -> Tuned:

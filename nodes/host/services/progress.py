@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ....training.core.loop import Cancelled, StepRecord
+from ....training.core.loop import Cancelled
+from ....training.core.state import StepRecord
 
 
 class StepProgress:

@@ -15,6 +15,7 @@ import pytest
 import tiny_svd
 import tiny_unet
 import torch
+from method_files import save_tuned
 from tiny_unet import answer
 from torch import Tensor
 from tuned_models import tuned_of
@@ -40,7 +41,7 @@ from pack.toy.text import WIDTH as TEXT_WIDTH
 from pack.training.core.batches import seeded_generator
 from pack.training.core.config import TrainConfig
 from pack.training.core.preview import PreviewSettings
-from pack.training.tune_a_video.file import load_tuned, save_tuned
+from pack.training.tune_a_video.file import load_tuned
 from pack.training.tune_a_video.recipe import ClipRecipe, FrameWindow
 
 pytestmark = pytest.mark.usefixtures("own_output")

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from method_files import save_adapter
 
 from pack.methods.action_prism import PrismSizes
 from pack.methods.aicl import AdapterSizes, new_adapter
-from pack.training.aicl.file import AiclAdapter, load_adapter, save_adapter, tensors_of
+from pack.training.aicl.file import AiclAdapter, load_adapter, tensors_of
 from pack.training.lora.file import LoraModel, read_metadata, save_lora
 from pack.training.lora.metadata import to_metadata
 
@@ -47,12 +48,6 @@ def test_tensors_of_modules_load_into_new_ones():
     for ours, theirs in ((prism, other_prism), (integrations, other_integrations)):
         state = theirs.state_dict()
         assert all(torch.equal(value, state[name]) for name, value in ours.state_dict().items())
-
-
-def test_nothing_is_overwritten(tmp_path):
-    path = save_adapter(some_adapter(), tmp_path / "a.safetensors")
-    with pytest.raises(FileExistsError):
-        save_adapter(some_adapter(), path)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,10 @@ from regression import Regression
 from torch import Tensor, nn
 
 from pack.training.core.config import TrainConfig
-from pack.training.core.loop import Cancelled, NonFiniteError, TrainState, backward, make_optimizer, train
+from pack.training.core.loop import Cancelled, NonFiniteError, train
+from pack.training.core.optimizers import make_optimizer
+from pack.training.core.state import TrainState
+from pack.training.core.step import backward
 
 
 def run(config: TrainConfig, objective: Regression | None = None, **kwargs) -> tuple[Tensor, list[float]]:

@@ -6,13 +6,14 @@ import json
 
 import pytest
 import torch
+from method_files import save_tuned
 from torch import nn
 
-from pack.methods.tune_a_video import POOLED, TemporalLayers, Tuned
+from pack.methods.tune_a_video import POOLED, TemporalLayers
 from pack.training.core.config import TrainConfig
-from pack.training.lora.file import LoraModel, load_lora, read_metadata, save_lora
+from pack.training.lora.file import LoraModel, read_metadata, save_lora
 from pack.training.lora.metadata import PACK_VERSION, from_metadata, to_metadata
-from pack.training.tune_a_video.file import file_metadata, load_tuned, save_tuned, tuned_from
+from pack.training.tune_a_video.file import file_metadata, load_tuned, tuned_from
 from pack.training.tune_a_video.layers import TunedLayers, WeightDeltas, new_queries
 
 BASE = "Stable Diffusion 1.x, noise prediction"
@@ -133,13 +134,3 @@ def test_damaged_files_are_refused_in_a_sentence(change, said):
     change(file)
     with pytest.raises(ValueError, match=said):
         tuned_from(file, "a.safetensors")
-
-
-def test_nothing_is_overwritten(tmp_path):
-    path = save_tuned(tuned_from(file_of(layers()), "a"), tmp_path / "a.safetensors")
-    before = load_lora(path)
-    with pytest.raises(FileExistsError):
-        save_tuned(tuned_from(file_of(layers(1)), "b"), path)
-    assert load_lora(path).keys() == before.keys()
-    with pytest.raises(ValueError, match="nothing in what was tuned; train it"):
-        save_tuned(Tuned(BASE), tmp_path / "b.safetensors")
