@@ -21,7 +21,7 @@ Keys = tuple[Tensor, Tensor]  # keys and values [B, L, inner]
 class ActionIntegration(nn.Module):
     """Temporal cross-attention ``W_O Attn(W_Q LN(x), W_K R, W_V R) + b_O`` of one block, added to x.
 
-    Keys and values do not depend on the place, so every video token looks at all action tokens, and is told only how
+    Keys and values do not depend on the position, so every video token looks at all action tokens, and learns only how
     far apart in time they are. ``W_O`` and ``b_O`` start at zero: an untrained one adds nothing.
 
     Source: EchoReel, overview figure and code: behind the text's cross-attention, in front of the feed-forward.

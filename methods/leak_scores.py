@@ -1,7 +1,7 @@
-"""How much of a source clip's look is in a video that should look otherwise: what one-shot motion must not copy.
+"""How much of a source clip's appearance is in a video that should look otherwise: what one-shot motion must not copy.
 
-Both scores are ``of what the source has and the asked look has not, the share that the video has``. The asked look is
-told by frames of it, such as the base model's video of the same prompt; without any, all of the source counts.
+Both scores are ``of what the source has and the asked appearance has not, the share that the video has``. The asked
+appearance is given by frames, such as the base model's video of the same prompt; without any, all of the source counts.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from torch import Tensor
 from .image_scores import PATCH, PLAIN, STRIDE, colour_histogram
 
 OWN = 2.0  # a colour is the source's own if it has at least so many times the share of it that was asked for
-PICTURES, FRAMES = 4, 8  # of source and asked look, and of the video, that are looked at, evenly spread
-LEAST = 1e-3  # share of the picture; a look of which less is the source's own leaves nothing to leak
+PICTURES, FRAMES = 4, 8  # of source and asked appearance, and of the video, that are looked at, evenly spread
+LEAST = 1e-3  # share of the picture; an appearance of which less is the source's own leaves nothing to leak
 
 
 def appearance_leak(video: Tensor, source: Tensor, asked: Tensor | None = None) -> float:
-    """Mean of ``colour_leak`` and ``texture_leak``, in [0, 1]; lower is better, 0: nothing of the source's own look.
+    """Mean of ``colour_leak`` and ``texture_leak``, in [0, 1]; lower is better; 0: nothing is the source's own.
 
     Args:
         video: planes ``[T, 3, H, W]`` in [0, 1].
@@ -47,9 +47,9 @@ def texture_leak(video: Tensor, source: Tensor, asked: Tensor | None = None) -> 
     """``sum_p max(0, d_asked(p) - 2 d_video(p)) / sum_p d_asked(p)`` in [0, 1] over the patches p of the source.
 
     d is the squared distance of a patch (8 x 8 pixels, every 4) to the nearest one, wherever that lies: what the asked
-    look cannot explain of the source, and the share of it that a frame of the video can. The 2 keeps out patches that
-    the video is nearer to by chance, with a third look. Without an asked look d_asked is the distance to the mean
-    colour. The mean over frames of the video, each by the picture of the source it has most of.
+    appearance cannot explain of the source, and the share of it that a frame of the video can. The 2 keeps out patches
+    that the video is nearer to by chance, with a third appearance. Without an asked one d_asked is the distance to the
+    mean colour. The mean over frames of the video, each by the picture of the source it has most of.
 
     Source: the completeness term of Simakov et al. 2008, "Summarizing visual data using bidirectional similarity".
     """

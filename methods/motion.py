@@ -1,7 +1,7 @@
-"""One-shot motion: losses that look at how frames differ from each other, and sparse frames at their true places.
+"""One-shot motion: losses that look at how frames differ from each other, and sparse frames at their true position ids.
 
-A clip's look is the same in all its frames, its motion is what differs between them. All functions take what a network
-predicts or should predict, ``[B, C, T, H, W]``, whether that is noise, a flow's velocity or that of a VP diffusion.
+A clip's appearance is the same in all its frames, its motion is what differs between them. All functions take what a
+network predicts or should predict, ``[B, C, T, H, W]``: noise, a flow's velocity or that of a VP diffusion.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """TIC-FT: condition, buffer and target frames in one sequence along time.
 
-``[L condition | B buffer | K target]`` latent frames. Condition frames stay clean, buffer b is held at
+``[L condition | B buffer | K target]`` latent frames. Condition frames stay clean, buffer b is frozen at
 its own level tau_b until the global level has fallen to it, target frames follow the global level.
 The same rule serves training and sampling. Source: arXiv 2506.00996.
 """
@@ -20,14 +20,14 @@ TOLERANCE = 1e-6  # levels closer than this are the same level; above 1, times t
 
 @dataclass(frozen=True)
 class Layout:
-    """Counts of latent frames, and the level each buffer is held at.
+    """Counts of latent frames, and the level each buffer is frozen at.
 
     Raises:
         ValueError: a count is negative, there is no target frame, or the levels do not fit.
     """
 
     condition: int  # L, clean latent frames
-    buffer: int  # B, latent frames held at rising levels
+    buffer: int  # B, latent frames frozen at rising levels
     target: int  # K, latent frames to generate
     levels: tuple[float, ...] = ()  # tau_1 .. tau_B, rising, each in (0, top)
     top: float = 1.0  # highest level; a process whose sigmas have no limit has infinity here
@@ -135,16 +135,16 @@ def same_level(level: float, other: float) -> bool:
     return abs(level - other) <= TOLERANCE * max(1.0, abs(level))
 
 
-def held_frames(layout: Layout, sigma: float) -> int:
-    """How many leading frames are held at the global level ``sigma``; levels rise, so they are the first.
+def frozen_frames(layout: Layout, sigma: float) -> int:
+    """How many leading frames are frozen at the global level ``sigma``; levels rise, so they are the first.
 
     A condition frame always is; a buffer moves as soon as the level is at or below its own.
     """
     return layout.condition + sum(level < sigma and not same_level(level, sigma) for level in layout.levels)
 
 
-def resting_frames(layout: Layout, sigma: float) -> int:
-    """How many leading frames no solver has moved yet at ``sigma``: the held ones, and one just released."""
+def pending_frames(layout: Layout, sigma: float) -> int:
+    """How many leading frames no solver has moved yet at ``sigma``: the frozen ones, and one just unfrozen."""
     return layout.condition + sum(level <= sigma or same_level(level, sigma) for level in layout.levels)
 
 
@@ -161,9 +161,9 @@ def insert_levels(sigmas: Tensor, layout: Layout) -> Tensor:
     Raises:
         ValueError: the schedule rises somewhere, so that frames would have to be frozen again.
 
-    Differs: the paper thaws a buffer at the first schedule point at or below its level, and with a
+    Differs: the paper unfreezes a buffer at the first schedule point at or below its level, and with a
         shifted schedule the lowest levels may never come. Inserting costs up to B evaluations and
-        makes the release exact for every schedule and every split of it.
+        makes the unfreezing exact for every schedule and every split of it.
     """
     values = [float(sigma) for sigma in sigmas]
     if layout.prefix and any(later > sigma for sigma, later in pairwise(values)):
@@ -181,10 +181,10 @@ def insert_levels(sigmas: Tensor, layout: Layout) -> Tensor:
     return torch.cat([points, points.new_tensor(new)]).sort(descending=True).values if new else points
 
 
-def split_at_releases(sigmas: Tensor, layout: Layout) -> list[Tensor]:
-    """Cut a schedule where a buffer is released, so that no solver carries its history across.
+def split_where_unfrozen(sigmas: Tensor, layout: Layout) -> list[Tensor]:
+    """Cut a schedule where a buffer is unfrozen, so that no solver carries its history across.
 
-    Neighbouring pieces share the point they are cut at; a schedule without releases is one piece.
+    Neighbouring segments share the point they are cut at; where nothing is unfrozen there is one segment.
     """
     last = len(sigmas) - 1
     inner = range(1, last)

@@ -121,7 +121,7 @@ def arrange(
         condition: L, latent frames.
         buffer: B, latent frames; they take the last source's content.
         compression: pixel frames a later latent frame stands for.
-        places: what a sentence shall call the conditions.
+        places: what a sentence is to call the conditions.
 
     Returns:
         Clips to encode one by one, each of ``1 + compression (n_i - 1)`` frames, the n_i adding up

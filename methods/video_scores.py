@@ -43,21 +43,21 @@ def score(
     """
     _check(video, "video", SMALLEST)
     height, width = video.shape[1:3]
-    clip = _planes(video, "video", width, height)
+    clip = planes(video, "video", width, height)
     small = _shrink(clip, MOTION)
     motion = clip_motion(small) if len(clip) > 1 else None
     out = _alone(clip, small, motion)
     if condition is not None:
         _check(condition, "condition")
         picks = torch.linspace(0, len(condition) - 1, min(len(condition), MOST_CONDITIONS)).round().long()
-        out |= _against_condition(small, _planes(condition[picks.tolist()], "condition", width, height).to(clip))
+        out |= _against_condition(small, planes(condition[picks.tolist()], "condition", width, height).to(clip))
     if reference is not None:
         _check(reference, "reference")
-        other = _planes(reference[: len(clip)], "reference", width, height).to(clip)
+        other = planes(reference[: len(clip)], "reference", width, height).to(clip)
         out |= _against_reference(clip[: len(other)], small[: len(other)], motion, other)
         if asked is not None:
-            _check(asked, "asked look")
-            asked = _shrink(_planes(asked, "asked look", width, height).to(clip), FOUND)
+            _check(asked, "asked appearance")
+            asked = _shrink(planes(asked, "asked appearance", width, height).to(clip), FOUND)
         out["appearance_leak"] = leak_scores.appearance_leak(_shrink(small, FOUND), _shrink(other, FOUND), asked)
     return {name: out[name] for name in (*METRICS, "compared_frames") if name in out}
 
@@ -146,7 +146,7 @@ def _check(frames: Tensor, name: str, smallest: int = 1) -> None:
         )
 
 
-def _planes(frames: Tensor, name: str, width: int, height: int) -> Tensor:
+def planes(frames: Tensor, name: str, width: int, height: int) -> Tensor:
     """Planes ``[T, 3, h, w]`` of frames fitted into ``width`` x ``height``, then shrunk to ``PICTURE``."""
     pieces = []
     for piece in frames[..., :3].split(PIECE):

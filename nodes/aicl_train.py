@@ -140,7 +140,7 @@ def _data_inputs() -> list[io.Input]:
             options=list(LEAK_CONTROL),
             default=CROP,
             optional=True,
-            tooltip="How references are changed before encoding, so that their looks are not worth copying. Mirror "
+            tooltip="How references are changed before encoding, so that their appearance is not worth copying. Mirror "
             "them only where left and right do not matter.",
         ),
         io.Int.Input(

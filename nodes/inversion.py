@@ -20,7 +20,7 @@ class FewShotInversion(io.ComfyNode):
             ),
             search_aliases=["DDIM inversion", "unsampling", "video to noise", "fixed-point inversion"],
             inputs=[
-                io.Model.Input("model", tooltip="The model to sample with, tuned if it shall be. It is not changed."),
+                io.Model.Input("model", tooltip="The model to sample with, tuned or not. It is not changed."),
                 io.Conditioning.Input("conditioning", tooltip="Prompt of the inversion; the paper leaves it empty."),
                 io.Latent.Input("latent", tooltip="Latents of the source clip, from VAE Encode."),
                 io.Int.Input("steps", default=50, min=1, max=10000, tooltip="Steps; the sampler must take as many."),

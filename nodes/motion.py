@@ -18,7 +18,7 @@ CATEGORY = "FewShot Video/motion"
 
 
 class FewShotMotionTrain(io.ComfyNode):
-    """Two runs in one node: how the clip looks, then how it moves."""
+    """Two runs in one node: the clip's appearance, then its motion."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -27,8 +27,8 @@ class FewShotMotionTrain(io.ComfyNode):
             display_name="Motion Train",
             category=CATEGORY,
             description=(
-                "Learns the motion of one clip, for other subjects and places. First a LoRA of how the clip looks is "
-                "trained on its single frames, then, on top of it, one of how it moves; only that one is needed later."
+                "Learns the motion of one clip, for other subjects and places. First a LoRA of the clip's appearance "
+                "is trained on its single frames, then, on top of it, one of its motion; only that one is needed later."
             ),
             search_aliases=["one-shot motion", "tune-a-video", "motion lora", "motion director"],
             is_output_node=True,
@@ -115,7 +115,7 @@ class FewShotMotionTrain(io.ComfyNode):
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
             outputs=[
                 io.LoraModel.Output("motion", tooltip="The LoRA of the motion, for Motion Apply and Load LoRA Model."),
-                io.LoraModel.Output("appearance", tooltip="The LoRA of the clip's look; empty where it was left out."),
+                io.LoraModel.Output("appearance", tooltip="The LoRA of the appearance; empty where it was left out."),
                 io.LossMap.Output("loss", tooltip="Loss of each step of the motion run, for Plot Loss Graph."),
                 io.Int.Output("steps_done", tooltip="Steps the motion LoRA was trained for."),
                 io.String.Output("path", tooltip="Where the motion LoRA was saved."),
@@ -152,7 +152,7 @@ class FewShotMotionApply(io.ComfyNode):
             category=CATEGORY,
             description=(
                 "Puts a LoRA on a model for a part of the sampling. Motion is decided at high noise, so the first half "
-                "often suffices and leaves the looks to the prompt. Any LoRA of a video model will do."
+                "often suffices and leaves the appearance to the prompt. Any LoRA of a video model will do."
             ),
             search_aliases=["lora schedule", "scheduled lora", "motion lora", "lora hook"],
             inputs=[

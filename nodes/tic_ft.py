@@ -62,7 +62,7 @@ class TICFTContext(io.ComfyNode):
                     min=-1,
                     max=64,
                     optional=True,
-                    tooltip="Buffer latent frames, held at rising noise levels. "
+                    tooltip="Buffer latent frames, frozen at rising noise levels. "
                     "-1: as trained, or the task's. 0: none.",
                 ),
                 io.String.Input(
@@ -110,7 +110,7 @@ class TICFTContext(io.ComfyNode):
                     options=[host_context.AS_TRAINED, *host_context.TIMESTEPS],
                     default=host_context.AS_TRAINED,
                     optional=True,
-                    tooltip="What the model is told of the noise. One for all frames is the paper's way; one per frame "
+                    tooltip="The timestep that the model gets. One for all frames is the paper's way; one per frame "
                     "suits only a LoRA trained so. as trained: what the settings say, one for all without any.",
                 ),
             ],
@@ -202,7 +202,7 @@ class TICFTPrompt(io.ComfyNode):
                     default="",
                     tooltip="What the condition shows. May stay empty.",
                 ),
-                io.String.Input("target_text", multiline=True, default="", tooltip="What the video shall show."),
+                io.String.Input("target_text", multiline=True, default="", tooltip="What the video is to show."),
                 TicftSettings.Input(
                     "settings",
                     optional=True,

@@ -138,7 +138,7 @@ def _data_inputs() -> list[io.Input]:
         Encoded.Input(
             "prior",
             optional=True,
-            tooltip="Images or clips, with captions, of what the model shall still make as before; one of them is "
+            tooltip="Images or clips, with captions, of what the model must not forget; one of them is "
             "learned beside the clip at each step.",
         ),
         io.Float.Input(

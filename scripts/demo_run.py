@@ -34,7 +34,7 @@ class Run:
         workflow: The shipped workflow as a prompt.
         plan: What to do.
         folder: Where the results go.
-        record: What the record shall tell beside the plan, e.g. the host's version.
+        record: What the record holds beside the plan, e.g. the host's version.
     """
 
     def __init__(self, client: Client, workflow: Prompt, plan: Plan, folder: Path, record: dict[str, Any]) -> None:

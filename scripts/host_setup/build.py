@@ -123,12 +123,12 @@ def remove(pin: Pin) -> list[str]:
         for other, folder in folders.items():
             locks.enter_context(locked(lock_file(other)))
             if folder.exists():
-                _delete(folder)
+                delete(folder)
                 removed.append(other.comfyui)
     return removed
 
 
-def _delete(folder: Path) -> None:
+def delete(folder: Path) -> None:
     """Delete ``folder``, its marker first: an interrupted deletion must look half built."""
     try:
         (folder / MARKER).unlink(missing_ok=True)
@@ -145,13 +145,13 @@ def _build(pin: Pin, folder: Path) -> None:
         check_python(sys.version_info[:2])
     if folder.exists():
         say("a half-built host, or one whose base has gone, is there; removing it and starting again")
-        _delete(folder)
+        delete(folder)
     check_disk(folder, OVERLAY_DISK_BYTES if pin.base else DISK_BYTES)
     cost = "about 250 MB and a minute" if pin.base else "about 7 GB and 2 to 10 minutes"
     say(f"building ComfyUI {pin.comfyui} in {folder} (once; {cost})")
     try:
         folder.mkdir(parents=True)
-        python = _make_overlay(pin.base, folder / "venv") if pin.base else _make_venv(folder / "venv")
+        python = make_overlay(pin.base, folder / "venv") if pin.base else _make_venv(folder / "venv")
         say("2/5 ComfyUI's source")
         sdist = download(pin, python, folder / "download")
         say("3/5 unpacking")
@@ -162,10 +162,10 @@ def _build(pin: Pin, folder: Path) -> None:
         pip(python, "install", "-r", str(requirements), *TORCH)
         _install_extras(pin, folder)
     except OSError as error:
-        _delete(folder)
+        delete(folder)
         raise HostError(f"{error}; free some disk space or choose a folder with FEWSHOT_CACHE") from error
     except BaseException:
-        _delete(folder)
+        delete(folder)
         raise
     say(f"ComfyUI {pin.comfyui} is ready after {time.monotonic() - started:.0f} s")
 
@@ -178,7 +178,7 @@ def _make_venv(venv: Path) -> Path:
     return venv_python(venv)
 
 
-def _make_overlay(base: Pin, venv: Path) -> Path:
+def make_overlay(base: Pin, venv: Path) -> Path:
     """Create a virtual environment that sees the packages of ``base`` behind its own; returns its interpreter.
 
     pip is one of those packages. It takes what fits from below and installs the rest on top, as it does with

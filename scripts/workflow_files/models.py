@@ -167,5 +167,5 @@ def _folder_note(form: Sampling) -> str:
 
     `NAME.txt` its caption
 
-    `NAME.condition.png` the image it shall be made from
+    `NAME.condition.png` the image it is made from
     """

@@ -141,7 +141,7 @@ def test_the_page_moves_the_frames_that_the_sampler_moves():
         const { bars } = planSequence({ task: 'custom', condition: 2, buffer: 3, levels: '0.2, 0.5, 0.75', targetFrames: 16 })
         console.log(JSON.stringify(given.map((sigma) => framesAt(bars, sigma))))"""  # noqa: E501
     for sigma, frames in zip(sigmas, run_in_node(script, sigmas), strict=True):
-        held = tic_ft.held_frames(layout, sigma)
+        held = tic_ft.frozen_frames(layout, sigma)
         assert [frame["moves"] for frame in frames] == [i >= held for i in range(layout.frames)], sigma
         wanted = tic_ft.frame_sigmas(layout, torch.tensor([sigma]))[0].tolist()
         assert [frame["level"] for frame in frames] == pytest.approx(wanted)

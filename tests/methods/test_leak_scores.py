@@ -79,5 +79,5 @@ def test_the_score_is_the_mean_of_both_at_any_size():
     assert score(video, source)["appearance_leak"] > 0.4  # nobody said that black was asked for
     large = torch.from_numpy(render(SOURCE, 25, 128))
     assert score(source, large, asked=asked)["appearance_leak"] > 0.8
-    with pytest.raises(ValueError, match="the asked look has shape"):
+    with pytest.raises(ValueError, match="the asked appearance has shape"):
         score(video, source, asked=asked[0])

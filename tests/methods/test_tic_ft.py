@@ -81,9 +81,9 @@ def test_a_frames_level_is_the_smaller_of_the_global_and_its_own(condition, buff
 def test_frames_are_held_above_their_level_and_released_at_it():
     layout = Layout.linear(2, 3, 4)
     held = {1.0: 5, 0.76: 5, 0.75: 4, 0.6: 4, 0.5: 3, 0.25: 2, 0.1: 2, 0.0: 2}
-    assert {sigma: tic_ft.held_frames(layout, sigma) for sigma in held} == held
+    assert {sigma: tic_ft.frozen_frames(layout, sigma) for sigma in held} == held
     resting = {1.0: 5, 0.75: 5, 0.74: 4, 0.5: 4, 0.25: 3, 0.24: 2, 0.0: 2}
-    assert {sigma: tic_ft.resting_frames(layout, sigma) for sigma in resting} == resting
+    assert {sigma: tic_ft.pending_frames(layout, sigma) for sigma in resting} == resting
 
 
 @pytest.mark.parametrize("steps", [1, 2, 4, 8, 20])
@@ -134,14 +134,14 @@ def test_a_rising_schedule_is_refused():
 def test_pieces_share_their_ends_and_add_up_to_the_schedule(buffer, steps):
     layout = Layout.linear(1, buffer, 4)
     points = tic_ft.insert_levels(torch.linspace(1, 0, steps + 1) ** 0.3, layout)
-    pieces = tic_ft.split_at_releases(points, layout)
+    pieces = tic_ft.split_where_unfrozen(points, layout)
     assert torch.equal(torch.cat([pieces[0], *(piece[1:] for piece in pieces[1:])]), points)
     assert all(torch.equal(a[-1], b[0]) for a, b in pairwise(pieces))
     assert [float(piece[-1]) for piece in pieces[:-1]] == pytest.approx(layout.levels[::-1])
 
 
 def test_a_schedule_of_one_point_is_one_piece():
-    assert [piece.tolist() for piece in tic_ft.split_at_releases(torch.tensor([1.0]), Layout.linear(1, 3, 1))] == [
+    assert [piece.tolist() for piece in tic_ft.split_where_unfrozen(torch.tensor([1.0]), Layout.linear(1, 3, 1))] == [
         [1.0]
     ]
 

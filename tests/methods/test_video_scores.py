@@ -195,7 +195,7 @@ def test_a_large_clip_is_measured_at_a_smaller_size_and_moves_as_much():
     small, large = score(clip(frames=3), clip(OTHER, 3)), score(clip(frames=3, size=320), clip(OTHER, 3, 320))
     assert large["dynamic_degree"] == pytest.approx(small["dynamic_degree"], rel=0.25)
     assert large["trajectory_agreement"] > 0.9
-    planes = video_scores._planes(clip(frames=2, size=320), "video", 320, 320)
+    planes = video_scores.planes(clip(frames=2, size=320), "video", 320, 320)
     assert planes.shape == (2, 3, 256, 256)
 
 

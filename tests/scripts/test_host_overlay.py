@@ -69,7 +69,7 @@ def test_removing_an_overlay_leaves_its_base(pin, upper):
 
 def test_a_base_that_was_deleted_by_hand_makes_its_overlay_unusable(pin, upper, index):
     ensure_built(upper)
-    host_build._delete(host_directory(pin))
+    host_build.delete(host_directory(pin))
     assert read_marker(upper) is None
     ensure_built(upper)
     assert index.commands.count("overlay") == 2
@@ -77,7 +77,7 @@ def test_a_base_that_was_deleted_by_hand_makes_its_overlay_unusable(pin, upper, 
 
 def test_an_overlay_of_an_earlier_build_of_its_base_is_built_again(pin, upper, index):
     ensure_built(upper)
-    host_build._delete(host_directory(pin))
+    host_build.delete(host_directory(pin))
     ensure_built(pin)
     assert read_marker(pin) is not None
     assert read_marker(upper) is None
@@ -129,7 +129,7 @@ def test_a_base_is_not_removed_while_an_overlay_is_being_built_on_it(pin, upper)
 def test_a_real_overlay_finds_its_own_packages_before_those_of_its_base(pin, upper, cache):
     lower = host_directory(pin) / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(lower)], check=True)
-    python = host_build._make_overlay(pin, host_directory(upper) / "venv")
+    python = host_build.make_overlay(pin, host_directory(upper) / "venv")
     above = site_packages(host_directory(upper) / "venv")
     for folder, names in {site_packages(lower): ("shared", "replaced"), above: ("replaced",)}.items():
         for name in names:

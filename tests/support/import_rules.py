@@ -165,6 +165,8 @@ def absolute_allowed(entry: Import, place: PurePosixPath) -> bool:
         return True  # run by hand, with the checkout on the path or loaded as a package
     if root in HOST:
         return host_allowed(entry, place)
+    if root == "filelock":  # torch brings it along
+        return folder == "training"
     return root in {"safetensors", "av", "PIL"} and folder != "methods"
 
 

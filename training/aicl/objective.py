@@ -90,18 +90,18 @@ class AiclObjective(ClipObjective):
     def __init__(
         self,
         data: AiclData,
-        order: AiclSettings,
+        aicl: AiclSettings,
         config: TrainConfig,
         summary: str = "",
         facts: Mapping[str, object] | None = None,
     ) -> None:
-        """``summary`` and ``facts`` of the data and the order are written into the adapter's file."""
-        self.data, self.order, self.summary = data, order, summary
+        """``summary`` and ``facts`` of the data and the request are written into the adapter's file."""
+        self.data, self.aicl, self.summary = data, aicl, summary
         # With references, as previews and validation read them.
         conditioning = [
             with_reading(conditioning, self._fixed(i, RIGHT)) for i, conditioning in enumerate(data.conditioning)
         ]
-        super().__init__(data.x0, conditioning, data.unconditional, config, order.process, facts)
+        super().__init__(data.x0, conditioning, data.unconditional, config, aicl.process, facts)
 
     def drawn_conditioning(self, indices: Sequence[int], generators: StepGenerators) -> list[Conditioning]:
         """Captions and references of a step's clips, with what is left out."""
@@ -122,21 +122,21 @@ class AiclObjective(ClipObjective):
 
     def metadata(self) -> dict[str, str]:
         """What a loader must know, and how the adapter came to be."""
-        drops = self.order.drops
+        drops = self.aicl.drops
         facts = {
             "method": AICL,
-            "most_references": self.order.most,
+            "most_references": self.aicl.most,
             "drop_rates": [drops.caption, drops.references, drops.both],
             **self.settings,
         }
         texts = {key: json.dumps(value) for key, value in facts.items()}
-        return {**texts, SIZES: sizes_to_text(self.order.sizes), DATA: self.summary}
+        return {**texts, SIZES: sizes_to_text(self.aicl.sizes), DATA: self.summary}
 
     def _drawn(self, clip: int, generator: torch.Generator) -> Conditioning:
         """Conditioning of a step; as many numbers are drawn whatever the rates, so that they change nothing else."""
-        kept_caption, read = self.order.drops.kept(float(torch.rand((), generator=generator)))
+        kept_caption, read = self.aicl.drops.kept(float(torch.rand((), generator=generator)))
         choices = self.data.groups.choices[clip]
-        count = 1 + _below(min(self.order.most, len(choices)), generator)
+        count = 1 + _below(min(self.aicl.most, len(choices)), generator)
         order = torch.randperm(len(choices), generator=generator)[:count].tolist()
         chosen = [self.data.references[choices[i]] for i in order]
         references = tuple((one.variants[_below(len(one.variants), generator)], one.text) for one in chosen)

@@ -20,11 +20,11 @@ REWINDS = 2  # times a run goes back and tries a lower rate
 LOWER = 0.5  # factor on the rate each time
 
 
-class Cancelled(Exception):  # noqa: N818 - an order from the user, not an error
+class Cancelled(Exception):  # noqa: N818 - a command of the user, not an error
     """Raised by a callback to stop a run; the parameters keep what was learned so far."""
 
 
-class Stopped(Exception):  # noqa: N818 - an order from the user, not an error
+class Stopped(Exception):  # noqa: N818 - a command of the user, not an error
     """Raised by a callback to end a run early and return what it has learned."""
 
 
@@ -83,7 +83,7 @@ def run_steps(trainer: Trainer, state: TrainState, on_step: OnStep | None = None
     goes on with half the rate, twice at most.
 
     Raises:
-        NonFiniteError: as said, and it did not help or there is no way back.
+        NonFiniteError: the loss stays no number, and it did not help or there is no way back.
     """
     with _streams_kept(trainer.parameters[0].device):
         while state.step < trainer.config.steps:

@@ -52,7 +52,7 @@ class StepShape:
 
 
 @dataclass(frozen=True)
-class MicroStep:
+class ProfiledStep:
     """What one small step took."""
 
     asked: StepShape
@@ -77,7 +77,7 @@ class Row:
 
 
 def predict(
-    measured: Sequence[MicroStep], network: Network, asked: StepShape, checkpointing: str
+    measured: Sequence[ProfiledStep], network: Network, asked: StepShape, checkpointing: str
 ) -> tuple[float, float]:
     """Bytes and seconds of the asked step: straight lines through the smallest and the largest measured one.
 
@@ -98,7 +98,7 @@ def predict(
 
 
 def plan_rows(
-    measured: Mapping[str, Sequence[MicroStep]], network: Network, asked: StepShape, free: float
+    measured: Mapping[str, Sequence[ProfiledStep]], network: Network, asked: StepShape, free: float
 ) -> list[Row]:
     """What the settings can do, from fast to lean, then what else would help, leanest settings kept."""
     rows = [
@@ -120,7 +120,7 @@ def plan_rows(
 
 
 def most_frames(
-    measured: Sequence[MicroStep], network: Network, asked: StepShape, checkpointing: str, free: float
+    measured: Sequence[ProfiledStep], network: Network, asked: StepShape, checkpointing: str, free: float
 ) -> StepShape | None:
     """The longest sequence up to the asked one that fits, or None where not even one target patch does."""
     for frames in range(asked.frames, asked.prefix, -asked.time_patch):

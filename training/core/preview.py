@@ -47,7 +47,7 @@ def preview_latents(
     objective: Previewed,
     predict: Predict,
     sigmas: Tensor,
-    order: PreviewSettings,
+    settings: PreviewSettings,
     device: torch.device | str,
     per_frame: bool = False,
     on_step: Callable[[int, int], None] | None = None,
@@ -58,7 +58,7 @@ def preview_latents(
         objective: Clips, captions and layout.
         predict: The network with what it has learned so far.
         sigmas: Falling levels in the solver's unit, ``[steps + 1]``.
-        order: Clip, seed and guidance.
+        settings: Steps, seed and guidance.
         device: Where the network is.
         per_frame: Tell the network every frame's own level.
         on_step: Called with steps done and steps in all before each; may raise to cancel.
@@ -66,30 +66,30 @@ def preview_latents(
     Raises:
         ValueError: there is no such clip.
     """
-    if order.clip >= len(objective.x0):
+    if settings.clip >= len(objective.x0):
         raise ValueError(
-            f"a preview of clip {order.clip} was asked for, there are {len(objective.x0)}; "
+            f"a preview of clip {settings.clip} was asked for, there are {len(objective.x0)}; "
             f"use 0 to {len(objective.x0) - 1}"
         )
-    clean = objective.x0[order.clip][None].to(device, torch.float32)
+    clean = objective.x0[settings.clip][None].to(device, torch.float32)
     layout = replace(objective.layout, target=clean.shape[2] - objective.layout.prefix)
-    generator = seeded_generator(order.seed, order.clip, "preview")
+    generator = seeded_generator(settings.seed, settings.clip, "preview")
     noise = torch.randn(clean.shape, generator=generator).to(device)
-    captions = [objective.conditioning[order.clip], objective.unconditional]
+    captions = [objective.conditioning[settings.clip], objective.unconditional]
 
     def guided(xt: Tensor, sigma: Tensor) -> Tensor:
         output = predict(xt, sigma, captions[:1])
-        if order.guidance == 1.0:
+        if settings.guidance == 1.0:
             return output
         plain = predict(xt, sigma, captions[1:])
-        return plain + order.guidance * (output - plain)
+        return plain + settings.guidance * (output - plain)
 
-    held = tic_ft.sigma_layout(layout, objective.process)
-    return sample_held(guided, clean, noise, held, objective.process, sigmas.to(device), per_frame, on_step)[0]
+    frozen = tic_ft.sigma_layout(layout, objective.process)
+    return sample_frozen(guided, clean, noise, frozen, objective.process, sigmas.to(device), per_frame, on_step)[0]
 
 
 @torch.no_grad()
-def sample_held(
+def sample_frozen(
     predict: Callable[[Tensor, Tensor], Tensor],
     clean: Tensor,
     noise: Tensor,
@@ -99,7 +99,7 @@ def sample_held(
     per_frame: bool = False,
     on_step: Callable[[int, int], None] | None = None,
 ) -> Tensor:
-    """Euler's solver with every frame of the prefix held at its own level until the global one has come down to it.
+    """Euler's solver with every frame of the prefix frozen at its own level until the global one has come down to it.
 
     The network's input and output are linear in clean latents and noise, ``xt = a x0 + b n`` and ``v = c x0 + d n``,
     so ``x0 = (d xt - b v) / (ad - bc)`` and ``n = (a v - c xt) / (ad - bc)``; the next input is made of these at the
@@ -114,7 +114,7 @@ def sample_held(
         sigmas: Falling levels.
 
     Returns:
-        As ``clean``: the first L + B frames as given where they were never released, the target frames made.
+        As ``clean``: the first L + B frames as given where they were never unfrozen, the target frames made.
 
     Source: TIC-FT, arXiv 2506.00996, section 3.2, algorithm 1.
     """
@@ -127,7 +127,7 @@ def sample_held(
         xt = process.network_input(x0, noise, levels)
         output = predict(xt, levels if per_frame else sigma.expand(len(clean)))
         made, left = split(process, xt, output, levels)
-        free = slice(tic_ft.held_frames(layout, float(sigma)), None)
+        free = slice(tic_ft.frozen_frames(layout, float(sigma)), None)
         x0[:, :, free], noise = made[:, :, free], torch.cat([noise[:, :, : free.start], left[:, :, free]], dim=2)
     return process.add_noise(x0, noise, tic_ft.frame_sigmas(layout, sigmas[-1:].expand(len(clean))))
 

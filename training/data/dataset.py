@@ -19,7 +19,7 @@ SMALLEST = 16  # pixels; no video model works below one latent patch
 
 @dataclass(frozen=True)
 class Sample:
-    """One thing to learn: what goes in and what shall come out."""
+    """One thing to learn: what goes in and what is to come out."""
 
     target: Clip  # the video to learn
     caption: str  # what the target shows

@@ -185,7 +185,7 @@ class _Run:
     encoded: bool = False
 
     def entry(self, key: str, make: Callable[[], Tensors]) -> Tensors:
-        """The tensors under ``key`` from the cache, or made, stored and noted as encoded; then progress is told."""
+        """The tensors under ``key`` from the cache, or made, stored and noted as encoded; then progress is reported."""
         tensors = self.cache.get(key)
         if tensors is None:
             self.encoded = True

@@ -136,7 +136,7 @@ def _is_action(path: Path) -> bool:
 def _join_captions(found: FolderFiles) -> None:
     """Give what has no clip of its own to the one clip whose name differs in capitals only.
 
-    Other captions are listed as ignored; conditions without a target are told of later.
+    Other captions are listed as ignored; conditions without a target are reported later.
     """
     for name in [name for name, entry in found.entries.items() if TARGET not in entry.clips]:
         entry = found.entries[name]

@@ -41,7 +41,7 @@ class MotionTerms:
 
 @dataclass(frozen=True)
 class MotionBatch:
-    """A flow batch with the frame of each clip that stands for its look."""
+    """A flow batch with the frame of each clip that stands for its appearance."""
 
     flow: FlowBatch
     anchor: Tensor  # [B], on the CPU
@@ -55,7 +55,7 @@ class MotionObjective(ClipObjective):
     """``mean |v - u|^2 + w1 mean |phi(v) - phi(u)|^2 + w2 mean (1 - cos(d v, d u))``, v predicted and u wanted.
 
     phi takes off what frames share with a random one of them, d is the difference of neighbouring frames: both see
-    motion and are blind to much of the look. With a stride only every so many-th latent of a clip is shown.
+    motion and are blind to much of the appearance. With a stride only every so many-th latent of a clip is shown.
 
     Source: MotionDirector, arXiv 2310.08465 (w1 = 1); Follow-Your-Motion, arXiv 2506.05207 (w2).
     Differs: both terms together, on whatever the network predicts; w2 = 0.1 is ours.

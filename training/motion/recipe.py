@@ -1,4 +1,4 @@
-"""One-shot motion: what of a clip is encoded, as single pictures for its look and whole for its motion."""
+"""One-shot motion: what of a clip is encoded, as single pictures for its appearance and whole for its motion."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class MotionRecipe:
 def plan_stride(dataset: Dataset, sparse: int, compression: int = COMPRESSION) -> int:
     """Latents from one that is taken to the next, so that of the longest clip at most ``sparse`` are; 0 takes all.
 
-    One stride serves all clips of a run: it is what the network is told of their places.
+    One stride serves all clips of a run: it decides their position ids.
 
     Raises:
         ValueError: fewer than 2 latents would be taken.

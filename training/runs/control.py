@@ -1,4 +1,4 @@
-"""Orders to a run that is going on: end it, save it, show a preview. Given from any thread, taken between steps."""
+"""Commands to a run that is going on: end it, save it, show a preview. Given from any thread, taken between steps."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ _lock = threading.Lock()
 
 
 class RunControl:
-    """Orders to one run."""
+    """Commands to one run."""
 
     def __init__(self, run_id: str) -> None:
         self.id = run_id
-        self._orders: set[str] = set()
+        self._commands: set[str] = set()
 
-    def give(self, order: str) -> None:
-        """Note an order; giving it twice is the same."""
+    def give(self, command: str) -> None:
+        """Note a command; giving it twice is the same."""
         with _lock:
-            self._orders.add(order)
+            self._commands.add(command)
 
-    def wants(self, order: str) -> bool:
-        """Whether the order was given and not yet taken."""
+    def wants(self, command: str) -> bool:
+        """Whether the command was given and not yet taken."""
         with _lock:
-            return order in self._orders
+            return command in self._commands
 
-    def take(self, order: str) -> bool:
-        """Whether the order was given since it was last taken."""
+    def take(self, command: str) -> bool:
+        """Whether the command was given since it was last taken."""
         with _lock:
-            given = order in self._orders
-            self._orders.discard(order)
+            given = command in self._commands
+            self._commands.discard(command)
         return given
 
 
@@ -71,9 +71,9 @@ def request_sample(run_id: str) -> bool:
     return _give(run_id, SAMPLE)
 
 
-def _give(run_id: str, order: str) -> bool:
+def _give(run_id: str, command: str) -> bool:
     with _lock:
         control = _runs.get(run_id)
     if control is not None:
-        control.give(order)
+        control.give(command)
     return control is not None

@@ -156,7 +156,7 @@ def check_run_name(name: str) -> None:
     whatever follows a dot.
 
     Raises:
-        ValueError: as said.
+        ValueError: the name could lead elsewhere, or Windows cannot have it.
     """
     if not re.fullmatch(r"\w[\w .+-]*", name) or name.endswith((".", " ")):
         raise ValueError(

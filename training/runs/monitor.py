@@ -1,4 +1,4 @@
-"""Who is told what while a run goes on. A monitor listens: it never decides what is learned."""
+"""What happens in a run, for those that listen. A monitor never decides what is learned."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class RunInfo(Protocol):
 
 
 class Monitor(Protocol):
-    """Told of everything that happens in a run, in the order it happens, in the training thread."""
+    """Gets every event of a run in the order it happens, in the training thread."""
 
     def started(self, run: RunInfo, config: TrainConfig, step: int) -> None:
         """The run begins, ``step`` steps of it are done already."""
@@ -60,7 +60,7 @@ class Monitor(Protocol):
 class Monitors:
     """Several monitors as one. One that fails is logged and left out; it must not cost the run.
 
-    An order of the user (``Cancelled``, and the host's own, which is no ``Exception``) passes through.
+    A command of the user (``Cancelled``, and the host's own, which is no ``Exception``) passes through.
     """
 
     def __init__(self, monitors: Iterable[Monitor]) -> None:

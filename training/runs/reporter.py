@@ -1,4 +1,4 @@
-"""From what happens in a run to entries: one line of the log each, and what the history and the browser are told."""
+"""From what happens in a run to entries: one line of the log each, and what the history and the browser get."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ class Reporter:
     """The one monitor that computes: every sink gets the same numbers.
 
     Args:
-        sinks: Told in this order; the first one knows what an earlier session of the run wrote.
+        sinks: Get entries in this order; the first one knows what an earlier session of the run wrote.
         memory: Peak memory of the run in bytes, or None where it is not known.
         clock: Seconds that only rise.
-        place: Where the run was ordered, for those who look for it: ``node`` and ``workflow``, each an id.
+        place: Where the run was started from: ``node`` and ``workflow``, each an id.
     """
 
     def __init__(

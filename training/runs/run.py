@@ -1,4 +1,4 @@
-"""A run while it goes on: between the steps it is reported, validated, saved and shown, and orders are taken."""
+"""A run while it goes on: between the steps it is reported, validated, saved and shown, and commands are taken."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Run:
             state: Of the run, read from its folder where it goes on.
             folder: Where states are saved.
             control: Orders of the user.
-            monitors: Told of everything.
+            monitors: Get every event.
             progress: Called after each step; raises ``Cancelled``.
             validate: Losses on held-out clips by name, ``mean`` among them, of the weights in the model.
             sample: Makes a preview with the weights in the model.

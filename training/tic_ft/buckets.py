@@ -38,7 +38,7 @@ def check_latents(x0: Sequence[Tensor], layouts: Sequence[Layout]) -> None:
     """Refuse an empty set, mixed numbers of channels and a wrong number of frames.
 
     Raises:
-        ValueError: as said.
+        ValueError: the set is empty, or channels or frames do not fit.
     """
     channels = {latents.shape[0] for latents in x0}
     if len(channels) != 1:

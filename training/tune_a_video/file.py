@@ -52,7 +52,7 @@ def check_method(metadata: Mapping[str, str], name: str) -> None:
     """Refuse the metadata of a file that Tune-A-Video has not made.
 
     Raises:
-        ValueError: as said.
+        ValueError: it has not.
     """
     record = from_metadata(metadata)
     if plain_value(record, "method") != TUNE_A_VIDEO:

@@ -76,7 +76,7 @@ class FrameWindow:
         """Refuse a clip of so many frames that is shorter than the window, or shows no motion in it.
 
         Raises:
-            ValueError: as said.
+            ValueError: the clip does not fit the window.
         """
         needed = self.start + (max(1, self.frames) - 1) * self.stride + 1
         if count < needed:
@@ -124,7 +124,7 @@ class ClipRecipe:
         """Refuse a sample whose clip is too short.
 
         Raises:
-            ValueError: as said.
+            ValueError: the clip does not fit the window.
         """
         if not self.shorter:
             self.window.check(clip_length(sample.target))

@@ -61,7 +61,7 @@ def check_pair(model: Any, model_2: Any) -> None:
     """Refuse two experts whose LoRAs say that they are the wrong way round.
 
     Raises:
-        ValueError: as said.
+        ValueError: their LoRAs are swapped.
     """
     slots = (("model", model, HIGH_NOISE, LOW_NOISE), ("model_2", model_2, LOW_NOISE, HIGH_NOISE))
     for name, slot, expert, other in slots:

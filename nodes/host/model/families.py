@@ -29,7 +29,7 @@ class Family:
     expert_boundary: float | None = None  # sigma from which on the high-noise expert of such a network works
     motion: str = ""  # pattern of the projections that decide where a token looks: one-shot motion is learned there
     classic: str = ""  # of the queries alone, which Tune-A-Video trains
-    looks: str = ""  # of attention and feed-forward, where the look of a clip is learned
+    appearance: str = ""  # of attention and feed-forward, where the appearance of a clip is learned
     stretches_time: bool = False  # whether the host can space the tokens' temporal places out
     matches: Callable[[Any], bool] = _any_network  # among networks of the same class
 
@@ -49,7 +49,7 @@ WAN: Any = {
     "per_frame_timesteps": True,
     "motion": r"blocks\.\d+\.(self_attn\.[qk]|cross_attn\.q)",
     "classic": r"blocks\.\d+\.(self_attn|cross_attn)\.q",
-    "looks": rf"{WAN_ATTENTION}|blocks\.\d+\.ffn\.[02]",
+    "appearance": rf"{WAN_ATTENTION}|blocks\.\d+\.ffn\.[02]",
     "stretches_time": True,
 }
 COGVIDEOX_ATTENTION = r"blocks\.\d+\.(q|k|v|attn_out)"
@@ -61,7 +61,7 @@ COGVIDEOX: Any = {
     # The one attention of a block is of text and video together.
     "motion": r"blocks\.\d+\.[qk]",
     "classic": r"blocks\.\d+\.q",
-    "looks": rf"{COGVIDEOX_ATTENTION}|blocks\.\d+\.(ff_proj|ff_out)",
+    "appearance": rf"{COGVIDEOX_ATTENTION}|blocks\.\d+\.(ff_proj|ff_out)",
 }
 
 # Where several of a class match, the first one counts.

@@ -1,4 +1,4 @@
-"""Routes of the pack on the host's server: what a run has measured, and orders to it.
+"""Routes of the pack on the host's server: what a run has measured, and commands to it.
 
 An id is looked up among the runs that are known and never becomes a path. What changes something is a POST. Requests
 of other web sites are refused by the host before they get here, as for its own routes.
@@ -39,7 +39,7 @@ def register_routes() -> bool:
     server.routes.get(PREFIX)(_listing)
     server.routes.get(PREFIX + "/{run}")(_table)
     for name in ORDERS:
-        server.routes.post(f"{PREFIX}/{{run}}/{name}")(_order(name))
+        server.routes.post(f"{PREFIX}/{{run}}/{name}")(_command(name))
     server.routes.get(RESULTS)(_results)
     server.routes.get(CITATION)(_citation)
     return True
@@ -71,8 +71,8 @@ async def _citation(request: Any) -> Any:
         return _answer({"error": str(error)}, 404)
 
 
-def _order(name: str) -> Callable[[Any], Any]:
-    """The handler of one order."""
+def _command(name: str) -> Callable[[Any], Any]:
+    """The handler of one command."""
 
     async def handle(request: Any) -> Any:
         run_id = request.match_info["run"]
@@ -83,16 +83,16 @@ def _order(name: str) -> Callable[[Any], Any]:
             return _over() if known else _unknown()
         if not run.running:
             return _over()
-        if name not in run.orders:
+        if name not in run.commands:
             return _answer({"error": f"this run cannot {name}"}, 409)
-        taken = await asyncio.to_thread(run.orders[name], run_id)
+        taken = await asyncio.to_thread(run.commands[name], run_id)
         return _answer({"ok": True, "text": _promise(name, run)}) if taken else _over()
 
     return handle
 
 
 def _promise(name: str, run: LiveRun) -> str:
-    """What follows from an order."""
+    """What follows from a command."""
     if name == "stop" and run.stage and run.stage.next:
         return f"{run.stage.name} stops after the step under way; {run.stage.next} then begins with what it has learned"
     return ORDERS[name]

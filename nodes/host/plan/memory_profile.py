@@ -16,7 +16,7 @@ from ....methods.flow import NoiseProcess
 from ....training.core.batches import Conditioning
 from ....training.core.config import ATTENTION_PRESET, CHECKPOINTING, TrainConfig
 from ....training.core.optimizers import make_optimizer
-from ....training.core.plan import MicroStep, Network, StepShape
+from ....training.core.plan import Network, ProfiledStep, StepShape
 from ..layers.adapters import select_layers
 from ..layers.checkpointing import transformer_blocks
 from ..model.families import Family
@@ -53,14 +53,14 @@ Opened = Callable[[Any, TrainConfig], AbstractContextManager[Session]]  # prepar
 
 def measure(
     model: Any, config: TrainConfig, clip: LargestClip, opened: Opened = training_session
-) -> tuple[dict[str, list[MicroStep]], Network, float, list[str]]:
+) -> tuple[dict[str, list[ProfiledStep]], Network, float, list[str]]:
     """Small steps of each way that is leaner than the asked one, the network, the free bytes, and what went wrong.
 
     ``opened`` is the method's own session.
     """
     import comfy.model_management as management
 
-    measured: dict[str, list[MicroStep]] = {}
+    measured: dict[str, list[ProfiledStep]] = {}
     notes: list[str] = []
     network, free = None, 0.0
     modes = CHECKPOINTING[CHECKPOINTING.index(config.checkpointing) :]
@@ -74,7 +74,7 @@ def measure(
             try:
                 for j, shape in enumerate(shapes):
                     progress.show(2 * i + j)
-                    measured.setdefault(mode, []).append(micro_step(session, config, clip, shape))
+                    measured.setdefault(mode, []).append(profile_step(session, config, clip, shape))
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
@@ -100,7 +100,7 @@ def small_shapes(clip: LargestClip) -> list[tuple[int, int, int, int]]:
     return [(channels, larger[1], max(side, larger[2] // 2 // side * side), width), larger]
 
 
-def micro_step(session: Session, config: TrainConfig, clip: LargestClip, shape: tuple[int, ...]) -> MicroStep:
+def profile_step(session: Session, config: TrainConfig, clip: LargestClip, shape: tuple[int, ...]) -> ProfiledStep:
     """One step on a cut-out of the clip: bytes with the adapters, the optimiser and gradients."""
     throw_if_cancelled()
     parameters = list(session.trained.parameters())
@@ -132,7 +132,7 @@ def micro_step(session: Session, config: TrainConfig, clip: LargestClip, shape: 
     optimizer.zero_grad(set_to_none=True)
     copies = 1 + (config.accumulation > 1) + bool(config.ema_decay)  # adapters, gradients so far, their average
     memory = peak.bytes + copies * _bytes(parameters) + _bytes(state)
-    return MicroStep(step_of(clip, shape, config.batch_size), memory, seconds * config.accumulation)
+    return ProfiledStep(step_of(clip, shape, config.batch_size), memory, seconds * config.accumulation)
 
 
 def step_of(clip: LargestClip, shape: Any, clips: int) -> StepShape:
@@ -155,7 +155,7 @@ def _network(session: Session, family: Family) -> Network:
     # Where no frame attends to all others, as in an image network, time grows with the frames alone.
     width = next(iter(select_layers(network, ATTENTION_PRESET, family).values())).in_features if family.attention else 0
     return Network(
-        weights=_bytes(on_device),  # those that the host lends out take no room
+        weights=_bytes(on_device),  # those that the host keeps in its own memory take no room
         narrow=max(weight.element_size() for weight in (layer.weight for layer in linears)) == 1,
         used=sum(layer.in_features * layer.out_features for layer in linears),
         depth=len(blocks),

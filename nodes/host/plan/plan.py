@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def plan_training(
-    model: Any, encoded: EncodedDataset, settings: TrainConfig | None, rank: int, batch_size: int, order: PlanRequest
+    model: Any, encoded: EncodedDataset, settings: TrainConfig | None, rank: int, batch_size: int, request: PlanRequest
 ) -> tuple[str, TrainConfig]:
     """A readable table, and the settings with the first checkpointing that fits; the leanest where none does.
 
@@ -27,13 +27,13 @@ def plan_training(
         settings: Of the Train node; None: those it has without any.
         rank: Of the LoRA; 0: whole weights, in Tune-A-Video.
         batch_size: Clips of a step.
-        order: The rest of what decides a step's size.
+        request: The rest of what decides a step's size.
 
     Raises:
         ValueError: the model or the data does not fit, as in training.
     """
-    config, note = with_installed_optimizer(asked_settings(order.method, settings, rank, batch_size))
-    subject = subject_of(model, encoded, config, order, rank)
+    config, note = with_installed_optimizer(asked_settings(request.method, settings, rank, batch_size))
+    subject = subject_of(model, encoded, config, request, rank)
     measured, network, free, notes = measure(subject.model, subject.config, subject.clip, subject.opened)
     asked = step_of(subject.clip, subject.clip.x0.shape, config.batch_size)
     lines = [note, *notes, *subject.notes]

@@ -73,37 +73,37 @@ def asked_settings(method: str, settings: TrainConfig | None, rank: int, batch_s
     return replace(settings or unset, rank=max(1, rank), batch_size=batch_size)
 
 
-def subject_of(model: Any, encoded: EncodedDataset, config: TrainConfig, order: PlanRequest, rank: int) -> Subject:
-    """What is to be measured for an order; its largest clip is encoded.
+def subject_of(model: Any, encoded: EncodedDataset, config: TrainConfig, request: PlanRequest, rank: int) -> Subject:
+    """What is to be measured for a request; its largest clip is encoded.
 
     Raises:
         ValueError: the method is unknown, or the model or the data does not fit, as in training.
     """
-    if order.method not in METHODS:
-        raise ValueError(f"method is {order.method!r}; choose one of {', '.join(METHODS)}")
-    if not rank and order.method != TUNE_A_VIDEO:
-        raise ValueError(f"rank is 0, which Tune-A-Video alone can do; give {order.method} a rank of 1 or more")
+    if request.method not in METHODS:
+        raise ValueError(f"method is {request.method!r}; choose one of {', '.join(METHODS)}")
+    if not rank and request.method != TUNE_A_VIDEO:
+        raise ValueError(f"rank is 0, which Tune-A-Video alone can do; give {request.method} a rank of 1 or more")
     makers = {TIC_FT: tic_ft_subject, MOTION: motion_subject, AICL: aicl_subject}
-    maker = makers.get(order.method) or partial(tune_a_video_subject, form=Form(rank))
-    return maker(model, encoded, config, order)
+    maker = makers.get(request.method) or partial(tune_a_video_subject, form=Form(rank))
+    return maker(model, encoded, config, request)
 
 
-def tic_ft_subject(model: Any, encoded: EncodedDataset, config: TrainConfig, order: PlanRequest) -> Subject:
+def tic_ft_subject(model: Any, encoded: EncodedDataset, config: TrainConfig, request: PlanRequest) -> Subject:
     """The longest sequence of condition, buffers and target."""
     video = trainable_video_model(model)
-    recipe = _tic_ft_recipe(video, encoded.dataset, order)
+    recipe = _tic_ft_recipe(video, encoded.dataset, request)
     sample = encode_largest(encoded, recipe, lambda sample: recipe.layout_of(sample).frames)
-    notes = cut_frames(order.task, encoded.dataset, recipe.layouts, video.family.compression)
+    notes = cut_frames(request.task, encoded.dataset, recipe.layouts, video.family.compression)
     clip = _clip(video, sample.latents["x0"], sample, recipe.layout.prefix)
     return Subject(video, config, clip, notes=tuple(notes))
 
 
-def motion_subject(model: Any, encoded: EncodedDataset, config: TrainConfig, order: PlanRequest) -> Subject:
+def motion_subject(model: Any, encoded: EncodedDataset, config: TrainConfig, request: PlanRequest) -> Subject:
     """A clip in the second stage, whose step is the larger one."""
     video = trainable_video_model(model)
     family = video.family
-    stride = plan_stride(encoded.dataset, order.sparse_latents, family.compression)
-    check_request(encoded.dataset, config, MotionRequest(sparse_latents=order.sparse_latents), family, stride)
+    stride = plan_stride(encoded.dataset, request.sparse_latents, family.compression)
+    check_request(encoded.dataset, config, MotionRequest(sparse_latents=request.sparse_latents), family, stride)
     config = stage_config(config, video)
     recipe = MotionRecipe(stride, family.compression, family.time_patch, video.channels)
     sample = encode_largest(encoded, recipe, recipe.latents_of)
@@ -117,16 +117,16 @@ def _motion_loss(prediction: Tensor, target: Tensor) -> Tensor:
     return motion_loss(prediction, target, anchor, MotionTerms()).mean()
 
 
-def aicl_subject(model: Any, encoded: EncodedDataset, config: TrainConfig, order: PlanRequest) -> Subject:
+def aicl_subject(model: Any, encoded: EncodedDataset, config: TrainConfig, request: PlanRequest) -> Subject:
     """A clip that reads as many references as there may be, each of the length of its own."""
     files = all(sample.reference is not None for sample in encoded.dataset.samples)
     # Variants have the size of what they are variants of, so none is made.
-    settings = AiclRequest(size=order.size, group_by=FILES if files else BY_FOLDER, leak_control=NONE)
+    settings = AiclRequest(size=request.size, group_by=FILES if files else BY_FOLDER, leak_control=NONE)
     plan = plan_aicl(aicl_video_model(model), config, settings, encoded)
     frames = plan.recipe.latents_of
     sample = encode_largest(encoded, plan.recipe, lambda sample: frames(encoded.dataset.bucket(sample).frames))
     reference = Reference(tuple(plan.recipe.references(sample.latents)), sample.conditioning["reference"]["cross_attn"])
-    count = 1 if files else order.max_references
+    count = 1 if files else request.max_references
     x0, caption = sample.latents["x0"], sample.conditioning["caption"]
     data = AiclData([x0], [caption], caption, [reference], Groups(((0,),), ("",)))
     training = AiclSettings(sizes_for(plan.video, settings, data), DropRates(), count, plan.video.process)
@@ -137,14 +137,14 @@ def aicl_subject(model: Any, encoded: EncodedDataset, config: TrainConfig, order
 
 
 def tune_a_video_subject(
-    model: Any, encoded: EncodedDataset, config: TrainConfig, order: PlanRequest, form: Form
+    model: Any, encoded: EncodedDataset, config: TrainConfig, request: PlanRequest, form: Form
 ) -> Subject:
     """The frames that a step sees, without a prior's."""
     image = trainable_image_model(model)
     check_model(image)
     check_sizes(encoded, image)
     config = settings_for(image, config, form)
-    recipe = ClipRecipe(FrameWindow(order.frames), image.channels)
+    recipe = ClipRecipe(FrameWindow(request.frames), image.channels)
     for sample in encoded.dataset.samples:
         recipe.check(sample)
     sample = encode_largest(encoded, recipe, lambda _sample: 1)
@@ -173,10 +173,10 @@ def _clip(video: VideoModel, x0: Tensor, sample: EncodedSample, prefix: int = 0)
     return LargestClip(x0, sample.conditioning["caption"], prefix, tokens, video.process)
 
 
-def _tic_ft_recipe(video: VideoModel, dataset: Dataset, order: PlanRequest) -> TicftRecipe:
+def _tic_ft_recipe(video: VideoModel, dataset: Dataset, request: PlanRequest) -> TicftRecipe:
     family = video.family
     for bucket in dataset.buckets():
         check_size(bucket.width, bucket.height, family)
-    counts = (order.condition_latents, order.buffer_latents, "", family.compression, family.time_patch)
-    first, *others = plan_layouts(order.task, dataset, *counts)
-    return TicftRecipe(order.task, first, False, family.compression, video.channels, tuple(others))
+    counts = (request.condition_latents, request.buffer_latents, "", family.compression, family.time_patch)
+    first, *others = plan_layouts(request.task, dataset, *counts)
+    return TicftRecipe(request.task, first, False, family.compression, video.channels, tuple(others))

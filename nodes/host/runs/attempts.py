@@ -57,33 +57,33 @@ class _Again:
     """An attempt that ran out of memory, and what the next one takes from it."""
 
     config: TrainConfig
-    stop: bool  # whether the user gave that order meanwhile
+    stop: bool  # whether the user gave that command meanwhile
     monitors: Monitors
 
 
-def train(order: RunTask) -> Trained:
+def train(task: RunTask) -> Trained:
     """Encode and train; where memory runs out, once more with the next settings of the plan."""
-    job, monitors = order.job, None
+    job, monitors = task.job, None
     data = _Data(job.make_objective(), job.make_validation() if job.make_validation is not None else None)
     try:
-        outcome = _attempt(order, data)
+        outcome = _attempt(task, data)
         if isinstance(outcome, _Again):  # out here nothing of the first attempt is held any more
             _free_memory()  # the first attempt's frame is gone only now
             monitors = outcome.monitors
-            opened = replace(order.opened, values=order.opened.folder.load())
-            order = replace(order, job=replace(job, config=outcome.config), opened=opened)
-            outcome = _attempt(order, data, outcome)
+            opened = replace(task.opened, values=task.opened.folder.load())
+            task = replace(task, job=replace(job, config=outcome.config), opened=opened)
+            outcome = _attempt(task, data, outcome)
     except BaseException as error:
-        close_record(order.opened.folder, monitors, error)
+        close_record(task.opened.folder, monitors, error)
         raise
     if isinstance(outcome, _Again):
         raise RuntimeError("a run was retried twice")
     return outcome
 
 
-def _attempt(order: RunTask, data: _Data, before: _Again | None = None) -> Trained | _Again:
+def _attempt(task: RunTask, data: _Data, before: _Again | None = None) -> Trained | _Again:
     """Prepare the model and go on from the opened run's state."""
-    job, opened = order.job, order.opened
+    job, opened = task.job, task.opened
     try:
         with job.kind.open(job.model, job.config) as session:
             trainer = Trainer(
@@ -92,32 +92,32 @@ def _attempt(order: RunTask, data: _Data, before: _Again | None = None) -> Train
             )  # fmt: skip
             if opened.values is not None:
                 trainer.check(opened.values["trainer"])  # before the record says anything new
-            _begin(order)
+            _begin(task)
             with registered(opened.folder.id) as control:
                 if before is not None and before.stop:
                     control.give(STOP)
-                run = _make_run(order, data, session, trainer, control)
+                run = _make_run(task, data, session, trainer, control)
                 saver = Saver(
                     job.kind, job.file_name, session.trained, trainer, run.state, opened.folder,
-                    _base_record(order, data.objective), job.workflow,
+                    _base_record(task, data.objective), job.workflow,
                 )  # fmt: skip
                 run.keep_best = saver.keep_best
-                return _go(order, run, saver, retry=before is None)
+                return _go(task, run, saver, retry=before is None)
     finally:
         _free_memory()
 
 
-def _go(order: RunTask, run: Run, saver: Saver, retry: bool) -> Trained | _Again:
+def _go(task: RunTask, run: Run, saver: Saver, retry: bool) -> Trained | _Again:
     """Train, then save whatever came of it."""
-    job, opened = order.job, order.opened
+    job, opened = task.job, task.opened
     try:
         if opened.values is not None:
             run.restore(opened.values)
             opened.folder.forget_after(run.state.step)
             log.info("the run %s goes on at step %d of %d", opened.folder.name, run.state.step, job.config.steps)
         run.monitors.started(opened.folder, job.config, run.state.step)
-        if order.missing:
-            run.note("optimizer", order.missing)
+        if task.missing:
+            run.note("optimizer", task.missing)
         run.go()
     except BaseException as stop:  # the host's cancel is no Exception; the steps done are worth keeping
         leaner = leaner_settings(job.config, run, stop) if retry else None
@@ -143,18 +143,18 @@ def _go(order: RunTask, run: Run, saver: Saver, retry: bool) -> Trained | _Again
     return trained
 
 
-def _begin(order: RunTask) -> None:
+def _begin(task: RunTask) -> None:
     """Write the record; a folder that cannot be written costs the run its way back, not its result."""
-    job, opened = order.job, order.opened
-    values = {"name": opened.folder.name, "config": job.config.to_dict(), "identity": order.identity}
+    job, opened = task.job, task.opened
+    values = {"name": opened.folder.name, "config": job.config.to_dict(), "identity": task.identity}
     try:
         opened.folder.begin(**values, accepted=opened.accepted)
     except OSError as error:
         log.warning("%s cannot be written (%s), so this run cannot be resumed", opened.folder.path, error)
 
 
-def _make_run(order: RunTask, data: _Data, session: Session, trainer: Trainer, control: RunControl) -> Run:
-    job, held_out, folder = order.job, data.held_out, order.opened.folder
+def _make_run(task: RunTask, data: _Data, session: Session, trainer: Trainer, control: RunControl) -> Run:
+    job, held_out, folder = task.job, data.held_out, task.opened.folder
     levels = levels_within(job.config.sigma_low, job.config.sigma_high)
 
     def validate() -> dict[str, float]:
@@ -181,8 +181,8 @@ def _make_run(order: RunTask, data: _Data, session: Session, trainer: Trainer, c
     )
 
 
-def _base_record(order: RunTask, objective: Any) -> dict[str, str]:
-    job, accepted = order.job, order.opened.accepted
+def _base_record(task: RunTask, objective: Any) -> dict[str, str]:
+    job, accepted = task.job, task.opened.accepted
     expert = {} if job.config.expert == BOTH_EXPERTS else {"expert": job.config.expert}
     changed = {"changed": json.dumps(list(accepted))} if accepted else {}
     return {
@@ -193,8 +193,8 @@ def _base_record(order: RunTask, objective: Any) -> dict[str, str]:
         "base_model": job.model.described,
         "config": json.dumps(job.config.to_dict()),
         "clips": str(objective.size),
-        **({"dataset_hash": order.identity["training clips"]} if "training clips" in order.identity else {}),
-        "run_key": order.key,
+        **({"dataset_hash": task.identity["training clips"]} if "training clips" in task.identity else {}),
+        "run_key": task.key,
     }
 
 

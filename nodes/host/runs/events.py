@@ -17,7 +17,7 @@ from ....training.runs.loss_plot import LossPlot
 from ....training.runs.metrics import rounded
 from ....training.runs.monitor import Monitor
 from ....training.runs.reporter import Reporter, Sink
-from .live_runs import LiveRun, Order, Stage, view_of
+from .live_runs import Command, LiveRun, Stage, view_of
 
 if TYPE_CHECKING:
     from ....training.runs.monitor import RunInfo
@@ -32,7 +32,7 @@ NUMBERS = ("loss", "smoothed", "learning_rate", "seconds_per_step", "seconds_lef
 
 def run_monitors(
     device: torch.device | str = "cpu",
-    orders: Mapping[str, Order] | None = None,
+    commands: Mapping[str, Command] | None = None,
     node: str | None = None,
     workflow: str = "",
     stage: Stage | None = None,
@@ -40,14 +40,14 @@ def run_monitors(
     """What watches a run in the host: log file, loss plot, history for the routes, events for the browser.
 
     Args:
-        device: Where the model trains; its peak memory is told.
+        device: Where the model trains; its peak memory is reported.
         orders: What the routes ``stop``, ``save`` and ``sample`` call with the run's id; None: as the names say.
         node: Execution id of the node that trains; None takes the one the host is executing.
         workflow: Id of the workflow it lies in, as the page gave it; empty where there is none.
         stage: Which run of the node it is, where the node makes several.
     """
-    orders = {STOP: request_stop, SAVE: request_save, SAMPLE: request_sample} if orders is None else orders
-    live = LiveRun(executing_node() if node is None else node, orders, workflow, stage)
+    commands = {STOP: request_stop, SAVE: request_save, SAMPLE: request_sample} if commands is None else commands
+    live = LiveRun(executing_node() if node is None else node, commands, workflow, stage)
     sinks: list[Sink] = [LogFile(), live, LossPlot(live.history), Events(live)]
     return [Reporter(sinks, PeakMemory(torch.device(device)), place=live.place)]
 
@@ -56,7 +56,7 @@ class Events:
     """The sink that tells the browser where a run stands.
 
     Every event says all of it, so one that comes too soon after the last is not queued: what is new waits, at most
-    the rest of the interval, and is told together. Runs take turns, so that a busy one cannot keep the end of
+    the rest of the interval, and is sent together. Runs take turns, so that a busy one cannot keep the end of
     another from being told.
     """
 
@@ -76,7 +76,7 @@ class Events:
         self.news: dict[str, Any] = {}
 
     def begin(self, run: RunInfo, step: int, earlier: list[Entry]) -> list[Entry]:  # noqa: ARG002 - a sink's order
-        """Nothing is told before the first entry."""
+        """Nothing is sent before the first entry."""
         return earlier
 
     def add(self, entry: Entry) -> None:

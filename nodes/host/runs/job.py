@@ -1,4 +1,4 @@
-"""A run of any method: return a finished one of the same order, or train one and save it."""
+"""A run of any method: return a finished one of the same request, or train one and save it."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from .previews import Note, Sample
 
 log = logging.getLogger(__name__)
 
-TRAINING_REVISION = 2  # raise it when the same order and seed give another result, so that old runs do not count
+TRAINING_REVISION = 2  # raise it when the same settings and seed give another result, so that old runs do not count
 
 
 @dataclass(frozen=True)
 class Job:
-    """One method's order for a run."""
+    """What one method asks a run for."""
 
     kind: RunKind
     model: KnownModel

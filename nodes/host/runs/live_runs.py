@@ -23,7 +23,7 @@ KEPT = 20  # ended runs of this session that are kept in memory
 LISTED = 50  # runs in a list, the newest ones
 SEARCHED = 500  # run folders that are looked into
 
-Order = Callable[[str], bool]  # takes the run's id; False where it does not go on
+Command = Callable[[str], bool]  # takes the run's id; False where it does not go on
 
 _runs: dict[str, LiveRun] = {}
 _lock = threading.Lock()
@@ -54,14 +54,14 @@ class LiveRun:
     def __init__(
         self,
         node: str = "",
-        orders: Mapping[str, Order] | None = None,
+        commands: Mapping[str, Command] | None = None,
         workflow: str = "",
         stage: Stage | None = None,
     ) -> None:
         """Take the ids of the node that trains and of its workflow, and what can be asked of the run, by name."""
         self.stage = stage
         self.place = {"node": node, "workflow": workflow, **(stage.place if stage else {})}
-        self.orders = dict(orders or {})
+        self.commands = dict(commands or {})
         self.history = History()
         self.folder = Path()
         self.lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""Which run an order means: a new one, one that goes on, or one that must not be touched."""
+"""Which run is asked for: a new one, one that goes on, or one that must not be touched."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class OpenedRun:
 def opened_run(
     name: str, unnamed: str, config: TrainConfig, identity: dict[str, Any], on_change: str = REFUSE
 ) -> Iterator[OpenedRun]:
-    """The run that an order means, its folder locked against other processes while the body goes on.
+    """The run that is asked for, its folder locked against other processes while the body goes on.
 
     Nothing is written, but a run that starts over is renamed.
 
@@ -65,7 +65,7 @@ def opened_run(
 
     Raises:
         ValueError: the name cannot name a folder, the settings have changed and may not, the folder is foreign, no
-            saved state can be read, or another ComfyUI trains the run.
+            checkpoint can be read, or another ComfyUI trains the run.
         OSError: the old run cannot be set aside.
     """
     if name:
@@ -100,7 +100,7 @@ def _open(run: RunFolder, config: TrainConfig, identity: dict[str, Any], on_chan
     if changes and not (opened.done or damaged or run.record.get("step")):
         return _begun_anew(run, changes)
     if on_change == START_OVER and (changes or damaged):
-        return _started_over(run, changes or ["no saved state can be read"])
+        return _started_over(run, changes or ["no checkpoint can be read"])
     if changes and on_change == REFUSE:
         refuse_changes(run.name, opened.done, changes)
     if opened.done > config.steps:
@@ -124,8 +124,7 @@ def _state_of(run: RunFolder, on_change: str) -> dict[str, Any] | None:
     values = run.load()
     if values is None and run.states() and on_change != START_OVER:
         raise ValueError(
-            f'no saved state of the run {run.name} can be read; set on_change to "{START_OVER}" or give another '
-            "run_name"
+            f'no checkpoint of the run {run.name} can be read; set on_change to "{START_OVER}" or give another run_name'
         )
     return values
 
@@ -144,7 +143,7 @@ def _begun_anew(run: RunFolder, changes: list[str]) -> OpenedRun:
 
 
 def _tell_unfinished(unnamed: str, config: TrainConfig, identity: dict[str, Any]) -> None:
-    """Log the name of an unfinished run of the same order: it could have gone on."""
+    """Log the name of an unfinished run of the same settings: it could have gone on."""
     for path in sorted(runs_folder().glob(f"{unnamed}_*/{RECORD}")):
         try:
             record = json.loads(path.read_text(encoding="utf-8"))

@@ -28,7 +28,7 @@ class Trained:
 
     @property
     def ui(self) -> dict[str, list[str]]:
-        """What the page is told of it, also when the host has the node's result already."""
+        """What the page gets of it, also when the host has the node's result already."""
         return {"fewshot_run": [self.run]} if self.run else {}
 
 

@@ -41,7 +41,7 @@ class Preview:
     fps: float
     compression: int = 4  # pixel frames a later latent stands for
     vae: Any = None  # host VAE; None: latents are drawn as colours
-    order: PreviewSettings = field(default_factory=PreviewSettings)
+    settings: PreviewSettings = field(default_factory=PreviewSettings)
     per_frame: bool = False
 
 
@@ -54,7 +54,7 @@ def make_sample(session: Session, preview: Preview, note: Note) -> Sample:
 
     def sample(step: int) -> Path | None:
         try:
-            latents = _latents(session, preview)
+            latents = sampled_latents(session, preview)
             frames = decode(session, preview, latents, note)
             path = _write(frames, preview, step)
         except Exception as error:
@@ -69,15 +69,16 @@ def make_sample(session: Session, preview: Preview, note: Note) -> Sample:
     return sample
 
 
-def _latents(session: Session, preview: Preview) -> Tensor:
+def sampled_latents(session: Session, preview: Preview) -> Tensor:
+    """Latents ``[C, F, h, w]`` in the model's space, sampled with the network as it is trained now."""
     import comfy.samplers
 
     def on_step(_done: int, _total: int) -> None:
         throw_if_cancelled()
 
-    sigmas = comfy.samplers.calculate_sigmas(session.predict.sampling, "simple", preview.order.steps)
+    sigmas = comfy.samplers.calculate_sigmas(session.predict.sampling, "simple", preview.settings.steps)
     return preview_latents(
-        preview.objective, session.predict, sigmas, preview.order, session.device, preview.per_frame, on_step
+        preview.objective, session.predict, sigmas, preview.settings, session.device, preview.per_frame, on_step
     )
 
 

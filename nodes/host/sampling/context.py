@@ -173,7 +173,7 @@ def check_vae(vae: Any, video: VideoModel) -> None:
     """Refuse a VAE for single images, of another time compression or with other channels.
 
     Raises:
-        ValueError: as said.
+        ValueError: it is another model's.
     """
     family = video.family
     found = vae.temporal_compression_decode() if getattr(vae, "latent_dim", 2) == 3 else None

@@ -38,7 +38,7 @@ def schedulers() -> list[str]:
 
 
 def invert(
-    model: Any, positive: Any, latent: dict[str, Any], order: InversionSettings, negative: Any = None
+    model: Any, positive: Any, latent: dict[str, Any], settings: InversionSettings, negative: Any = None
 ) -> tuple[dict[str, Any], InvertedNoise]:
     """The LATENT for samplers with added noise off, and the NOISE for those that add it to an empty latent.
 
@@ -50,19 +50,26 @@ def invert(
     from comfy.samplers import CFGGuider, calculate_sigmas
 
     samples = checked(latent)
-    if order.cfg != 1.0 and negative is None:
-        raise ValueError(f"inversion with a cfg of {order.cfg:g} needs a negative prompt; connect it, or set cfg to 1")
+    if settings.cfg != 1.0 and negative is None:
+        raise ValueError(
+            f"inversion with a cfg of {settings.cfg:g} needs a negative prompt; connect it, or set cfg to 1"
+        )
     model = repaired(model)
     guider = CFGGuider(model)
     guider.inner_set_conds({"positive": positive} if negative is None else {"positive": positive, "negative": negative})
-    guider.set_cfg(order.cfg)
+    guider.set_cfg(settings.cfg)
     sampling = model.get_model_object(SAMPLING)
-    sigmas = calculate_sigmas(sampling, order.scheduler, order.steps)
-    sampler = InversionSampler(sampling, order, fresh_noise(latent, order))
+    sigmas = calculate_sigmas(sampling, settings.scheduler, settings.steps)
+    sampler = InversionSampler(sampling, settings, fresh_noise(latent, settings))
     out = guider.sample(
-        torch.zeros_like(samples), samples, sampler, sigmas, callback=progress(model, order.steps), seed=order.seed
+        torch.zeros_like(samples),
+        samples,
+        sampler,
+        sigmas,
+        callback=progress(model, settings.steps),
+        seed=settings.seed,
     )
-    noise = InvertedNoise(sampler.noise.cpu(), order.seed)
+    noise = InvertedNoise(sampler.noise.cpu(), settings.seed)
     out = torch.zeros_like(samples) if sampler.flow else out.to(samples.device)
     return {**latent, "samples": out}, noise
 
@@ -86,11 +93,13 @@ def checked(latent: dict[str, Any]) -> Tensor:
     return samples
 
 
-def fresh_noise(latent: dict[str, Any], order: InversionSettings) -> Any:
+def fresh_noise(latent: dict[str, Any], settings: InversionSettings) -> Any:
     """The host's noise for a seed; None where none is asked for."""
     from comfy.sample import prepare_noise
 
-    return None if order.inverted == 1.0 else prepare_noise(latent["samples"], order.seed, latent.get("batch_index"))
+    return (
+        None if settings.inverted == 1.0 else prepare_noise(latent["samples"], settings.seed, latent.get("batch_index"))
+    )
 
 
 def progress(model: Any, steps: int) -> Callable[..., None]:
@@ -106,15 +115,15 @@ class InversionSampler:
     It is not a k-sampler, whose result the host divides by ``1 - sigma`` in flow models.
     """
 
-    def __init__(self, sampling: Any, order: InversionSettings, fresh: Tensor | None) -> None:
+    def __init__(self, sampling: Any, settings: InversionSettings, fresh: Tensor | None) -> None:
         from comfy.model_sampling import CONST
 
-        self.sampling, self.order, self.fresh = sampling, order, fresh
+        self.sampling, self.settings, self.fresh = sampling, settings, fresh
         self.flow = isinstance(sampling, CONST)
-        method = order.method
+        method = settings.method
         if method == AUTOMATIC:
             method = FIXED_POINT if self.flow else DDIM
-        self.inverter = Inverter(method, self.flow, order.iterations, lowest=float(sampling.sigma_min))
+        self.inverter = Inverter(method, self.flow, settings.iterations, lowest=float(sampling.sigma_min))
         self.noise = torch.empty(0)  # of the last run, standard normal
 
     def sample(
@@ -147,7 +156,7 @@ class InversionSampler:
         self.noise = x / scale
         if self.fresh is None:
             return x
-        self.noise = blended(self.noise, self.fresh.to(x), self.order.inverted)
+        self.noise = blended(self.noise, self.fresh.to(x), self.settings.inverted)
         return self.noise * scale
 
     def _noise_scale(self, sigma: Tensor) -> Tensor:

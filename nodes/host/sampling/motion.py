@@ -66,7 +66,7 @@ def apply_motion(model: Any, lora: LoraModel | dict[str, Tensor], strength: floa
     if strength == 0.0 or start > end:  # never
         return repaired(model).clone()
     _check_plain(model)
-    clone = _hookable(repaired(model))
+    clone = hookable(repaired(model))
     mark_expert(clone, from_metadata(lora.metadata).get("expert", ""), name)
     hook = WeightHook()
     clone.add_hook_patches(hook, patches, strength)
@@ -124,7 +124,7 @@ def _check_plain(model: Any) -> None:
     """Refuse weights that the host's hooks cannot change; they would fail half-way, or do nothing and not say so.
 
     Raises:
-        ValueError: as said.
+        ValueError: the weights are quantised or packed.
     """
     packed = "packed by another node pack" if has_packed_layers(model.model.diffusion_model) else ""
     kind = quantised_as(model) or packed
@@ -135,7 +135,7 @@ def _check_plain(model: Any) -> None:
         )
 
 
-def _hookable(model: Any) -> Any:
+def hookable(model: Any) -> Any:
     """A clone on which the host can change weights while it samples, which it cannot where it pages them."""
     if not getattr(model, "is_dynamic", lambda: False)():
         return model.clone()

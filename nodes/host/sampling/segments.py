@@ -1,6 +1,6 @@
-"""Running a host sampler piece by piece, so that it starts anew wherever a buffer frame is released.
+"""Running a host sampler segment by segment, so that it restarts wherever a buffer frame is unfrozen.
 
-A multistep solver would otherwise carry what a frame did before its release across it.
+A multistep solver would otherwise carry what a frame did while it was frozen across that point.
 """
 
 from __future__ import annotations
@@ -16,78 +16,78 @@ from torch import Tensor
 from ....methods import tic_ft
 
 log = logging.getLogger(__name__)
-RESEED = 7919  # apart from one another, so that no piece repeats the noise of the one before
+RESEED = 7919  # apart from one another, so that no segment repeats the noise of the one before
 
 
-class RestingFrames(Protocol):
+class PendingFrames(Protocol):
     """What keeps the frames that no solver has moved yet in place."""
 
-    def start_piece(self, x: Tensor, sigma: float, last_sigma: float) -> None:
-        """Hear of the levels a solver will walk from this state."""
+    def start_segment(self, x: Tensor, sigma: float, last_sigma: float) -> None:
+        """Note the levels a solver is about to walk from this state."""
         ...
 
-    def end_piece(self, x: Tensor, last_sigma: float) -> Tensor:
-        """Put resting frames back in place."""
+    def end_segment(self, x: Tensor, last_sigma: float) -> Tensor:
+        """Put pending frames back in place."""
         ...
 
 
-def in_pieces(sampler: Any, layout: tic_ft.Layout, frames: RestingFrames) -> Any:
-    """A copy of a host sampler that runs between releases; other samplers are left as they are."""
+def in_segments(sampler: Any, layout: tic_ft.Layout, frames: PendingFrames) -> Any:
+    """A copy of a host sampler that restarts wherever a frame is unfrozen; other samplers are left as they are."""
     function = getattr(sampler, "sampler_function", None)
     if layout.prefix == 0:
         return sampler
     if function is None:
         if layout.buffer:
             log.info(
-                "FewShot Video: %s is no k-sampler; it releases buffers at its first evaluation at or below "
+                "FewShot Video: %s is no k-sampler; it unfreezes buffers at its first evaluation at or below "
                 "their level and may carry history across",
                 type(sampler).__name__,
             )
         return sampler
-    piecewise = copy.copy(sampler)
-    piecewise.sampler_function = _piecewise(function, layout, frames)
-    return piecewise
+    segmented = copy.copy(sampler)
+    segmented.sampler_function = _segmented(function, layout, frames)
+    return segmented
 
 
-def _piecewise(function: Callable[..., Tensor], layout: tic_ft.Layout, frames: RestingFrames) -> Callable[..., Tensor]:
+def _segmented(function: Callable[..., Tensor], layout: tic_ft.Layout, frames: PendingFrames) -> Callable[..., Tensor]:
     @functools.wraps(function)
     def sample(
         model: Any, x: Tensor, sigmas: Tensor, extra_args: Any = None, callback: Any = None, **options: Any
     ) -> Tensor:
         done, told = 0, False
-        for number, piece in enumerate(tic_ft.split_at_releases(sigmas, layout)):
-            frames.start_piece(x, float(piece[0]), float(piece[-1]))
-            short = _is_too_short(function, piece)
+        for number, segment in enumerate(tic_ft.split_where_unfrozen(sigmas, layout)):
+            frames.start_segment(x, float(segment[0]), float(segment[-1]))
+            short = _is_too_short(function, segment)
             if short and not told:
                 log.info("FewShot Video: %s cannot take one step alone, Euler takes it", _name(function))
                 told = True
             run = _one_step if short else function
             options["extra_args"] = {**(extra_args or {}), "seed": _seed(extra_args, number)}
             # A copy, because UniPC writes into its schedule.
-            x = run(model, x, piece.clone(), callback=_counting(callback, done), **options)
-            x = frames.end_piece(x, float(piece[-1]))
-            done += len(piece) - 1
+            x = run(model, x, segment.clone(), callback=_counting(callback, done), **options)
+            x = frames.end_segment(x, float(segment[-1]))
+            done += len(segment) - 1
         return x
 
     return sample
 
 
 def _seed(extra_args: Any, number: int) -> Any:
-    """The run's own seed for the first piece, another for each later one."""
+    """The run's own seed for the first segment, another for each later one."""
     seed = (extra_args or {}).get("seed")
     return seed if seed is None or number == 0 else (seed + RESEED * number) % 2**63
 
 
 def _counting(callback: Any, done: int) -> Any:
-    """A sampler callback whose step goes on counting over pieces."""
+    """A sampler callback whose step goes on counting over segments."""
     return callback and (lambda state: callback({**state, "i": state["i"] + done}))
 
 
-def _is_too_short(function: Callable[..., Tensor], piece: Tensor) -> bool:
-    """Whether a host sampler cannot take a piece: UniPC's order would be 0, two others never step to 0."""
+def _is_too_short(function: Callable[..., Tensor], segment: Tensor) -> bool:
+    """Whether a host sampler cannot take a segment: UniPC's order would be 0, two others never step to 0."""
     name = _name(function)
-    never_to_zero = name in ("dpm_fast_function", "dpm_adaptive_function") and float(piece[-1]) == 0
-    return len(piece) == 2 and ("unipc" in name or never_to_zero)
+    never_to_zero = name in ("dpm_fast_function", "dpm_adaptive_function") and float(segment[-1]) == 0
+    return len(segment) == 2 and ("unipc" in name or never_to_zero)
 
 
 def _name(function: Callable[..., Tensor]) -> str:
@@ -95,7 +95,7 @@ def _name(function: Callable[..., Tensor]) -> str:
 
 
 def _one_step(model: Any, x: Tensor, sigmas: Tensor, extra_args: Any = None, callback: Any = None, **_: Any) -> Tensor:
-    """One Euler step over a piece of two points."""
+    """One Euler step over a segment of two points."""
     denoised = model(x, sigmas[0] * x.new_ones(x.shape[0]), **(extra_args or {}))
     if callback:
         callback({"x": x, "i": 0, "sigma": sigmas[0], "sigma_hat": sigmas[0], "denoised": denoised})

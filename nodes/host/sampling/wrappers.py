@@ -1,8 +1,8 @@
 """TIC-FT inside the host's sampling: any stock sampler, the base model untouched.
 
-Two wrappers do it. OUTER_SAMPLE puts the buffer levels into the schedule and runs the sampler piece by
-piece between releases; PREDICT_NOISE shows the network every held frame at its own level and answers
-with its clean latents. Nothing relies on the host's noise mask, so a mask of the user's still works.
+Two wrappers do it. OUTER_SAMPLE puts the buffer levels into the schedule and runs the sampler segment
+by segment, restarting it wherever a buffer is unfrozen; PREDICT_NOISE shows the network every frozen frame at its own
+level and returns its clean latents. Nothing relies on the host's noise mask, so a mask of the user's still works.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 from ....methods import tic_ft
 from ....methods.flow import NoiseProcess
 from ..model.noise import process_of
-from .segments import in_pieces
+from .segments import in_segments
 
 KEY = "fewshot_tic_ft"
 
@@ -26,7 +26,7 @@ class Context:
     Args:
         layout: the frame counts and levels.
         x0: clean latents of the first L + B frames, as the VAE gave them, ``[B, C, L + B, H, W]``.
-        per_frame_timesteps: tell the network every frame's own level instead of the global one.
+        per_frame_timesteps: give the network every frame's own level instead of the global one.
     """
 
     def __init__(self, layout: tic_ft.Layout, x0: Tensor, per_frame_timesteps: bool = False) -> None:
@@ -59,7 +59,7 @@ class Context:
         points = tic_ft.insert_levels(sigmas, run.layout)
         earlier, self.run = self.run, run
         try:
-            solver = in_pieces(sampler, run.layout, run)
+            solver = in_segments(sampler, run.layout, run)
             output = executor(noise, latent, solver, points, *args, **more)
         finally:
             self.run = earlier
@@ -70,9 +70,9 @@ class Context:
         if self.run is None or self.layout.prefix == 0:
             return executor(x, timestep, *args, **options)
         sigma = float(timestep.flatten()[0])
-        held = self.run.held_frames(sigma)
-        denoised = executor(self.run.show(x, sigma, held), timestep, *args, **options)
-        return lead(self.run.clean.to(denoised), denoised, held)
+        frozen = self.run.frozen_frames(sigma)
+        denoised = executor(self.run.show(x, sigma, frozen), timestep, *args, **options)
+        return lead(self.run.clean.to(denoised), denoised, frozen)
 
     def _diffusion_model(self, executor: Any, x: Tensor, timestep: Tensor, *args: Any, **options: Any) -> Tensor:
         transformer = options.get("transformer_options") or next((a for a in args if isinstance(a, dict)), {})
@@ -85,7 +85,7 @@ class Context:
 
 
 class SamplingRun:
-    """One sampler run: its clean latents in model space, and the noise of its resting frames."""
+    """One sampler run: its clean latents in model space, and the noise of its pending frames."""
 
     def __init__(self, context: Context, patcher: Any) -> None:
         self.process: NoiseProcess = process_of(patcher)
@@ -94,24 +94,24 @@ class SamplingRun:
         self.x0 = context.x0
         self.started = False  # until the first state is seen, the next three are not what they are called
         self.clean = self.noise = self.highest = self.own_levels = context.x0
-        self.resting: int | None = None  # leading frames that stay where they are in the piece under way
+        self.pending: int | None = None  # leading frames that stay where they are in the segment under way
 
-    def start_piece(self, x: Tensor, sigma: float, last_sigma: float) -> None:
-        """Fix which frames rest from ``sigma`` to ``last_sigma``, whatever levels a solver tries between."""
+    def start_segment(self, x: Tensor, sigma: float, last_sigma: float) -> None:
+        """Fix which frames are pending from ``sigma`` to ``last_sigma``, whatever levels a solver tries between."""
         self.start(x, sigma)
-        self.resting = tic_ft.resting_frames(self.layout, last_sigma)
+        self.pending = tic_ft.pending_frames(self.layout, last_sigma)
 
-    def end_piece(self, x: Tensor, last_sigma: float) -> Tensor:
-        """``x`` with the resting frames exactly on their line at ``last_sigma``.
+    def end_segment(self, x: Tensor, last_sigma: float) -> Tensor:
+        """``x`` with the pending frames exactly on their line at ``last_sigma``.
 
-        Samplers that add noise, or that step by another estimate, leave the line while a frame is held.
+        Samplers that add noise, or that step by another estimate, leave the line while a frame is frozen.
         """
-        resting, self.resting = self.resting or 0, None
-        return lead(self.at_levels(x.new_full((self.layout.prefix,), last_sigma)), x, resting)
+        pending, self.pending = self.pending or 0, None
+        return lead(self.at_levels(x.new_full((self.layout.prefix,), last_sigma)), x, pending)
 
-    def held_frames(self, sigma: float) -> int:
-        """Leading frames to show held: those that rest in this piece, else those held at ``sigma``."""
-        return tic_ft.held_frames(self.layout, sigma) if self.resting is None else self.resting
+    def frozen_frames(self, sigma: float) -> int:
+        """Leading frames to show frozen: those pending in this segment, else those frozen at ``sigma``."""
+        return tic_ft.frozen_frames(self.layout, sigma) if self.pending is None else self.pending
 
     def start(self, x: Tensor, sigma: float) -> None:
         """Derive the prefix's noise from a state on the line; in a flow ``noise = (x - (1 - s) x0) / s``.
@@ -132,14 +132,14 @@ class SamplingRun:
         """Prefix latents at ``levels [L + B]``, made of the clean latents and the run's own noise."""
         return self.process.add_noise(self.clean, self.noise, levels[None])
 
-    def show(self, x: Tensor, sigma: float, held: int) -> Tensor:
-        """``x`` with the held frames at their own levels, as the network shall see it."""
+    def show(self, x: Tensor, sigma: float, frozen: int) -> Tensor:
+        """``x`` with the frozen frames at their own levels, as the network is to see it."""
         self.start(x, sigma)
-        if held <= tic_ft.resting_frames(self.layout, sigma):
-            return lead(self.process.as_shown(self.highest, self.own_levels[None], sigma), x, held)
+        if frozen <= tic_ft.pending_frames(self.layout, sigma):
+            return lead(self.process.as_shown(self.highest, self.own_levels[None], sigma), x, frozen)
         # A solver looks below a level before it gets there; the frame is shown as far down its line.
         levels = tic_ft.frame_sigmas(self.layout, x.new_tensor([sigma]))[0, : self.layout.prefix]
-        return lead(self.process.as_shown(self.at_levels(levels), levels[None], sigma), x, held)
+        return lead(self.process.as_shown(self.at_levels(levels), levels[None], sigma), x, frozen)
 
 
 def check_latent(latent: Tensor, layout: tic_ft.Layout, x0: Tensor) -> None:

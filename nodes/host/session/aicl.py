@@ -122,12 +122,12 @@ def aicl_session(video: VideoModel, config: TrainConfig, objective: AiclObjectiv
     """Load the model through the host with a fresh adapter in it, leave inference mode; undo it at the end.
 
     The base's weights are neither copied nor changed, and get no gradients. Enter this before tensors are made that
-    the run shall learn from.
+    the run is to learn from.
     """
     clone = static_clone(video.model)
     with gradients():
         network = clone.model.diffusion_model
-        adapter = LiveAdapter(objective.order.sizes, config.seed, objective.data.statistics())
+        adapter = LiveAdapter(objective.aicl.sizes, config.seed, objective.data.statistics())
         predict = AiclPredictor(clone, adapter)
         loss_scale = avoid_vanishing(clone)
         device = load_for_training(clone)

@@ -63,7 +63,7 @@ class ClipPredictor(HostPredictor):
         return output.float().unflatten(0, (clips, frames)).transpose(1, 2)
 
     def _options(self, clips: int) -> dict[str, Any]:
-        """What the host's patches are told; each clip of the batch is a prompt of its own."""
+        """Options for the host's patches; each clip of the batch is a prompt of its own."""
         from comfy.patcher_extension import WrappersMP
 
         kind = WrappersMP.DIFFUSION_MODEL
@@ -79,7 +79,7 @@ class ClipPredictor(HostPredictor):
 def clip_session(image: ImageModel, config: TrainConfig, form: Form) -> Iterator[Session]:
     """Load the model through the host as one that sees clips, with fresh layers to tune; undo it at the end.
 
-    Weights are neither copied nor changed. Enter this before tensors are made that the run shall learn from.
+    Weights are neither copied nor changed. Enter this before tensors are made that the run is to learn from.
     """
     clone = static_clone(image.model)
     with gradients():

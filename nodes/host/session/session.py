@@ -89,7 +89,7 @@ class HostPredictor:
 class Trainable(Protocol):
     """What is trained in a session: layers by name."""
 
-    names: Sequence[str]  # in a fixed order; a saved state is not put into others
+    names: Sequence[str]  # in a fixed order; a checkpoint is not loaded into others
 
     def parameters(self) -> Iterable[Tensor]:
         """The trained tensors, in a fixed order."""
@@ -123,7 +123,7 @@ def differentiable_attention(_chosen: Callable[..., Tensor], *args: Any, **kwarg
 def training_session(video: VideoModel, config: TrainConfig) -> Iterator[Session]:
     """Load the model through the host, attach fresh adapters, leave inference mode; undo it at the end.
 
-    Weights are neither copied nor changed. Enter this before tensors are made that the run shall learn from.
+    Weights are neither copied nor changed. Enter this before tensors are made that the run is to learn from.
     """
     clone = static_clone(video.model)
     with gradients():

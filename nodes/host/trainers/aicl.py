@@ -31,41 +31,41 @@ def train_aicl(
     video: VideoModel,
     encoded: EncodedDataset,
     config: TrainConfig,
-    order: AiclRequest,
+    request: AiclRequest,
     validation: EncodedDataset | None = None,
     vae: Any = None,
     workflow: Mapping[str, str] | None = None,
 ) -> tuple[HostAdapter, Trained]:
-    """Train an adapter, or return the finished run of the same order.
+    """Train an adapter, or return the finished run of the same request.
 
     Args:
         video: the MODEL; it is not changed.
         encoded: The clips with their references.
         config: Settings of the run.
-        order: The rest of what was asked for.
+        request: The node's other inputs.
         validation: Clips that are not trained on.
         vae: Decodes previews; without it they show colours of the latents.
         workflow: For the adapter's metadata, as the host's savers write it.
 
     Raises:
-        ValueError: the model, the data or the order does not fit.
+        ValueError: the model, the data or the request does not fit.
     """
     sets = (encoded,) if validation is None else (encoded, validation)
-    plan = plan_aicl(video, config, order, *sets)
+    plan = plan_aicl(video, config, request, *sets)
     objective = cache(lambda: make_objective(plan, encoded))  # the session asks for it too
-    held_out = None if validation is None else lambda: make_objective(plan, validation, objective().order.sizes)
+    held_out = None if validation is None else lambda: make_objective(plan, validation, objective().aicl.sizes)
     job = Job(
         kind=adapter_kind(objective),
         model=plan.video,
         config=plan.config,
-        run_name=order.run_name.strip(),
+        run_name=request.run_name.strip(),
         unnamed=AICL,
         identity=plan.identity(encoded, validation),
         make_objective=objective,
         make_validation=held_out,
         validate=reference_losses,
         make_sample=_sampler(plan, encoded, vae),
-        on_change=order.on_change,
+        on_change=request.on_change,
         clip_names=[sample.name for sample in encoded.dataset.samples],
         workflow=workflow or {},
     )
@@ -101,8 +101,8 @@ def _sampler(
     plan: AiclPlan, encoded: EncodedDataset, vae: Any
 ) -> Callable[[AiclObjective, Path, Session, Note], Sample]:
     def sample(objective: AiclObjective, folder: Path, session: Session, note: Note) -> Sample:
-        order = PreviewSettings(seed=plan.config.seed)
-        preview = Preview(objective, folder, encoded.dataset.fps, plan.video.family.compression, vae, order)
+        request = PreviewSettings(seed=plan.config.seed)
+        preview = Preview(objective, folder, encoded.dataset.fps, plan.video.family.compression, vae, request)
         return make_sample(session, preview, note)
 
     return sample

@@ -1,4 +1,4 @@
-"""AICL training in the host: what an order means for a model and a data set."""
+"""AICL training in the host: what a request means for a model and a data set."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class AiclRequest:
     group_by: str = FILES
     actions: str = ""  # action words, with commas between
     leak_control: str = CROP
-    variants: int = 2  # jittered ones of each reference
+    variants: int = 2  # augmented ones of each reference
     remove_still: bool = False
     drop_caption: float = 0.1
     drop_references: float = 0.0  # without references the adapter adds nothing, so nothing is learned either
@@ -55,11 +55,11 @@ class AiclRequest:
 
 @dataclass(frozen=True)
 class AiclPlan:
-    """An order with all that is known before anything is encoded."""
+    """A request with all that is known before anything is encoded."""
 
     video: VideoModel
     config: TrainConfig
-    order: AiclRequest
+    request: AiclRequest
     drops: DropRates
     recipe: AiclRecipe
 
@@ -70,7 +70,7 @@ class AiclPlan:
 
     def groups(self, encoded: EncodedDataset) -> Groups:
         """Who reads whom in a data set."""
-        return group_clips(encoded.dataset, self.order.group_by, action_words(self.order.actions))
+        return group_clips(encoded.dataset, self.request.group_by, action_words(self.request.actions))
 
     def identity(self, encoded: EncodedDataset, validation: EncodedDataset | None) -> dict[str, Any]:
         """What is trained and on what: plain values that can be shown, and digests of the data."""
@@ -85,21 +85,21 @@ class AiclPlan:
             raise ValueError(f"validation: {error}") from error
         return {
             "method": AICL,
-            **self.order.settings(),
+            **self.request.settings(),
             "training clips": clips,
             "validation clips": held_out,
             "noise process": self.video.process.digest,
         }
 
 
-def plan_aicl(video: VideoModel, config: TrainConfig, order: AiclRequest, *sets: EncodedDataset) -> AiclPlan:
+def plan_aicl(video: VideoModel, config: TrainConfig, request: AiclRequest, *sets: EncodedDataset) -> AiclPlan:
     """Check what can be checked before the encoders run; ``Plan.groups`` refuses clips without references.
 
     Raises:
-        ValueError: the model, a data set or the order does not fit.
+        ValueError: the model, a data set or the request does not fit.
     """
-    if order.form not in FORMS:
-        raise ValueError(f"form is {order.form!r}; choose one of {', '.join(FORMS)}")
+    if request.form not in FORMS:
+        raise ValueError(f"form is {request.form!r}; choose one of {', '.join(FORMS)}")
     if config.caption_dropout:
         raise ValueError("caption_dropout of the settings is not used here; set it to 0, and drop_caption instead")
     if config.per_frame_timesteps:
@@ -110,11 +110,11 @@ def plan_aicl(video: VideoModel, config: TrainConfig, order: AiclRequest, *sets:
             f'"{ATTENTION_PRESET}"'
         )
     check_base(video)
-    drops = DropRates(order.drop_caption, order.drop_references, order.drop_both)
+    drops = DropRates(request.drop_caption, request.drop_references, request.drop_both)
     family = video.family
     spacing = (family.compression, family.time_patch, video.channels)
-    recipe = AiclRecipe(order.group_by, order.leak_control, order.variants, *spacing)
-    plan = AiclPlan(video, resolved(config, video.model, family), order, drops, recipe)
+    recipe = AiclRecipe(request.group_by, request.leak_control, request.variants, *spacing)
+    plan = AiclPlan(video, resolved(config, video.model, family), request, drops, recipe)
     for encoded in sets:
         for bucket in encoded.dataset.buckets():
             check_size(bucket.width, bucket.height, family)
@@ -153,13 +153,13 @@ def make_objective(plan: AiclPlan, encoded: EncodedDataset, sizes: AdapterSizes 
     Args:
         plan: Of the run.
         encoded: The training clips, or with ``sizes`` those of the validation.
-        sizes: The adapter's; without them they follow from the order, the base and these clips.
+        sizes: The adapter's; without them they follow from the request, the base and these clips.
 
     Raises:
         ValueError: the references are of other sizes than the adapter can take.
     """
     recipe = plan.held_out if sizes else plan.recipe
-    clips, order, dataset = encoded_clips(plan.video, encoded, recipe), plan.order, encoded.dataset
+    clips, request, dataset = encoded_clips(plan.video, encoded, recipe), plan.request, encoded.dataset
     groups = plan.groups(encoded)
     data = AiclData(
         x0=clips.x0,
@@ -171,28 +171,28 @@ def make_objective(plan: AiclPlan, encoded: EncodedDataset, sizes: AdapterSizes 
         ],
         groups=groups,
     )
-    sizes = sizes or sizes_for(plan.video, order, data)
+    sizes = sizes or sizes_for(plan.video, request, data)
     _check_references(sizes, data)
-    training = AiclSettings(sizes, plan.drops, order.max_references, plan.video.process)
-    facts = {**order.settings(), "width": dataset.width, "height": dataset.height, "fps": dataset.fps}
-    return AiclObjective(data, training, plan.config, groups.summary(order.group_by), facts)
+    training = AiclSettings(sizes, plan.drops, request.max_references, plan.video.process)
+    facts = {**request.settings(), "width": dataset.width, "height": dataset.height, "fps": dataset.fps}
+    return AiclObjective(data, training, plan.config, groups.summary(request.group_by), facts)
 
 
-def sizes_for(video: VideoModel, order: AiclRequest, data: AiclData) -> AdapterSizes:
-    """Sizes of the adapter that an order means, for a base and these references; they are logged.
+def sizes_for(video: VideoModel, request: AiclRequest, data: AiclData) -> AdapterSizes:
+    """Sizes of the adapter that a request means, for a base and these references; they are logged.
 
     Raises:
         ValueError: there is no such size.
     """
     base, first = base_of(video.model), data.references[0]
     frames, height, width = first.variants[0].shape[1:]
-    size = (frames, height, width) if order.form == FAITHFUL else None
-    sizes = preset_sizes(order.size, video.channels, first.text.shape[1], base.blocks, size)
-    sizes = replace(sizes, prism=replace(sizes.prism, still=not order.remove_still))
+    size = (frames, height, width) if request.form == FAITHFUL else None
+    sizes = preset_sizes(request.size, video.channels, first.text.shape[1], base.blocks, size)
+    sizes = replace(sizes, prism=replace(sizes.prism, still=not request.remove_still))
     prism, integrations = (count / 1e6 for count in parameter_counts(sizes))
     log.info(
         "an AICL adapter of size %s for %s: %.2f M parameters in the prism, %.2f M in the integrations of %d blocks",
-        order.size, base, prism, integrations, len(sizes.blocks),
+        request.size, base, prism, integrations, len(sizes.blocks),
     )  # fmt: skip
     return sizes
 

@@ -1,4 +1,4 @@
-"""One-shot motion in the host: two runs, one for how a clip looks and one, on top of it, for how it moves."""
+"""One-shot motion in the host: two runs, one for the appearance of a clip and one, on top of it, for its motion."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ..runs.live_runs import Stage
 from ..runs.output import Trained
 from ..runs.previews import Note, Preview, Sample, make_sample
 from ..session.session import Session
-from .motion_loras import digest_of, known_look, no_lora, with_lora
+from .motion_loras import digest_of, known_appearance, no_lora, with_lora
 from .motion_objectives import appearance_objective, motion_objective
 from .motion_settings import MotionRequest, check_request, stage_config, stage_name, stretched
 
@@ -32,7 +32,7 @@ class _Stages:
 
     video: VideoModel
     encoded: EncodedDataset
-    order: MotionRequest
+    request: MotionRequest
     asked: TrainConfig
     terms: MotionTerms
     vae: Any
@@ -42,14 +42,14 @@ class _Stages:
     @property
     def names(self) -> tuple[str, ...]:
         """Those that are trained, in order."""
-        return (APPEARANCE, MOTION) if self.order.appearance_steps and not self.order.classic else (MOTION,)
+        return (APPEARANCE, MOTION) if self.request.appearance_steps and not self.request.classic else (MOTION,)
 
     def settings(self, latents: int) -> dict[str, Any]:
         """For the LoRA: size, rate and latents of what it was trained on, and how the node can make it again."""
         data = self.encoded.dataset
         counts = {"condition_latents": 0, "buffer_latents": 0, "target_latents": latents}
         form = {"width": data.width, "height": data.height, "fps": data.fps, **counts}
-        return {**form, "asked": self.asked.to_dict(), "inputs": self.order.inputs}
+        return {**form, "asked": self.asked.to_dict(), "inputs": self.request.inputs}
 
     def job(
         self,
@@ -61,19 +61,19 @@ class _Stages:
         fps: float,
     ) -> Job:
         def sample(of: Any, folder: Path, session: Session, note: Note) -> Sample:
-            compression, order = video.family.compression, PreviewSettings(seed=config.seed)
-            return make_sample(session, Preview(of, folder, fps, compression, self.vae, order), note)
+            compression, request = video.family.compression, PreviewSettings(seed=config.seed)
+            return make_sample(session, Preview(of, folder, fps, compression, self.vae, request), note)
 
         return Job(
             kind=LORA,
             model=video,
             config=config,
-            run_name=stage_name(self.order.run_name, stage),
+            run_name=stage_name(self.request.run_name, stage),
             unnamed=MOTION if stage == MOTION else f"{MOTION}_{stage}",
             identity={"method": stage, **identity, "noise process": video.process.digest},
             make_objective=make_objective,
             make_sample=sample,
-            on_change=self.order.on_change,
+            on_change=self.request.on_change,
             clip_names=[sample.name for sample in self.encoded.dataset.samples] if stage == MOTION else (),
             workflow=self.workflow,
             stage=Stage(stage, self.names, self.before) if len(self.names) > 1 else None,
@@ -84,11 +84,11 @@ def train_motion(
     video: VideoModel,
     encoded: EncodedDataset,
     config: TrainConfig,
-    order: MotionRequest,
+    request: MotionRequest,
     vae: Any = None,
     workflow: Mapping[str, str] | None = None,
 ) -> tuple[Trained, LoraModel]:
-    """Train the LoRAs of a clip's motion and of its look, or return those of finished runs of the same order.
+    """Train the LoRAs of a clip's motion and of its appearance, or return those of finished runs of the same request.
 
     Two runs, each of which is returned when it is finished and goes on when it is not. The second one is trained on
     the model with the first one's LoRA patched in, frozen and active; both are for the bare model.
@@ -97,27 +97,27 @@ def train_motion(
         video: the MODEL; it is not changed.
         encoded: The clip, or several of one motion.
         config: Settings of the motion run.
-        order: The rest of what was asked for.
+        request: The node's other inputs.
         vae: Decodes previews; without it they show colours of the latents.
         workflow: For the LoRAs' metadata, as the host's savers write it.
 
     Raises:
-        ValueError: the model, the data or the order does not fit.
+        ValueError: the model, the data or the request does not fit.
     """
-    stride = plan_stride(encoded.dataset, order.sparse_latents, video.family.compression)
-    check_request(encoded.dataset, config, order, video.family, stride)
-    stages = _Stages(video, encoded, order, config, order.terms, vae, workflow or {})
-    motion = stage_config(config, video, order.classic)  # refuses before anything is trained
+    stride = plan_stride(encoded.dataset, request.sparse_latents, video.family.compression)
+    check_request(encoded.dataset, config, request, video.family, stride)
+    stages = _Stages(video, encoded, request, config, request.terms, vae, workflow or {})
+    motion = stage_config(config, video, request.classic)  # refuses before anything is trained
     appearance = None
     if APPEARANCE in stages.names:
-        appearance = _train_appearance(stages, stage_config(config, video, steps=order.appearance_steps))
+        appearance = _train_appearance(stages, stage_config(config, video, steps=request.appearance_steps))
         stages = replace(stages, before=appearance.run)
     lora = appearance.file if appearance else no_lora()
     return _train_motion(stages, motion, stride, lora), lora
 
 
 def _train_appearance(stages: _Stages, config: TrainConfig) -> Trained:
-    encoded, caption = stages.encoded, stages.order.still_caption.strip()
+    encoded, caption = stages.encoded, stages.request.still_caption.strip()
     stills = still_captions(caption, encoded.dataset)
     recipe = AppearanceRecipe(channels=stages.video.channels, stills=stills)
     identity = {"training clips": encoded.key(recipe)}
@@ -127,17 +127,17 @@ def _train_appearance(stages: _Stages, config: TrainConfig) -> Trained:
         return appearance_objective(stages.video, encoded, recipe, config, settings)
 
     job = stages.job(APPEARANCE, stages.video, config, identity, objective, encoded.dataset.fps)
-    motion_run = replace(job, run_name=stage_name(stages.order.run_name, MOTION)).name
-    return known_look(job, motion_run) or run_job(job)
+    motion_run = replace(job, run_name=stage_name(stages.request.run_name, MOTION)).name
+    return known_appearance(job, motion_run) or run_job(job)
 
 
 def _train_motion(stages: _Stages, config: TrainConfig, stride: int, appearance: LoraModel) -> Trained:
-    encoded, order = stages.encoded, stages.order
+    encoded, request = stages.encoded, stages.request
     family = stages.video.family
     video = stages.video.with_model(stretched(with_lora(stages.video.model, appearance), stride))
     recipe = MotionRecipe(stride, family.compression, family.time_patch, video.channels)
     chosen = {
-        "classic": order.classic, "stride": stride, "debiased_weight": stages.terms.debiased,
+        "classic": request.classic, "stride": stride, "debiased_weight": stages.terms.debiased,
         "direction_weight": stages.terms.direction,
     }  # fmt: skip
     identity = {**chosen, "appearance": digest_of(appearance), "training clips": encoded.key(recipe)}

@@ -37,7 +37,7 @@ def with_lora(model: Any, lora: LoraModel) -> Any:
     return clone
 
 
-def known_look(job: Job, motion_run: str) -> Trained | None:
+def known_appearance(job: Job, motion_run: str) -> Trained | None:
     """The LoRA that the motion run of a name was begun on, where it is what the appearance stage's ``job`` asks for.
 
     That stage may have been stopped early, which is meant to stay so, or have a name that this one does not tell.
@@ -50,16 +50,16 @@ def known_look(job: Job, motion_run: str) -> Trained | None:
     if not begun_on.get("appearance"):
         return None
     for path in sorted(job.kind.folder().glob("*/*.safetensors")):
-        look = _look_of(path, job)
-        if look is None or digest_of(look.file) != begun_on["appearance"]:
+        found = _appearance_of(path, job)
+        if found is None or digest_of(found.file) != begun_on["appearance"]:
             continue
-        if model_fingerprint(with_lora(job.model.model, look.file)) == begun_on.get("model"):
+        if model_fingerprint(with_lora(job.model.model, found.file)) == begun_on.get("model"):
             log.info("the motion run %s was begun on %s, which is taken as it is", motion_run, path.name)
-            return look
+            return found
     return None
 
 
-def _look_of(path: Path, job: Job) -> Trained | None:
+def _appearance_of(path: Path, job: Job) -> Trained | None:
     """An appearance LoRA of these settings and clips, whether its run was finished or not; None for another file."""
     try:
         record = from_metadata(read_metadata(path))

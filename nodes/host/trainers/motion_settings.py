@@ -50,7 +50,7 @@ def stage_config(
 ) -> TrainConfig:
     """The settings of the motion stage, or with ``steps`` those of the appearance stage.
 
-    A look is learned at all noise levels and in attention and feed-forward layers, whatever is set for the motion.
+    Appearance is learned at all noise levels and in attention and feed-forward layers, whatever is set for the motion.
 
     Raises:
         ValueError: the settings do not suit the model, or name other layers than the classic ones.
@@ -62,7 +62,7 @@ def stage_config(
         )
     if steps is not None:
         whole = {"density": "uniform", "sigma_low": 0.0, "sigma_high": 1.0}
-        config = replace(config, steps=steps, target_modules=_exactly(video.family.looks), **whole)
+        config = replace(config, steps=steps, target_modules=_exactly(video.family.appearance), **whole)
     elif config.target_modules == ATTENTION_PRESET:
         config = replace(config, target_modules=_exactly(video.family.classic if classic else video.family.motion))
     return resolved(config, video.model, video.family)
@@ -87,11 +87,11 @@ def _exactly(pattern: str) -> str:
     return f"regex:^(?:{pattern})$"
 
 
-def check_request(dataset: Dataset, config: TrainConfig, order: MotionRequest, family: Family, stride: int) -> None:
+def check_request(dataset: Dataset, config: TrainConfig, request: MotionRequest, family: Family, stride: int) -> None:
     """Refuse what one-shot motion cannot be trained with, before anything is encoded.
 
     Raises:
-        ValueError: as said.
+        ValueError: a setting, the data or the model does not fit.
     """
     if config.per_frame_timesteps:
         raise ValueError("one-shot motion has one noise level for all frames; switch per_frame_timesteps off")
@@ -103,7 +103,7 @@ def check_request(dataset: Dataset, config: TrainConfig, order: MotionRequest, f
     for sample in dataset.samples:
         bucket = dataset.bucket(sample)
         check_places(recipe.latents_of(sample), bucket.width, bucket.height, family)  # refuses what is too short, too
-    still_captions(order.still_caption, dataset)  # refuses what does not fit the clips
+    still_captions(request.still_caption, dataset)  # refuses what does not fit the clips
 
 
 def stage_name(name: str, stage: str) -> str:

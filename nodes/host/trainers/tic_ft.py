@@ -46,24 +46,24 @@ def train_tic_ft(
     video: VideoModel,
     encoded: EncodedDataset,
     config: TrainConfig,
-    order: TicftRequest,
+    request: TicftRequest,
     validation: EncodedDataset | None = None,
     vae: Any = None,
     workflow: Mapping[str, str] | None = None,
 ) -> tuple[Trained, dict[str, Any]]:
-    """Train a TIC-FT LoRA, or return the finished run of the same order; with its TICFT_SETTINGS.
+    """Train a TIC-FT LoRA, or return the finished run of the same request; with its TICFT_SETTINGS.
 
     Args:
         video: the MODEL; it is not changed.
         encoded: The clip pairs.
         config: Settings of the run.
-        order: The rest of what was asked for.
+        request: The node's other inputs.
         validation: Pairs that are not trained on.
         vae: Decodes previews; without it they show colours of the latents.
         workflow: For the LoRA's metadata, as the host's savers write it.
 
     Raises:
-        ValueError: the model, the data or the order does not fit.
+        ValueError: the model, the data or the request does not fit.
     """
     family = video.family
     if config.per_frame_timesteps and not family.per_frame_timesteps:
@@ -71,7 +71,7 @@ def train_tic_ft(
     for data in (encoded, *(() if validation is None else (validation,))):
         _check_sizes(data.dataset, family)
     config = resolved(config, video.model, family)
-    recipe = plan_recipe(video, encoded.dataset, order)
+    recipe = plan_recipe(video, encoded.dataset, request)
     if validation is not None:
         _check_validation(validation, recipe, family.time_patch)
     settings = recipe.settings(config.per_frame_timesteps, encoded.dataset)
@@ -88,32 +88,32 @@ def train_tic_ft(
         kind=LORA,
         model=video,
         config=config,
-        run_name=order.run_name.strip(),
-        unnamed=f"tic_ft_{order.task.replace(' ', '_')}",
+        run_name=request.run_name.strip(),
+        unnamed=f"tic_ft_{request.task.replace(' ', '_')}",
         identity=_identity(settings, encoded, validation, recipe, video.process),
         make_objective=lambda: objective(encoded),
         make_validation=None if validation is None else lambda: objective(validation),
         make_sample=sample,
-        on_change=order.on_change,
+        on_change=request.on_change,
         clip_names=[sample.name for sample in encoded.dataset.samples],
         workflow=workflow or {},
     )
     return run_job(job), settings
 
 
-def plan_recipe(video: VideoModel, dataset: Dataset, order: TicftRequest) -> TicftRecipe:
-    """What of the data is encoded for an order.
+def plan_recipe(video: VideoModel, dataset: Dataset, request: TicftRequest) -> TicftRecipe:
+    """What of the data is encoded for a request.
 
     Raises:
-        ValueError: the data or the order does not fit.
+        ValueError: the data or the request does not fit.
     """
     family = video.family
-    counts = (order.condition_latents, order.buffer_latents, order.buffer_levels)
-    layouts = plan_layouts(order.task, dataset, *counts, family.compression, family.time_patch)
+    counts = (request.condition_latents, request.buffer_latents, request.buffer_levels)
+    layouts = plan_layouts(request.task, dataset, *counts, family.compression, family.time_patch)
     for layout in layouts:
         tic_ft.sigma_layout(layout, video.process)  # refuses what could not be sampled
-    joint = order.encoding == ENCODINGS[1]
-    recipe = TicftRecipe(order.task, layouts[0], joint, family.compression, video.channels, layouts[1:])
+    joint = request.encoding == ENCODINGS[1]
+    recipe = TicftRecipe(request.task, layouts[0], joint, family.compression, video.channels, layouts[1:])
     for sample in dataset.samples:
         bucket = dataset.bucket(sample)
         check_places(recipe.layout_of(sample).frames, bucket.width, bucket.height, family)

@@ -45,50 +45,50 @@ def train_tune_a_video(
     image: ImageModel,
     encoded: EncodedDataset,
     config: TrainConfig,
-    order: TuningRequest,
+    request: TuningRequest,
     prior: EncodedDataset | None = None,
     vae: Any = None,
     workflow: Mapping[str, str] | None = None,
 ) -> tuple[Trained, Tuned]:
-    """Tune a model on a clip, or return the finished run of the same order; with what was tuned.
+    """Tune a model on a clip, or return the finished run of the same request; with what was tuned.
 
     Args:
         image: the MODEL; it is not changed.
         encoded: The clip and its caption.
-        config: Settings of the run; its rank is that of ``order``.
-        order: The rest of what was asked for.
+        config: Settings of the run; its rank is that of ``request``.
+        request: The node's other inputs.
         prior: Clips or images of what the model must not forget.
         vae: Decodes previews; without it they show colours of the latents.
         workflow: For the file's metadata, as the host's savers write it.
 
     Raises:
-        ValueError: the model, the data or the order does not fit.
+        ValueError: the model, the data or the request does not fit.
     """
     check_model(image)
-    config = settings_for(image, config, order.form)
-    recipe = ClipRecipe(order.window, image.channels)
+    config = settings_for(image, config, request.form)
+    recipe = ClipRecipe(request.window, image.channels)
     for sample in encoded.dataset.samples:
         recipe.check(sample)
     for data in (encoded, *(() if prior is None else (prior,))):
         check_sizes(data, image)
-    weight = 0.0 if prior is None else order.prior_weight
-    settings = settings_of(encoded.dataset, order.form, order.window, weight)
+    weight = 0.0 if prior is None else request.prior_weight
+    settings = settings_of(encoded.dataset, request.form, request.window, weight)
 
     def preview(of: TuneAVideoObjective, folder: Path, session: Session, note: Note) -> Sample:
-        fps = encoded.dataset.fps / order.window.stride
-        shown = Preview(of, folder, fps, compression=1, vae=vae, order=PreviewSettings(seed=config.seed))
+        fps = encoded.dataset.fps / request.window.stride
+        shown = Preview(of, folder, fps, compression=1, vae=vae, settings=PreviewSettings(seed=config.seed))
         return make_sample(session, shown, note)
 
     job = Job(
-        kind=kind_of(order.form),
+        kind=kind_of(request.form),
         model=image,
         config=config,
-        run_name=order.run_name.strip(),
+        run_name=request.run_name.strip(),
         unnamed="tune_a_video",
         identity=identity_of(image, settings, encoded, prior, recipe),
         make_objective=lambda: make_objective(image, encoded, recipe, config, prior, weight, settings),
         make_sample=preview,
-        on_change=order.on_change,
+        on_change=request.on_change,
         clip_names=[sample.name for sample in encoded.dataset.samples],
         workflow=workflow or {},
     )
@@ -141,7 +141,7 @@ def check_sizes(encoded: EncodedDataset, image: ImageModel) -> None:
     """Refuse clips of a width or height that the model does not take.
 
     Raises:
-        ValueError: as said.
+        ValueError: a size does not fit.
     """
     data = encoded.dataset
     for size in (data, *data.buckets()):

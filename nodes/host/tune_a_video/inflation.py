@@ -30,7 +30,7 @@ class Inflation:
     layers: tuple[tuple[TemporalLayers, float], ...] = ()  # temporal attention and its strength
     group_norms: str = PER_FRAME
     sparse_causal: bool = True
-    frames: list[int] = field(default_factory=list)  # of the call under way, for what is not told of its parts
+    frames: list[int] = field(default_factory=list)  # of the call under way, for patches that do not see its parts
 
 
 def blocks_of(model: Any) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def _patch(clone: Any, inflation: Inflation) -> None:
         if inflation.sparse_causal:
             replace_forward(clone, f"{name}.attn1", sparse_causal_forward)
         if inflation.layers:
-            # The network may stay patched when the MODEL is gone; the layers shall go with the MODEL.
+            # The network may stay patched when the MODEL is gone; the layers must go with the MODEL.
             temporal = [(ref(layers.by_name[name]), strength) for layers, strength in inflation.layers]
             replace_forward(clone, name, partial(temporal_forward, temporal))
     if inflation.group_norms == POOLED:

@@ -109,7 +109,7 @@ def test_a_step_equals_plain_torch(name):
         result = train(objective, session.predict, session.trained.parameters(), config)
         gradients = [parameter.grad for parameter in session.trained.parameters()]
         moved = [parameter.detach().clone() for parameter in session.trained.parameters()]
-    oracle = Oracle(name, tiny_aicl.model_of(name), objective.order.sizes, start)
+    oracle = Oracle(name, tiny_aicl.model_of(name), objective.aicl.sizes, start)
     optimizer = torch.optim.AdamW(oracle.parameters, lr=1e-3, betas=config.betas, weight_decay=config.weight_decay)
     loss = oracle.loss(batch, objective.process)
     loss.backward()

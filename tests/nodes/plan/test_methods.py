@@ -18,8 +18,8 @@ from aicl_runs import clips_of, small_presets
 from motion_runs import one_clip
 from tuning_clips import encoded_clips
 
-from pack.nodes.host.plan import memory_profile as micro_steps
-from pack.nodes.host.plan.memory_profile import measure, micro_step, small_shapes, step_of
+from pack.nodes.host.plan import memory_profile as memory_profile
+from pack.nodes.host.plan.memory_profile import measure, profile_step, small_shapes, step_of
 from pack.nodes.host.plan.subjects import AICL, MOTION, TUNE_A_VIDEO, PlanRequest, Subject, asked_settings, subject_of
 from pack.nodes.host.session.memory_use import peak_memory
 from pack.nodes.plan import FewShotTrainingPlan
@@ -67,7 +67,7 @@ def tune_a_video(_name: str) -> Subject:
 def test_the_memory_of_a_large_step_is_predicted_from_small_ones(
     make: Callable[[str], Subject], name: str, off: float, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(micro_steps, "TIMED", 1)
+    monkeypatch.setattr(memory_profile, "TIMED", 1)
     found = make(name)
     measured, network, _, notes = measure(found.model, found.config, found.clip, found.opened)
     assert not notes
@@ -77,7 +77,7 @@ def test_the_memory_of_a_large_step_is_predicted_from_small_ones(
         assert max(step.asked.tokens for step in steps) <= asked.tokens / 2
         predicted, _ = predict(steps, network, asked, mode)
         with found.opened(found.model, replace(found.config, checkpointing=mode)) as session:
-            real = micro_step(session, found.config, found.clip, tuple(found.clip.x0.shape))
+            real = profile_step(session, found.config, found.clip, tuple(found.clip.x0.shape))
         assert predicted / MARGIN == pytest.approx(real.memory, rel=off)
 
 
@@ -99,7 +99,7 @@ def trained_memory(monkeypatch: pytest.MonkeyPatch, train: Callable[[], Any]) ->
 
 def planned_memory(found: Subject) -> int:
     with small_presets(), found.opened(found.model, found.config) as session:
-        return micro_step(session, found.config, found.clip, tuple(found.clip.x0.shape)).memory
+        return profile_step(session, found.config, found.clip, tuple(found.clip.x0.shape)).memory
 
 
 def test_a_step_of_motion_train_takes_what_the_plan_says(monkeypatch):

@@ -16,8 +16,8 @@ from torch import nn
 from training_steps import CHANNELS
 
 from pack.nodes.host.model.video_model import video_model
-from pack.nodes.host.plan import memory_profile as micro_steps
-from pack.nodes.host.plan.memory_profile import LargestClip, measure, micro_step, small_shapes, step_of
+from pack.nodes.host.plan import memory_profile as memory_profile
+from pack.nodes.host.plan.memory_profile import LargestClip, measure, profile_step, small_shapes, step_of
 from pack.nodes.host.session.session import training_session
 from pack.nodes.plan import FewShotTrainingPlan
 from pack.training.core.config import ATTENTION_PRESET, CHECKPOINTING, TrainConfig
@@ -47,7 +47,7 @@ def with_free(monkeypatch, gib: float) -> None:
 @pytest.mark.parametrize("family", [WAN, WAN_5B, COG_5B, COG_15], ids=lambda family: family.name)
 def test_the_memory_of_a_large_step_is_predicted_from_small_ones(family, monkeypatch):
     """Off by 1 % at most, so that the margin is for the device's allocator alone."""
-    monkeypatch.setattr(micro_steps, "TIMED", 1)
+    monkeypatch.setattr(memory_profile, "TIMED", 1)
     model, clip = video_model(families.model_of(family.name)), clip_of(family)
     config = TrainConfig(rank=8, batch_size=1)
     measured, network, _, notes = measure(model, config, clip)
@@ -58,7 +58,7 @@ def test_the_memory_of_a_large_step_is_predicted_from_small_ones(family, monkeyp
         assert max(step.asked.tokens for step in steps) < asked.tokens
         predicted, seconds = predict(steps, network, asked, mode)
         with training_session(model, replace(config, checkpointing=mode)) as session:
-            real = micro_step(session, config, clip, tuple(clip.x0.shape))
+            real = profile_step(session, config, clip, tuple(clip.x0.shape))
         assert predicted / MARGIN == pytest.approx(real.memory, rel=0.01)
         assert seconds > 0
     assert predict(measured[BLOCKS], network, asked, BLOCKS)[0] < predict(measured[OFF], network, asked, OFF)[0]
@@ -67,7 +67,7 @@ def test_the_memory_of_a_large_step_is_predicted_from_small_ones(family, monkeyp
 @pytest.mark.parametrize("family", [WAN, COG_5B], ids=lambda family: family.name)
 def test_what_is_adapted_does_not_change_what_the_network_is(family, monkeypatch):
     """Its width is that of its tokens, whatever layer comes first and whichever get adapters."""
-    monkeypatch.setattr(micro_steps, "TIMED", 1)
+    monkeypatch.setattr(memory_profile, "TIMED", 1)
     model, inner = video_model(families.model_of(family.name)), "ffn.0" if family is WAN else "ff_proj"
     found = [
         measure(model, TrainConfig(rank=2, target_modules=modules, checkpointing=OFFLOADED), clip_of(family, 6))[1]
@@ -88,7 +88,7 @@ def test_a_larger_rank_takes_more_memory_and_adafactor_less_than_adamw():
     def memory(**values: Any) -> int:
         config = TrainConfig(**values)
         with training_session(video_model(model), config) as session:
-            return micro_step(session, config, clip, shape).memory
+            return profile_step(session, config, clip, shape).memory
 
     adapters = 2 * 8 * (48 + 48)  # numbers of a rank, of 2 blocks with 8 layers
     more = memory(rank=128) - memory(rank=64)
@@ -162,18 +162,18 @@ def test_the_task_and_the_counts_decide_the_size():
 
 
 def test_a_way_that_runs_out_of_memory_already_in_a_small_step_is_left_out(monkeypatch):
-    step = micro_steps.micro_step
+    step = memory_profile.profile_step
 
     def failing(session: Any, config: TrainConfig, *args: Any) -> Any:
         if not any("forward" in vars(module) for module in session.predict.base.diffusion_model.modules()):
             raise management.OOM_EXCEPTION("out of memory")
         return step(session, config, *args)
 
-    monkeypatch.setattr(micro_steps, "micro_step", failing)
+    monkeypatch.setattr(memory_profile, "micro_step", failing)
     text, planned = plan(families.model_of("Wan 2.1"))
     assert planned.checkpointing == BLOCKS
     assert "Checkpointing off: even a step of (6, 4, 4) latents is too large." in text
-    monkeypatch.setattr(micro_steps, "micro_step", lambda *_args: (_ for _ in ()).throw(MemoryError()))
+    monkeypatch.setattr(memory_profile, "micro_step", lambda *_args: (_ for _ in ()).throw(MemoryError()))
     text, planned = plan(families.model_of("Wan 2.1"))
     assert text.endswith("Not even a small step fits; use a smaller model, or its weights in fp8.")
 
@@ -182,7 +182,7 @@ def test_another_error_in_a_small_step_is_not_swallowed(monkeypatch):
     def failing(*_args: Any) -> None:
         raise RuntimeError("something else")
 
-    monkeypatch.setattr(micro_steps, "micro_step", failing)
+    monkeypatch.setattr(memory_profile, "micro_step", failing)
     with pytest.raises(RuntimeError, match="something else"):
         plan(families.model_of("Wan 2.1"))
 
@@ -201,7 +201,7 @@ def test_only_the_largest_clip_is_encoded_and_the_model_is_left_as_it_was():
 
 
 def test_the_plan_tells_which_frames_of_conditions_no_latent_holds(monkeypatch):
-    monkeypatch.setattr(micro_steps, "TIMED", 1)
+    monkeypatch.setattr(memory_profile, "TIMED", 1)
     data = encoded_pairs(clips=1)
     sample = replace(data.dataset.samples[0], conditions=(TensorClip(torch.rand(31, 16, 16, 3)),))
     data.dataset = replace(data.dataset, samples=(sample,))

@@ -72,7 +72,7 @@ def trained(model: Any):
 def preview(folder: Path, **values: Any) -> Preview:
     folder.mkdir(parents=True, exist_ok=True)
     return Preview(
-        **{"objective": objective(), "folder": folder, "fps": 8.0, "order": PreviewSettings(steps=5), **values}
+        **{"objective": objective(), "folder": folder, "fps": 8.0, "settings": PreviewSettings(steps=5), **values}
     )
 
 
@@ -83,9 +83,9 @@ def frames_of(path: Path) -> list[Any]:
 
 @pytest.mark.parametrize("guidance", [1.0, 3.0])
 def test_a_preview_is_what_the_host_samples_with_the_saved_lora(model, tmp_path, guidance):
-    ordered = preview(tmp_path, order=PreviewSettings(steps=5, seed=2, clip=1, guidance=guidance))
+    ordered = preview(tmp_path, settings=PreviewSettings(steps=5, seed=2, clip=1, guidance=guidance))
     with trained(model) as session:
-        made = previews._latents(session, ordered)
+        made = previews.sampled_latents(session, ordered)
         lora = LoraModel(session.trained.tensors(), {})
     clip = objective()
     clean = clip.x0[1][None]
@@ -215,7 +215,7 @@ def test_an_error_costs_the_preview_and_not_the_run(model, tmp_path, monkeypatch
 def test_a_clip_that_is_not_there_is_said(model, tmp_path):
     notes = Notes()
     with trained(model) as session:
-        assert make_sample(session, preview(tmp_path, order=PreviewSettings(clip=9)), notes)(3) is None
+        assert make_sample(session, preview(tmp_path, settings=PreviewSettings(clip=9)), notes)(3) is None
     assert "use 0 to 1" in notes[0][1]
 
 

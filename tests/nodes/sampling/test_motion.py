@@ -280,6 +280,6 @@ def test_paged_weights_take_no_schedule_unless_they_can_be_loaded_again():
 
     paged = Paged()
     with pytest.raises(ValueError, match="--disable-dynamic-vram"):
-        motion_apply._hookable(paged)
+        motion_apply.hookable(paged)
     paged.cached_patcher_init = ()
-    assert motion_apply._hookable(paged) == "fixed"
+    assert motion_apply.hookable(paged) == "fixed"

@@ -202,7 +202,7 @@ def test_after_training_the_right_reference_is_worth_more_than_a_wrong_one_or_no
         for sign, one in zip(signs, plain.data.references, strict=True)
     ]
     data = replace(plain.data, x0=[plain.x0[0] * sign for sign in signs], references=references)
-    objective = AiclObjective(data, plain.order, config)
+    objective = AiclObjective(data, plain.aicl, config)
     with aicl_session(video_model(model_of("Wan 2.1")), config, objective) as session:
         before = reference_losses(objective, session.predict, session.device)
         train(objective, session.predict, session.trained.parameters(), config)

@@ -68,7 +68,7 @@ def test_a_preview_is_what_the_host_samples_with_what_was_tuned(tmp_path, veloci
         fill(session, tuned)
         objective = make_objective(image_model(model), encoded_clips(), ClipRecipe(FrameWindow(FRAMES)), CONFIG)
         order = PreviewSettings(steps=4, seed=2, guidance=guidance)
-        made = previews._latents(session, Preview(objective, tmp_path, 8.0, compression=1, order=order))
+        made = previews.sampled_latents(session, Preview(objective, tmp_path, 8.0, compression=1, settings=order))
     noise = torch.randn(1, 4, FRAMES, 4, 4, generator=seeded_generator(2, 0, "preview"))[0].transpose(0, 1)
     sigma = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), "simple", 4)[0]
     prompts = [

@@ -54,7 +54,7 @@ def our_step(model: Any, objective: Any, form: Form, config: TrainConfig | None 
         loss = objective.loss(session.predict, batch).per_sample.mean()
         loss.backward()
         gradients = {}
-        for name, value in session.trained.temporal._weights().items():
+        for name, value in session.trained.temporal.weights().items():
             gradients[f"temporal.{name}"] = value.grad
         for name, layer in session.trained.queries.by_name.items():
             gradients[f"queries.{name}"] = layer.delta.grad

@@ -127,7 +127,7 @@ def test_the_loss_is_the_mean_squared_error_to_the_network_s_own_target(process)
 def test_clips_of_several_shapes_are_grouped_and_never_mixed():
     of = objective()
     of.data.x0[1] = torch.zeros(2, 2, 2, 2)
-    of = AiclObjective(of.data, of.order, of.config)
+    of = AiclObjective(of.data, of.aicl, of.config)
     assert of.groups == ((0, 2, 3, 4, 5, 6, 7), (1,))
     with pytest.raises(ValueError, match="are of several buckets"):
         of.batch([0, 1], StepGenerators.at(0, 0))
@@ -267,7 +267,7 @@ def test_validation_has_the_right_a_wrong_and_no_reference_on_the_same_noise():
 def test_where_no_clip_has_another_action_there_is_no_wrong_reference():
     of = objective(clips=4)
     one = AiclData(of.data.x0, of.data.conditioning, {}, of.data.references, Groups(of.data.groups.choices, ("a",) * 4))
-    alone = AiclObjective(one, of.order, of.config)
+    alone = AiclObjective(one, of.aicl, of.config)
     assert WRONG_NAME not in reference_losses(alone, Reader(), "cpu", (0.5,))
     with pytest.raises(ValueError, match="no wrong reference; give clips of a second action"):
         alone.fixed_batch(0, 0.5, READINGS[1])

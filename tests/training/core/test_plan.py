@@ -10,8 +10,8 @@ from pack.training.core.config import CHECKPOINTING, TrainConfig
 from pack.training.core.plan import (
     GIB,
     MARGIN,
-    MicroStep,
     Network,
+    ProfiledStep,
     StepShape,
     first_that_fits,
     most_frames,
@@ -26,11 +26,11 @@ NETWORK = Network(weights=2 * GIB, narrow=False, used=10**9, depth=30, width=102
 ASKED = StepShape(clips=2, frames=13, prefix=4, per_frame=900)
 
 
-def steps(a_token: float, fixed: float = 0.0, speed: float = 1e12) -> list[MicroStep]:
+def steps(a_token: float, fixed: float = 0.0, speed: float = 1e12) -> list[ProfiledStep]:
     """Two measured steps of a network that takes so many bytes a token beside the fixed ones."""
     sizes = [replace(ASKED, frames=1), replace(ASKED, frames=2)]
     return [
-        MicroStep(
+        ProfiledStep(
             size,
             int(fixed + a_token * size.tokens * size.clips),
             NETWORK.work(size.tokens, size.clips, OFF) / speed,

@@ -11,7 +11,7 @@ import torch
 from pack.methods.ddpm import DdpmProcess
 from pack.methods.flow import FLOW
 from pack.methods.tic_ft import Layout, frame_sigmas, sigma_layout
-from pack.training.core.preview import PreviewSettings, preview_latents, sample_held, split
+from pack.training.core.preview import PreviewSettings, preview_latents, sample_frozen, split
 
 DDPM = DdpmProcess(torch.cat([torch.linspace(0.01, 8.0, 99), torch.tensor([5000.0])]))
 LAYOUT = Layout.linear(1, 2, 3)
@@ -41,7 +41,7 @@ def test_a_network_that_knows_the_answer_gives_it(process):
     def predict(_xt, sigma):
         return process.target(clean, noise, frame_sigmas(layout, sigma))
 
-    made = sample_held(predict, clean, noise, layout, process, SCHEDULES[process])
+    made = sample_frozen(predict, clean, noise, layout, process, SCHEDULES[process])
     torch.testing.assert_close(made, clean, atol=1e-3, rtol=0)
 
 
@@ -55,7 +55,7 @@ def test_every_frame_is_shown_held_until_its_level_and_released_exactly_there(pr
         seen.append((float(sigma), xt))
         return 0.1 * xt
 
-    made = sample_held(predict, clean, noise, layout, process, SCHEDULES[process])
+    made = sample_frozen(predict, clean, noise, layout, process, SCHEDULES[process])
     levels = [float(level) for level in layout.levels]
     assert set(levels) <= {sigma for sigma, _ in seen}
     for sigma, xt in seen:
@@ -78,7 +78,7 @@ def test_without_a_prefix_it_is_euler():
     x = noise.clone()
     for sigma, after in pairwise(sigmas):
         x = x + (after - sigma) * predict(x, sigma)
-    made = sample_held(predict, latents(0), noise, layout, FLOW, sigmas)
+    made = sample_frozen(predict, latents(0), noise, layout, FLOW, sigmas)
     torch.testing.assert_close(made, x, atol=1e-5, rtol=1e-5)
 
 
@@ -89,7 +89,7 @@ def test_per_frame_levels_reach_a_network_that_takes_them():
         told.append(sigma)
         return xt
 
-    sample_held(predict, latents(0), latents(1), LAYOUT, FLOW, SCHEDULES[FLOW], per_frame=True)
+    sample_frozen(predict, latents(0), latents(1), LAYOUT, FLOW, SCHEDULES[FLOW], per_frame=True)
     assert torch.equal(told[0], torch.tensor([[0.0, *LAYOUT.levels, 1.0, 1.0, 1.0]]))
 
 
