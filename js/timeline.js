@@ -7,14 +7,14 @@ import { addRow } from './lib/node_row.js'
 import { editsOf } from './timeline/edits.js'
 import { leavePlace, takePlace } from './lib/shown_element.js'
 import { INPUTS, readState } from './timeline/state.js'
-import { createTimeline } from './timeline/view.js'
+import { TimelineView } from './timeline/view.js'
 
 const NODES = ['TICFTContext', 'TICFTTrain']
 const HEIGHT = 216 // of the widget at least
 const WIDTH = 340 // of the node at least
 
 app.registerExtension({
-  name: 'fewshot.timeline',
+  name: 'FewShotVideo.Timeline',
   nodeCreated(node) {
     if (NODES.includes(node.comfyClass)) attach(node)
   }
@@ -23,7 +23,7 @@ app.registerExtension({
 function attach(node) {
   const read = () => readState(node, app)
   const refresh = () => view.update(read())
-  const view = createTimeline(editsOf(node, read, { refresh, capture }))
+  const view = new TimelineView(editsOf(node, read, { refresh, capture }))
   addRow(node, 'timeline', 'FEWSHOT_TIMELINE', view.element, { getMinHeight: () => HEIGHT })
   for (const name of INPUTS) {
     const input = node.widgets.find((one) => one.name === name)

@@ -17,7 +17,7 @@ export function withNews(runs, news) {
 }
 
 /**
- * Whether a run that is told of takes over from the one that was told of before.
+ * Whether a run in the news takes over from the one that was shown before.
  *
  * @param {Summary[]} runs as far as they are known
  * @param {Summary} news

@@ -7,7 +7,7 @@ const LONGEST = 300 // characters of a message
 export class NodeExecution {
   constructor() {
     this.isPreparing = false
-    this.told = false // whether a run was told of since the node began to execute
+    this.told = false // whether there was news of a run since the node began to execute
     this.message = '' // why the node has failed
     /** @type {[number, number] | null} */
     this.progress = null

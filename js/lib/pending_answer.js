@@ -1,30 +1,30 @@
-/** Until when the answer to an order holds: what was ordered has happened, or another run goes on, or none. */
+/** Until when the answer to a command holds: the command was carried out, or another run goes on, or none. */
 
 export class PendingAnswer {
   constructor() {
-    this.order = '' // whose answer is said
+    this.command = '' // whose answer is shown
     this.running = '' // id of the run that goes on
   }
 
-  /** An order is given. @param {string} order */
-  give(order) {
-    this.order = order
+  /** A command is given. @param {string} command */
+  give(command) {
+    this.command = command
   }
 
-  /** Whether what was ordered is still to come. @param {string} order */
-  isOpen(order) {
-    return this.order === order
+  /** Whether a command is still to be carried out. @param {string} command */
+  isOpen(command) {
+    return this.command === command
   }
 
   /**
-   * A run was told of.
+   * News of a run.
    * @param {Record<string, any>} event
    * @returns {boolean} whether the answer no longer holds
    */
   hear(event) {
     const { note, sample } = event.news ?? {}
     const text = String(event.text ?? '')
-    const done = this.order === 'save' ? saved(event) : this.order === 'sample' && (Boolean(sample) || (note && /^the preview /.test(text)))
+    const done = this.command === 'save' ? saved(event) : this.command === 'sample' && (Boolean(sample) || (note && /^the preview /.test(text)))
     return Boolean(done) && this.close()
   }
 
@@ -40,7 +40,7 @@ export class PendingAnswer {
   }
 
   close() {
-    this.order = ''
+    this.command = ''
     return true
   }
 }

@@ -111,7 +111,7 @@ function list(value) {
 }
 
 /**
- * Whether a run was ordered by a node. Two workflows may both have a node 4, so their ids are compared where both
+ * Whether a run was started by a node. Two workflows may both have a node 4, so their ids are compared where both
  * are known.
  *
  * @param {{ node: string, workflow: string }} run

@@ -119,7 +119,7 @@ function chosen(given, trained, usual) {
   return given >= 0 ? given : (trained ?? usual)
 }
 
-/** Latents of the target; what does not fill a latent is left out, and told of elsewhere. */
+/** Latents of the target; what does not fill a latent is left out, and shown elsewhere. */
 function targetOf(numbers, reads, prefix, compression) {
   if (numbers.targetFrames == null) return numbers.trained?.target ?? ASSUMED_TARGET[reads] ?? ASSUMED_TARGET_ELSE
   const whole = prefix ? Math.floor(numbers.targetFrames / compression) : latentFrames(numbers.targetFrames, compression)

@@ -103,7 +103,7 @@ function wiringProblems(task, connected, reads) {
 function lengthProblems(task, lengths, wanted, reads) {
   const problem = (text) => [{ input: 'condition', text }]
   const isClip = { image: [false], clip: [true], 'clip and image': [true, false] }[reads]
-  if (!isClip || lengths.length !== isClip.length) return [] // none is known, or the wires are told of
+  if (!isClip || lengths.length !== isClip.length) return [] // none is known, or the wires are reported
   const wrong = isClip.findIndex((clip, i) => (reads === 'clip and image' && i === 0 ? false : clip !== lengths[i] > 1))
   if (wrong >= 0) {
     const got = counted(lengths[wrong], 'frame')

@@ -1,4 +1,4 @@
-/** Which curves of a run are drawn, and how: a colour and a pattern each, so that none is told by colour alone. */
+/** Which curves of a run are drawn, and how: a colour and a pattern each, so that none is marked by colour alone. */
 
 import { isDrawn, line } from '../lib/loss_curves.js'
 import { TEXTS } from '../lib/training_texts.js'

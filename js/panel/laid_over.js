@@ -39,7 +39,7 @@ export class LaidOver {
     if (run) runs.set(id, run)
   }
 
-  /** A run was told of. @param {Record<string, any>} event */
+  /** News of a run. @param {Record<string, any>} event */
   hear(event) {
     for (const runs of [this.siblings, this.ticked]) {
       const run = runs.get(String(event.run))

@@ -86,12 +86,12 @@ export class NodePanels {
     leavePlace(key, place, () => follower.destroy())
   }
 
-  /** A run was told of. @param {Record<string, any>} event */
+  /** News of a run. @param {Record<string, any>} event */
   hear(event) {
     for (const follower of this.followers.values()) follower.hear(event)
   }
 
-  /** The host told of an execution. @param {string} kind @param {any} detail */
+  /** News of an execution. @param {string} kind @param {any} detail */
   tell(kind, detail) {
     for (const follower of this.followers.values()) follower.tell(kind, detail)
   }

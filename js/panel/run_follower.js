@@ -41,15 +41,15 @@ export class RunFollower {
     /** @type {string | undefined} */
     this.trouble = undefined
     this.wanted = '' // id of the run to show
-    this.live = '' // id of the run that events last told of
+    this.live = '' // id of the run that the last event was about
     this.execution = new NodeExecution()
     this.savedAt = performance.now()
     this.gone = false
     /** @type {Map<string, Summary>} */
-    this.heard = new Map() // what events have told of runs since the list was last asked for
+    this.heard = new Map() // news of runs since the list was last fetched
     this.read = oneAtATime(() => this.readRun(this.wanted)) // its answer is never older than what was heard before
     this.view = new TrainingView({
-      order: (name) => this.order(name),
+      command: (name) => this.command(name),
       show: (id) => void this.look(id),
       overlay: (ids) => void this.laidOver.tick(ids).then(() => this.draw()),
       list: () => void this.readList(),
@@ -69,7 +69,7 @@ export class RunFollower {
     else await this.read()
   }
 
-  /** A run was told of on the websocket. @param {Record<string, any>} event */
+  /** News of a run on the websocket. @param {Record<string, any>} event */
   hear(event) {
     const { ids, workflow } = this.page.place()
     const summary = summaryOf(event)
@@ -89,7 +89,7 @@ export class RunFollower {
     this.draw()
   }
 
-  /** The host told of an execution, of this node or another. @param {string} kind name of the event @param {any} detail */
+  /** News of an execution, of this node or another. @param {string} kind name of the event @param {any} detail */
   tell(kind, detail) {
     const of = kind === 'executing' ? detail : kind === 'progress' ? detail.node : detail.node_id
     const own = of != null && this.page.place().ids.includes(String(of))
@@ -112,7 +112,7 @@ export class RunFollower {
     if (saved(event) || event.news?.started) this.savedAt = now
     if (!saveIsDue(this.page.autosave(), this.savedAt, now)) return
     this.savedAt = now
-    this.source.order(String(event.run), 'save').catch(() => {}) // the next time is soon enough
+    this.source.command(String(event.run), 'save').catch(() => {}) // the next time is soon enough
   }
 
   /** The node has a result, newly made or served from the host's cache. @param {Record<string, any>} output */
@@ -165,11 +165,11 @@ export class RunFollower {
     this.draw()
   }
 
-  /** Give the run that goes on an order, which may be another stage than the one shown. @param {string} name */
-  async order(name) {
+  /** Give a command to the run that goes on, which may be another stage than the one shown. @param {string} name */
+  async command(name) {
     const running = this.stages().find((stage) => stage.run?.live)?.run?.run ?? this.wanted
     try {
-      return await this.source.order(running, name)
+      return await this.source.command(running, name)
     } catch (error) {
       void this.read()
       throw error

@@ -1,4 +1,4 @@
-/** What the server knows of runs, and orders to them. */
+/** What the server knows of runs, and commands to them. */
 
 import { runOf, summaryOf } from '../lib/run_state.js'
 
@@ -33,7 +33,7 @@ export class RunSource {
    * @param {string} name
    * @returns {Promise<string>} what follows from it
    */
-  async order(id, name) {
+  async command(id, name) {
     const path = `${RUNS}/${encodeURIComponent(id)}/${name}`
     const answer = await (await this.fetch(path, { method: 'POST' })).json()
     if (answer.error) throw new Error(answer.error)

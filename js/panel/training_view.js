@@ -1,4 +1,4 @@
-/** The training panel of one node: its parts, and what they show. It asks nobody; `RunFollower` tells it. */
+/** The training panel of one node: its parts, and what they show. `RunFollower` updates it. */
 
 import { PendingAnswer } from '../lib/pending_answer.js'
 import { TEXTS, figures, refused, sentence, stateLine, stopHint } from '../lib/training_texts.js'
@@ -13,12 +13,12 @@ import { StageBar } from './stage_bar.js'
  * @typedef {import('../lib/run_state.js').RunState} RunState
  * @typedef {import('../lib/run_state.js').Summary} Summary
  * @typedef {{
- *   order: (name: string) => Promise<string>, show: (id: string) => void, overlay: (ids: string[]) => void,
+ *   command: (name: string) => Promise<string>, show: (id: string) => void, overlay: (ids: string[]) => void,
  *   list: () => void, changed: () => void, address: (sample: import('../lib/run_state.js').Sample) => string,
  * }} Actions
  */
 
-const ORDERS = /** @type {const} */ ([['stop', TEXTS.stop, TEXTS.stopHelp], ['save', TEXTS.save, TEXTS.saveHelp], ['sample', TEXTS.sample, TEXTS.sampleHelp]])
+const COMMANDS = /** @type {const} */ ([['stop', TEXTS.stop, TEXTS.stopHelp], ['save', TEXTS.save, TEXTS.saveHelp], ['sample', TEXTS.sample, TEXTS.sampleHelp]])
 const MESSAGES = 5
 
 export class TrainingView {
@@ -32,8 +32,8 @@ export class TrainingView {
     this.figures = element('dl', { class: 'fewshot-figures', 'aria-label': TEXTS.figures })
     this.choice = new CurveChoice(actions.changed)
     this.chart = new LossChart()
-    this.buttons = ORDERS.map(([name, text, help]) =>
-      element('button', { type: 'button', text, title: help, 'data-order': name, disabled: true, onclick: () => this.order(name) }))
+    this.buttons = COMMANDS.map(([name, text, help]) =>
+      element('button', { type: 'button', text, title: help, 'data-command': name, disabled: true, onclick: () => this.command(name) }))
     this.hint = element('div', { class: 'fewshot-hint fewshot-dim' })
     this.answer = element('div', { class: 'fewshot-answer', role: 'status' })
     this.pendingAnswer = new PendingAnswer()
@@ -98,7 +98,7 @@ export class TrainingView {
     say(this.answer, '')
   }
 
-  /** A run of the node was told of. @param {Record<string, any>} event */
+  /** News of a run of the node. @param {Record<string, any>} event */
   hear(event) {
     if (this.pendingAnswer.hear(event)) say(this.answer, '')
   }
@@ -122,12 +122,12 @@ export class TrainingView {
   }
 
   /** @param {string} name */
-  async order(name) {
+  async command(name) {
     this.pending = true
     for (const button of this.buttons) button.disabled = true
     this.pendingAnswer.give(name)
     try {
-      const answer = sentence(await this.actions.order(name))
+      const answer = sentence(await this.actions.command(name))
       if (this.pendingAnswer.isOpen(name)) say(this.answer, answer)
     } catch (error) {
       say(this.answer, sentence(refused(error instanceof Error ? error.message : String(error))))

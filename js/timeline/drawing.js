@@ -1,4 +1,4 @@
-// Drawing the timeline's state into its elements.
+/** Drawing the timeline's state into its elements. */
 
 import { element, say } from '../panel/elements.js'
 import { framesAt, ROLES, secondsOf } from '../lib/timeline_layout.js'

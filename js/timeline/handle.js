@@ -1,9 +1,9 @@
-// A handle that is dragged with the pointer and moved with the arrow keys: a slider to screen readers.
+/** A handle that is dragged with the pointer and moved with the arrow keys: a slider to screen readers. */
 
 import { element } from '../panel/elements.js'
 
 /**
- * What a handle does. `grip` is asked when the pointer takes it, for a function from later events to values.
+ * What a handle does. `grip` gives, when the pointer takes it, a function from later events to values.
  * @typedef {object} Actions
  * @property {(event: PointerEvent) => (event: PointerEvent) => number} grip
  * @property {(value: number) => void} move
@@ -13,35 +13,38 @@ import { element } from '../panel/elements.js'
 
 /** @typedef {{value: number, min: number, max: number, step: number, page: number, text: string, off?: boolean}} Setting */
 
-/**
- * @param {string} className @param {string} label @param {'horizontal' | 'vertical'} orientation
- * @param {Actions} actions
- */
-export function makeHandle(className, label, orientation, actions) {
-  const slider = { role: 'slider', tabindex: 0, 'aria-label': label, 'aria-orientation': orientation }
-  const knob = element('div', { class: `fewshot-handle ${className}`, ...slider })
-  /** @type {Setting} */
-  let setting = { value: 0, min: 0, max: 0, step: 1, page: 1, text: '' }
-  followPointer(knob, () => !setting.off, { ...actions, move: (value) => moveTo(value) })
-  followKeys(knob, () => setting, { ...actions, move: (value) => moveTo(value) })
-
-  function moveTo(value) {
-    const kept = Math.min(Math.max(value, setting.min), setting.max)
-    if (kept !== setting.value) actions.move(kept)
+/** One handle. */
+export class Handle {
+  /**
+   * @param {string} className @param {string} label @param {'horizontal' | 'vertical'} orientation
+   * @param {Actions} actions
+   */
+  constructor(className, label, orientation, actions) {
+    const slider = { role: 'slider', tabindex: 0, 'aria-label': label, 'aria-orientation': orientation }
+    this.element = element('div', { class: `fewshot-handle ${className}`, ...slider })
+    /** @type {Setting} */
+    this.setting = { value: 0, min: 0, max: 0, step: 1, page: 1, text: '' }
+    this.actions = actions
+    const bounded = { ...actions, move: (value) => this.moveTo(value) }
+    followPointer(this.element, () => !this.setting.off, bounded)
+    followKeys(this.element, () => this.setting, bounded)
   }
 
-  return {
-    element: knob,
-    /** @param {Setting} next */
-    set(next) {
-      setting = next
-      knob.setAttribute('aria-valuemin', String(next.min))
-      knob.setAttribute('aria-valuemax', String(next.max))
-      knob.setAttribute('aria-valuenow', String(next.value))
-      knob.setAttribute('aria-valuetext', next.text)
-      knob.setAttribute('aria-disabled', String(Boolean(next.off)))
-      knob.title = next.text
-    }
+  /** @param {number} value */
+  moveTo(value) {
+    const kept = Math.min(Math.max(value, this.setting.min), this.setting.max)
+    if (kept !== this.setting.value) this.actions.move(kept)
+  }
+
+  /** @param {Setting} next */
+  set(next) {
+    this.setting = next
+    this.element.setAttribute('aria-valuemin', String(next.min))
+    this.element.setAttribute('aria-valuemax', String(next.max))
+    this.element.setAttribute('aria-valuenow', String(next.value))
+    this.element.setAttribute('aria-valuetext', next.text)
+    this.element.setAttribute('aria-disabled', String(Boolean(next.off)))
+    this.element.title = next.text
   }
 }
 

@@ -12,7 +12,7 @@ const CONDITIONS = ['condition', 'condition_2', 'condition_3', 'condition_4']
 const OUTPUT = 'fewshot_timeline' // key of what the nodes tell of a run
 const USUAL_FPS = 16
 
-/** What the node told of its last run; empty before that. */
+/** What the node sent of its last run; empty before that. */
 function lastRun(node, app) {
   const told = app.nodeOutputs?.[outputKey(node, app.rootGraph)]?.[OUTPUT]?.at(-1)
   return told ? JSON.parse(told) : {}

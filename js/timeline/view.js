@@ -1,9 +1,9 @@
-// The timeline as HTML: one bar per latent frame at its noise level, handles on borders and levels, texts.
+/** The timeline as HTML: one bar per latent frame at its noise level, handles on borders and levels, texts. */
 
 import { element, keepKeys, useSheet } from '../panel/elements.js'
 import { ROLES } from '../lib/timeline_layout.js'
 import { draw, drawSigma } from './drawing.js'
-import { makeHandle } from './handle.js'
+import { Handle } from './handle.js'
 
 const BORDERS = {
   condition: 'End of the condition, in latent frames',
@@ -23,34 +23,98 @@ const BORDERS = {
  * @property {() => void} done
  */
 
-/** @param {Edits} edits */
-export function createTimeline(edits) {
-  useSheet('../timeline.css', import.meta.url)
-  const parts = skeleton()
-  let sigma = 1
-  /** @type {any} */
-  let state = null
-  const handles = {
-    borders: ROLES.map((role) => borderHandle(role, parts, () => state, edits)),
-    levels: /** @type {any[]} */ ([]),
-    sigma: sigmaHandle(parts, (value) => {
-      sigma = value
-      drawSigma(parts, handles, state, sigma)
+/** The timeline of one node: its parts, and the state they show. */
+export class TimelineView {
+  /** @param {Edits} edits */
+  constructor(edits) {
+    useSheet('../timeline.css', import.meta.url)
+    this.edits = edits
+    this.parts = skeleton()
+    this.element = this.parts.root
+    this.sigma = 1
+    /** @type {any} */
+    this.state = null
+    this.handles = {
+      borders: ROLES.map((role) => this.borderHandle(role)),
+      levels: /** @type {Handle[]} */ ([]),
+      sigma: this.sigmaHandle()
+    }
+    this.parts.overlay.append(...this.handles.borders.map((handle) => handle.element))
+    this.parts.scrubber.append(this.handles.sigma.element)
+    this.listen()
+  }
+
+  /** @param {any} next what `readState` gives */
+  update(next) {
+    const rebuilt = !this.state || barsKey(this.state.sequence) !== barsKey(next.sequence)
+    this.state = next
+    if (rebuilt) this.rebuild()
+    draw(this.parts, this.handles, this.state)
+    drawSigma(this.parts, this.handles, this.state, this.sigma)
+  }
+
+  listen() {
+    const { parts, edits } = this
+    parts.task.addEventListener('change', () => edits.task(parts.task.value))
+    parts.reset.addEventListener('click', () => edits.reset())
+    parts.fps.addEventListener('change', () => edits.fps(Number(parts.fps.value)))
+    parts.root.addEventListener('pointerdown', (event) => event.stopPropagation())
+    keepKeys(parts.root)
+  }
+
+  /** @param {import('../lib/timeline_layout.js').Role} role */
+  borderHandle(role) {
+    return new Handle(`fewshot-border fewshot-${role}`, BORDERS[role], 'horizontal', {
+      grip: (event) => {
+        const { sequence } = this.state
+        const perLatent = this.parts.chart.getBoundingClientRect().width / sequence.bars.length
+        const [start, count] = [event.clientX, sequence[role]]
+        return (later) => Math.round(count + (later.clientX - start) / perLatent)
+      },
+      move: (latents) => this.edits.count(role, latents),
+      done: this.edits.done,
+      reset: () => this.edits.count(role, null)
     })
   }
-  parts.overlay.append(...handles.borders.map((handle) => handle.element))
-  parts.scrubber.append(handles.sigma.element)
-  listen(parts, edits)
-  return {
-    element: parts.root,
-    /** @param {any} next what `readState` gives */
-    update(next) {
-      const rebuilt = !state || barsKey(state.sequence) !== barsKey(next.sequence)
-      state = next
-      if (rebuilt) rebuild(parts, handles, () => state, edits)
-      draw(parts, handles, state)
-      drawSigma(parts, handles, state, sigma)
-    }
+
+  /** @param {number} index */
+  levelHandle(index) {
+    return new Handle('fewshot-level', `Noise level of buffer ${index + 1}`, 'vertical', {
+      grip: () => {
+        const { bottom, height } = this.parts.chart.getBoundingClientRect()
+        return (later) => (bottom - later.clientY) / height
+      },
+      move: (level) => this.edits.level(index, level),
+      done: this.edits.done,
+      reset: () => this.edits.resetLevels()
+    })
+  }
+
+  sigmaHandle() {
+    return new Handle('fewshot-sigma', 'Noise level (sigma) to look at', 'horizontal', {
+      grip: () => {
+        const { left, width } = this.parts.scrubber.getBoundingClientRect()
+        return (later) => Math.round((100 * (later.clientX - left)) / width) / 100
+      },
+      move: (value) => {
+        this.sigma = value
+        drawSigma(this.parts, this.handles, this.state, value)
+      },
+      done: () => {}
+    })
+  }
+
+  /** New bars and level handles, where their number has changed. */
+  rebuild() {
+    const { parts, handles, state: { sequence } } = this
+    parts.cells.replaceChildren(
+      ...sequence.bars.map(({ role }) => element('div', { class: `fewshot-cell fewshot-${role}` }, element('div', { class: 'fewshot-fill' })))
+    )
+    parts.cells.classList.toggle('fewshot-crowded', sequence.bars.length > 40)
+    if (handles.levels.length === sequence.buffer) return
+    for (const handle of handles.levels) handle.element.remove()
+    handles.levels = sequence.levels.map((_, index) => this.levelHandle(index))
+    parts.overlay.append(...handles.levels.map((handle) => handle.element))
   }
 }
 
@@ -91,64 +155,6 @@ function row(...children) {
   return element('div', { class: 'fewshot-row' }, ...children)
 }
 
-function listen(parts, edits) {
-  parts.task.addEventListener('change', () => edits.task(parts.task.value))
-  parts.reset.addEventListener('click', () => edits.reset())
-  parts.fps.addEventListener('change', () => edits.fps(Number(parts.fps.value)))
-  parts.root.addEventListener('pointerdown', (event) => event.stopPropagation())
-  keepKeys(parts.root)
-}
-
-function borderHandle(role, parts, state, edits) {
-  return makeHandle(`fewshot-border fewshot-${role}`, BORDERS[role], 'horizontal', {
-    grip(event) {
-      const { sequence } = state()
-      const perLatent = parts.chart.getBoundingClientRect().width / sequence.bars.length
-      const [start, count] = [event.clientX, sequence[role]]
-      return (later) => Math.round(count + (later.clientX - start) / perLatent)
-    },
-    move: (latents) => edits.count(role, latents),
-    done: edits.done,
-    reset: () => edits.count(role, null)
-  })
-}
-
-function levelHandle(index, parts, edits) {
-  return makeHandle('fewshot-level', `Noise level of buffer ${index + 1}`, 'vertical', {
-    grip() {
-      const { bottom, height } = parts.chart.getBoundingClientRect()
-      return (later) => (bottom - later.clientY) / height
-    },
-    move: (level) => edits.level(index, level),
-    done: edits.done,
-    reset: () => edits.resetLevels()
-  })
-}
-
-function sigmaHandle(parts, move) {
-  return makeHandle('fewshot-sigma', 'Noise level (sigma) to look at', 'horizontal', {
-    grip() {
-      const { left, width } = parts.scrubber.getBoundingClientRect()
-      return (later) => Math.round((100 * (later.clientX - left)) / width) / 100
-    },
-    move,
-    done: () => {}
-  })
-}
-
 function barsKey({ condition, buffer, target }) {
   return [condition, buffer, target].join(' ')
-}
-
-/** New bars and level handles, where their number has changed. */
-function rebuild(parts, handles, state, edits) {
-  const { sequence } = state()
-  parts.cells.replaceChildren(
-    ...sequence.bars.map(({ role }) => element('div', { class: `fewshot-cell fewshot-${role}` }, element('div', { class: 'fewshot-fill' })))
-  )
-  parts.cells.classList.toggle('fewshot-crowded', sequence.bars.length > 40)
-  if (handles.levels.length === sequence.buffer) return
-  for (const handle of handles.levels) handle.element.remove()
-  handles.levels = sequence.levels.map((_, index) => levelHandle(index, parts, edits))
-  parts.overlay.append(...handles.levels.map((handle) => handle.element))
 }

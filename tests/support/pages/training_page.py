@@ -106,7 +106,7 @@ class Panel:
 
     def button(self, order: str) -> Any:
         """The button of an order: ``stop``, ``save`` or ``sample``."""
-        return self.element.locator(f"button[data-order={order}]")
+        return self.element.locator(f"button[data-command={order}]")
 
     def drawn(self) -> int:
         """Pixels of the chart that are not empty."""
