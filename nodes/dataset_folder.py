@@ -30,7 +30,7 @@ class FewShotDatasetFolder(io.ComfyNode):
                 "The report, shown on the node, says what was changed or left out; queue this node alone to read "
                 "it before anything is encoded."
             ),
-            search_aliases=["load clips", "load videos", "training data", "dataset doctor", "buckets"],
+            search_aliases=["load clips", "load videos", "training data", "dataset check", "buckets"],
             is_output_node=True,
             inputs=[
                 io.Combo.Input(

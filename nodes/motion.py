@@ -93,8 +93,8 @@ class FewShotMotionTrain(io.ComfyNode):
                     min=0,
                     max=256,
                     optional=True,
-                    tooltip="Of a long clip at most so many latent frames a step, evenly spaced and told their places "
-                    "(Wan only); 0: all of them.",
+                    tooltip="Of a long clip at most so many latent frames a step, evenly spaced, with their own "
+                    "position ids (Wan only); 0: all of them.",
                 ),
                 io.Boolean.Input(
                     "classic",

@@ -218,9 +218,9 @@ class FewShotRunSettings(io.ComfyNode):
                     default=0,
                     min=0,
                     max=1000000,
-                    tooltip="Steps between two saved states, from which a run goes on; 0: every few minutes.",
+                    tooltip="Steps between two checkpoints, from which a run goes on; 0: every few minutes.",
                 ),
-                io.Int.Input("keep", default=2, min=1, max=100, tooltip="Saved states that are kept (a count)."),
+                io.Int.Input("keep", default=2, min=1, max=100, tooltip="Checkpoints that are kept (a count)."),
                 io.Int.Input(
                     "validate_every",
                     default=0,

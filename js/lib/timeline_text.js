@@ -10,7 +10,7 @@ export function summaryOf({ condition, buffer, target, assumed, frames }) {
 }
 
 /**
- * Frames that move at a noise level, and those that hold: in initials, or in words.
+ * Frames that move at a noise level, and those that are frozen: in initials, or in words.
  * @param {import('./timeline_layout.js').Bar[]} bars @param {{moves: boolean}[]} states
  * @param {number} sigma @param {boolean} inWords
  */
@@ -21,9 +21,9 @@ export function movingText(bars, states, sigma, inWords) {
   }
   const and = inWords ? ' + ' : ' '
   const moving = [...named('target', true), ...named('buffer', true)].join(and)
-  const held = [...named('condition', false), ...named('buffer', false)].join(and)
+  const frozen = [...named('condition', false), ...named('buffer', false)].join(and)
   const level = inWords ? `noise level ${sigma.toFixed(2)}` : sigma.toFixed(2)
-  return `${level}: ${moving} move` + (held ? `, ${held} hold` : '')
+  return `${level}: ${moving} move` + (frozen ? `, ${frozen} frozen` : '')
 }
 
 /** What is left after TIC-FT Crop, in front of the frames per second. */

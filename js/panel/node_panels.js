@@ -23,7 +23,7 @@ export class NodePanels {
     /** @type {Map<HTMLElement, RunFollower>} by the place that a panel has in its node */
     this.followers = new Map()
     /** @type {WeakMap<HTMLElement, RunFollower>} those whose node is gone */
-    this.resting = new WeakMap()
+    this.detached = new WeakMap()
   }
 
   /** Put a panel on a node. @param {any} node */
@@ -69,9 +69,9 @@ export class NodePanels {
    * @param {any} node @param {HTMLElement} old @param {HTMLElement} place
    */
   inherit(node, old, place) {
-    const follower = this.resting.get(old)
+    const follower = this.detached.get(old)
     if (!follower || follower.gone) return
-    this.resting.delete(old)
+    this.detached.delete(old)
     this.followers.get(place)?.destroy()
     follower.page = this.host.page(node)
     this.settle(place, follower)
@@ -82,7 +82,7 @@ export class NodePanels {
     const follower = this.followers.get(place)
     if (!follower) return
     this.followers.delete(place)
-    this.resting.set(place, follower)
+    this.detached.set(place, follower)
     leavePlace(key, place, () => follower.destroy())
   }
 

@@ -65,12 +65,12 @@ function drawMessages(list, problems, notes) {
   list.replaceChildren(...lines.map((text) => element('li', { text })))
 }
 
-/** Fill each bar up to where its frame is at the noise level; held frames are hatched. */
+/** Fill each bar up to where its frame is at the noise level; frozen frames are hatched. */
 export function drawSigma(parts, handles, { sequence }, sigma) {
   const states = framesAt(sequence.bars, sigma)
   states.forEach(({ level, moves }, i) => {
     const cell = parts.cells.children[i]
-    cell.classList.toggle('fewshot-held', !moves)
+    cell.classList.toggle('fewshot-frozen', !moves)
     cell.firstElementChild.style.height = `${100 * level}%`
   })
   const text = movingText(sequence.bars, states, sigma, true)

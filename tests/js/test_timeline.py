@@ -183,10 +183,10 @@ def test_the_task_of_the_timeline_brings_its_own_counts(alone):
 
 
 def test_the_scrubber_shows_which_frames_move(timeline):
-    assert timeline.text("moving") == "1.00: T 9 move, C 1 B 3 hold"
+    assert timeline.text("moving") == "1.00: T 9 move, C 1 B 3 frozen"
     timeline.press("Noise level (sigma)", *["PageDown"] * 5)
-    assert timeline.text("moving") == "0.50: T 9 B 2 move, C 1 B 1 hold"
-    assert timeline.page.locator(".fewshot-cell.fewshot-held").count() == 2
+    assert timeline.text("moving") == "0.50: T 9 B 2 move, C 1 B 1 frozen"
+    assert timeline.page.locator(".fewshot-cell.fewshot-frozen").count() == 2
 
 
 def test_the_timeline_is_not_saved_and_what_it_set_is(timeline):

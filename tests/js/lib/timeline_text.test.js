@@ -15,8 +15,8 @@ test('the sequence is summed up', () => {
 test('the frames that move are told in initials and in words', () => {
   const { bars } = sequence()
   const text = (sigma, inWords) => movingText(bars, framesAt(bars, sigma), sigma, inWords)
-  assert.equal(text(0.5, false), '0.50: T 9 B 2 move, C 1 B 1 hold')
-  assert.equal(text(1, true), 'noise level 1.00: 9 target move, 1 condition + 3 buffer hold')
+  assert.equal(text(0.5, false), '0.50: T 9 B 2 move, C 1 B 1 frozen')
+  assert.equal(text(1, true), 'noise level 1.00: 9 target move, 1 condition + 3 buffer frozen')
   const alone = sequence({ condition: 0, buffer: 0, targetFrames: 37 }).bars
   assert.equal(movingText(alone, framesAt(alone, 1), 1, false), '1.00: T 10 move')
 })
