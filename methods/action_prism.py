@@ -22,6 +22,9 @@ HEADS = (RESAMPLER, FLATTENED)
 FLAT_CHANNELS = 4  # a place keeps in the flattened head
 
 
+MOST, MOST_LAYERS = 2**17, 512  # beyond what anybody trains: a file that says more is damaged
+
+
 @dataclass(frozen=True)
 class PrismSizes:
     """Sizes of a prism.
@@ -47,8 +50,14 @@ class PrismSizes:
         if self.head not in HEADS:
             raise ValueError(f"prism head {self.head!r} is not known; use one of {', '.join(HEADS)}")
         numbers = (self.channels, self.text, self.width, self.heads, self.layers, self.queries, self.token)
-        if min(*numbers, self.patch, self.grid) < 1:
-            raise ValueError(f"a prism cannot have sizes below 1; correct {self}")
+        numbers = (*numbers, self.patch, self.grid, *(self.size or ()))
+        if (
+            any(not isinstance(number, int) or not 1 <= number <= MOST for number in numbers)
+            or self.layers > MOST_LAYERS
+        ):
+            raise ValueError(
+                f"a prism's sizes are whole numbers from 1 to {MOST}, and up to {MOST_LAYERS} layers; correct {self}"
+            )
         if self.width % self.heads or (self.width // self.heads) % 2:
             raise ValueError(f"prism width {self.width} cannot be shared by {self.heads} heads in pairs; change one")
         if (self.head == FLATTENED) != (self.size is not None):

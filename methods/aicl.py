@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from .action_integration import ActionIntegrations
-from .action_prism import FLATTENED, RESAMPLER, ActionPrism, PrismSizes
+from .action_prism import FLATTENED, MOST, MOST_LAYERS, RESAMPLER, ActionPrism, PrismSizes
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,10 @@ class AdapterSizes:
     def __post_init__(self) -> None:
         if not self.blocks or min(self.inner, *self.blocks.values()) < 2:
             raise ValueError("an AICL adapter needs at least one block, and no size below 2; correct its sizes")
+        if len(self.blocks) > MOST_LAYERS or max(self.inner, *self.blocks.values()) > MOST:
+            raise ValueError(
+                f"an AICL adapter has up to {MOST_LAYERS} blocks and sizes up to {MOST}; correct its sizes"
+            )
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ def sizes_from_text(text: str) -> AdapterSizes:
             raise ValueError(f"there is no size {min(unknown)}")
         prism = PrismSizes(**{**prism, "size": None if prism.get("size") is None else tuple(prism["size"])})
         return AdapterSizes(prism, dict(values["blocks"]), values["inner"])
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(
             f"the adapter's sizes cannot be read ({error}); update FewShot Video or train it again"
         ) from error

@@ -8,13 +8,13 @@ from .host.aicl.adapter import adapter_names, adapter_stamp, read_adapter
 from .host.aicl.apply import apply_action
 from .host.aicl.encode import encode_action
 from .host.services.images import connected_frames
-from .sockets import AiclAction, AiclAdapter
+from .sockets import AiclAction, AiclAdapter, Node
 
 CATEGORY = "FewShot Video/AICL"
 MORE = (2, 3, 4)  # numbers of the optional references
 
 
-class AICLLoad(io.ComfyNode):
+class AICLLoad(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -46,7 +46,7 @@ class AICLLoad(io.ComfyNode):
         return adapter_stamp(name)
 
 
-class AICLEncodeAction(io.ComfyNode):
+class AICLEncodeAction(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -91,8 +91,10 @@ class AICLEncodeAction(io.ComfyNode):
     def execute(cls, adapter, vae, reference, conditioning, max_frames=81, **more) -> io.NodeOutput:
         given = [(reference, conditioning)]
         for number in MORE:
+            caption = more.get(f"conditioning_{number}")
+            if more.get(f"reference_{number}") is None and caption is not None:
+                raise ValueError(f"conditioning_{number} has no reference_{number}; connect it too, or disconnect both")
             if more.get(f"reference_{number}") is not None:
-                caption = more.get(f"conditioning_{number}")
                 given.append((more[f"reference_{number}"], conditioning if caption is None else caption))
         clips = [(connected_frames(clip), caption) for clip, caption in given]
         return io.NodeOutput(encode_action(adapter, vae, clips, max_frames))
@@ -104,7 +106,7 @@ def _reference(name: str, what: str, optional: bool = False) -> io.MultiType.Inp
     )
 
 
-class AICLApply(io.ComfyNode):
+class AICLApply(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

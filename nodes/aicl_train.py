@@ -13,10 +13,10 @@ from .host.runs.opening import runs_stamp
 from .host.services.workflow_metadata import workflow_metadata
 from .host.trainers.aicl import train_aicl
 from .host.trainers.aicl_plan import FORMS, AiclRequest, aicl_video_model
-from .sockets import AiclAdapter, Encoded, TrainSettings, fixed_seed, learning_rate, on_change, preview_vae
+from .sockets import AiclAdapter, Encoded, Node, TrainSettings, fixed_seed, learning_rate, on_change, preview_vae
 
 
-class AICLTrain(io.ComfyNode):
+class AICLTrain(Node):
     """Trains in the graph, on the loaded model."""
 
     @classmethod

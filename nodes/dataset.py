@@ -9,7 +9,8 @@ from comfy_api.latest import io
 
 from ..training.data.dataset import Footage, add_footage
 from .host.model import encoders
-from .sockets import Dataset, Encoded
+from .host.services.images import connected_frames, rate_of
+from .sockets import Dataset, Encoded, Node
 
 if TYPE_CHECKING:
     from ..training.data import clips
@@ -18,7 +19,7 @@ CATEGORY = "FewShot Video/data"
 CONDITIONS = ("condition", "condition_2", "condition_3", "condition_4")
 
 
-class FewShotDatasetClip(io.ComfyNode):
+class FewShotDatasetClip(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         def clip(name: str, tooltip: str, optional: bool = True) -> io.MultiType.Input:
@@ -98,7 +99,7 @@ class FewShotDatasetClip(io.ComfyNode):
         )
 
 
-class FewShotDatasetItem(io.ComfyNode):
+class FewShotDatasetItem(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -143,7 +144,7 @@ class FewShotDatasetItem(io.ComfyNode):
         return io.NodeOutput(sample.target.frames(), first, reference, sample.caption, len(dataset), *others)
 
 
-class FewShotEncodeDataset(io.ComfyNode):
+class FewShotEncodeDataset(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -168,6 +169,16 @@ class FewShotEncodeDataset(io.ComfyNode):
                         "On: keep results in output/fewshot_video/cache between sessions. Off: keep them in memory."
                     ),
                 ),
+                io.Float.Input(
+                    "cache_limit",
+                    default=0.0,
+                    min=0.0,
+                    max=100000.0,
+                    step=1.0,
+                    optional=True,
+                    tooltip="Most that the cache may hold (gigabytes): of more, what was used longest ago is removed. "
+                    "0: no limit.",
+                ),
             ],
             outputs=[
                 Encoded.Output(display_name="encoded", tooltip="To a Train node."),
@@ -176,16 +187,15 @@ class FewShotEncodeDataset(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, dataset, vae, clip, cache=True) -> io.NodeOutput:
-        return io.NodeOutput(*encoders.encode_dataset(dataset, vae, clip, cache))
+    def execute(cls, dataset, vae, clip, cache=True, cache_limit=0.0) -> io.NodeOutput:
+        return io.NodeOutput(*encoders.encode_dataset(dataset, vae, clip, cache, cache_limit))
 
 
 def footage(value: Any) -> Footage:
     """Frames of an IMAGE batch, or frames and rate of a VIDEO."""
     if isinstance(value, torch.Tensor):
         return Footage(value)
-    components = value.get_components()
-    return Footage(components.images, float(components.frame_rate))
+    return Footage(connected_frames(value), rate_of(value))
 
 
 def frames_or_black(clip: clips.Clip | None, width: int, height: int) -> torch.Tensor:

@@ -11,12 +11,12 @@ from ..training.data.folder import read_folder
 from .host.services import folders
 from .host.services.node_text import show_text
 from .host.services.progress import encoding_progress
-from .sockets import Dataset
+from .sockets import Dataset, Node
 
 CATEGORY = "FewShot Video/data"
 
 
-class FewShotDatasetFolder(io.ComfyNode):
+class FewShotDatasetFolder(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -136,7 +136,7 @@ class FewShotDatasetFolder(io.ComfyNode):
     ) -> io.NodeOutput:
         asked = (width, height, frames, fps, condition_frames, buckets, multiple)
         try:
-            found = read_folder(folders.input_folder(folder), *asked, progress=encoding_progress())
+            found = read_folder(folders.input_folder(folder), *asked, encoding_progress(), folders.input_root())
         except ValueError as error:
             show_text(str(error))  # in place of the last report
             raise

@@ -9,11 +9,12 @@ from comfy_api.latest import io
 from ..methods.metrics import METRICS, check_metric
 from ..methods.video_scores import score
 from .host.services.images import connected_frames, frames_of, rate_of
+from .sockets import Node
 
 DIGITS = 6  # behind the decimal point
 
 
-class FewShotVideoScore(io.ComfyNode):
+class FewShotVideoScore(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

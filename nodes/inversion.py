@@ -5,9 +5,10 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from .host.sampling.inversion import CHOICES, InversionSettings, invert, schedulers
+from .sockets import Node
 
 
-class FewShotInversion(io.ComfyNode):
+class FewShotInversion(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

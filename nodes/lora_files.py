@@ -7,11 +7,12 @@ from comfy_api.latest import io
 from ..training.lora.convert import FAMILIES
 from ..training.lora.foreign import FORMATS
 from .host.model.loras import convert_lora_file, lora_names, lora_stamp, run_record_of
+from .sockets import Node
 
 FROM_NAMES = "from the names"
 
 
-class FewShotConvertLoRA(io.ComfyNode):
+class FewShotConvertLoRA(Node):
     """Writes a LoRA in the names of another tool."""
 
     @classmethod
@@ -55,7 +56,7 @@ class FewShotConvertLoRA(io.ComfyNode):
         return lora_stamp(lora_name or "")
 
 
-class FewShotRunRecord(io.ComfyNode):
+class FewShotRunRecord(Node):
     """Says how a LoRA was made."""
 
     @classmethod

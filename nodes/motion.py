@@ -12,12 +12,12 @@ from .host.sampling.motion import apply_motion
 from .host.services.workflow_metadata import workflow_metadata
 from .host.trainers.motion import train_motion
 from .host.trainers.motion_settings import MotionRequest, stages_stamp
-from .sockets import Encoded, TrainSettings, fixed_seed, learning_rate, on_change, preview_vae
+from .sockets import Encoded, Node, TrainSettings, fixed_seed, learning_rate, on_change, preview_vae
 
 CATEGORY = "FewShot Video/motion"
 
 
-class FewShotMotionTrain(io.ComfyNode):
+class FewShotMotionTrain(Node):
     """Two runs in one node: the clip's appearance, then its motion."""
 
     @classmethod
@@ -141,7 +141,7 @@ class FewShotMotionTrain(io.ComfyNode):
         return stages_stamp(run_name or "")
 
 
-class FewShotMotionApply(io.ComfyNode):
+class FewShotMotionApply(Node):
     """A LoRA for a part of the sampling."""
 
     @classmethod
@@ -191,7 +191,7 @@ class FewShotMotionApply(io.ComfyNode):
         return io.NodeOutput(apply_motion(model, lora, strength, start_percent, end_percent))
 
 
-class FewShotMotionLoad(io.ComfyNode):
+class FewShotMotionLoad(Node):
     """A LoRA file as data: the host's loaders put it on a model at once."""
 
     @classmethod

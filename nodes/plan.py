@@ -9,10 +9,10 @@ from ..methods.tic_ft_tasks import TASKS
 from .host.plan.plan import plan_training
 from .host.plan.subjects import METHODS, TIC_FT, PlanRequest
 from .host.services.node_text import show_text
-from .sockets import Encoded, TrainSettings, latent_counts
+from .sockets import Encoded, Node, TrainSettings, latent_counts
 
 
-class FewShotTrainingPlan(io.ComfyNode):
+class FewShotTrainingPlan(Node):
     """Measures small steps on the loaded model."""
 
     @classmethod

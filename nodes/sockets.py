@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from comfy_api.latest import io
 
 from ..training.runs.changes import ON_CHANGE, REFUSE
+from .host.services.inputs import checked
 
 Dataset = io.Custom("FEWSHOT_DATASET")
 Encoded = io.Custom("FEWSHOT_ENCODED")
@@ -13,6 +16,23 @@ TicftSettings = io.Custom("TICFT_SETTINGS")
 TuneAVideo = io.Custom("TUNE_A_VIDEO")
 AiclAdapter = io.Custom("AICL_ADAPTER")
 AiclAction = io.Custom("AICL_ACTION")
+
+
+class Node(io.ComfyNode):
+    """A node of the pack: what it is given is held against its schema before ``execute`` runs."""
+
+    def __init_subclass__(cls, **options) -> None:
+        super().__init_subclass__(**options)
+        execute = cls.__dict__.get("execute")
+        # The host makes copies of a class that bring the wrapped one along.
+        if isinstance(execute, classmethod) and not hasattr(execute.__func__, "__wrapped__"):
+            setattr(cls, "execute", classmethod(checked(execute.__func__, schema_inputs)))  # noqa: B010 - its type
+
+
+@cache
+def schema_inputs(node: type[io.ComfyNode]) -> list[io.Input]:
+    """The inputs of a node's schema; what does not change while the host runs is asked for once."""
+    return node.define_schema().inputs
 
 
 def latent_counts() -> list[io.Input]:

@@ -9,14 +9,15 @@ from ..methods.frames import RESIZE_MODES
 from .host.model.video_model import video_model
 from .host.page.timeline import timeline_of_context
 from .host.sampling import context as host_context
+from .host.sampling.crop import crop
 from .host.services.images import frames_of
-from .sockets import TicftSettings
+from .sockets import Node, TicftSettings
 
 TASK_NAMES = list(tic_ft_tasks.TASKS)
 CATEGORY = "FewShot Video/TIC-FT"
 
 
-class TICFTContext(io.ComfyNode):
+class TICFTContext(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -154,7 +155,7 @@ def _conditions(what: str) -> list[io.MultiType.Input]:
     ]
 
 
-class TICFTCrop(io.ComfyNode):
+class TICFTCrop(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -180,10 +181,10 @@ class TICFTCrop(io.ComfyNode):
 
     @classmethod
     def execute(cls, images, latent, keep) -> io.NodeOutput:
-        return io.NodeOutput(host_context.crop(images, latent, keep))
+        return io.NodeOutput(crop(images, latent, keep))
 
 
-class TICFTPrompt(io.ComfyNode):
+class TICFTPrompt(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

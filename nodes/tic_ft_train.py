@@ -17,6 +17,7 @@ from .host.services.workflow_metadata import workflow_metadata
 from .host.trainers.tic_ft import ENCODINGS, TicftRequest, train_tic_ft
 from .sockets import (
     Encoded,
+    Node,
     TicftSettings,
     TrainSettings,
     fixed_seed,
@@ -27,7 +28,7 @@ from .sockets import (
 )
 
 
-class TICFTTrain(io.ComfyNode):
+class TICFTTrain(Node):
     """Trains in the graph, on the loaded model."""
 
     @classmethod
@@ -119,7 +120,7 @@ class TICFTTrain(io.ComfyNode):
         return runs_stamp((run_name or "").strip())
 
 
-class TICFTLoadLoRA(io.ComfyNode):
+class TICFTLoadLoRA(Node):
     """The stock loader, plus the settings in the file."""
 
     @classmethod

@@ -7,12 +7,12 @@ from comfy_api.latest import io
 from ..toy import clips
 from .host.model import toy as host_toy
 from .host.model import toy_image
-from .sockets import Dataset
+from .sockets import Dataset, Node
 
 CATEGORY = "FewShot Video/toy"
 
 
-class FewShotToyVideoModel(io.ComfyNode):
+class FewShotToyVideoModel(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -40,7 +40,7 @@ class FewShotToyVideoModel(io.ComfyNode):
         return io.NodeOutput(host_toy.load_model(), host_toy.load_clip(), host_toy.load_vae())
 
 
-class FewShotToyImageModel(io.ComfyNode):
+class FewShotToyImageModel(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -68,7 +68,7 @@ class FewShotToyImageModel(io.ComfyNode):
         return io.NodeOutput(toy_image.load_image_model(), toy_image.load_image_clip(), toy_image.load_image_vae())
 
 
-class FewShotToyClips(io.ComfyNode):
+class FewShotToyClips(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

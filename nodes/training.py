@@ -20,10 +20,10 @@ from ..training.core.optimizers import OPTIMIZERS, optimizer_names
 from ..training.core.presets import CUSTOM, PRESETS, summary_of, with_preset
 from .host.model.loras import save_lora_as
 from .host.services.workflow_metadata import workflow_metadata
-from .sockets import TrainSettings
+from .sockets import Node, TrainSettings
 
 
-class FewShotTrainSettings(io.ComfyNode):
+class FewShotTrainSettings(Node):
     """The settings that are seldom changed."""
 
     @classmethod
@@ -201,7 +201,7 @@ class FewShotTrainSettings(io.ComfyNode):
         return io.NodeOutput(config, summary_of(config, preset), config.rank, config.learning_rate, config.steps)
 
 
-class FewShotRunSettings(io.ComfyNode):
+class FewShotRunSettings(Node):
     """How a run is kept, shown and fitted to the machine."""
 
     @classmethod
@@ -267,7 +267,7 @@ class FewShotRunSettings(io.ComfyNode):
         return io.NodeOutput(replace(settings or TrainConfig(), **values))
 
 
-class FewShotSaveLoRA(io.ComfyNode):
+class FewShotSaveLoRA(Node):
     """Saves a LoRA with its metadata."""
 
     @classmethod

@@ -7,12 +7,12 @@ from comfy_api.latest import io
 from ..methods.tune_a_video import GROUP_NORMS
 from .host.tune_a_video.apply import apply_tuned
 from .host.tune_a_video.files import read_tuned, tuned_names, tuned_stamp
-from .sockets import TuneAVideo
+from .sockets import Node, TuneAVideo
 
 AS_TUNED = "as tuned"
 
 
-class TuneAVideoLoad(io.ComfyNode):
+class TuneAVideoLoad(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -38,7 +38,7 @@ class TuneAVideoLoad(io.ComfyNode):
         return tuned_stamp(name)
 
 
-class TuneAVideoApply(io.ComfyNode):
+class TuneAVideoApply(Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(

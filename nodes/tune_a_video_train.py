@@ -15,10 +15,10 @@ from .host.runs.opening import runs_stamp
 from .host.services.workflow_metadata import workflow_metadata
 from .host.session.clip import Form
 from .host.trainers.tune_a_video import TuningRequest, train_tune_a_video
-from .sockets import Encoded, TrainSettings, TuneAVideo, fixed_seed, learning_rate, on_change, preview_vae
+from .sockets import Encoded, Node, TrainSettings, TuneAVideo, fixed_seed, learning_rate, on_change, preview_vae
 
 
-class TuneAVideoTrain(io.ComfyNode):
+class TuneAVideoTrain(Node):
     """Tunes in the graph, on the loaded model."""
 
     @classmethod

@@ -28,7 +28,7 @@ from javascript import find_node, run_tests
 from javascript import types_are_right as javascript_types_are_right
 
 NO_TESTS = 5  # pytest's exit code when the arguments select nothing
-HOST_FOLDERS = ("tests/nodes", "tests/js")
+HOST_FOLDERS = ("tests/nodes", "tests/fuzz", "tests/js")
 WORKERS = 4  # processes that share the tests of a stage, at most: each holds a ComfyUI, 2 to 3 GB
 BY_FILE, BY_TEST = "loadfile", "worksteal"  # how they are shared: what a file prepares is prepared once, or evenly
 TYPES_TIMEOUT = 300  # seconds; it takes about fifteen

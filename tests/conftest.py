@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+import random
 import sys
-from collections.abc import Iterable
+import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import host_in_process
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HOST_FOLDERS = ("nodes",)  # tests below these run in a real ComfyUI
+HOST_FOLDERS = ("nodes", "fuzz")  # tests below these run in a real ComfyUI
 
 # The host's own `nodes` must not be hidden by our folder of that name.
 sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
@@ -28,6 +31,11 @@ class SkippedModule(pytest.Module):
 
     def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
         pytest.skip(host_in_process.REASON, allow_module_level=True)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How many random calls a node gets in ``tests/fuzz``."""
+    parser.addoption("--fuzz-examples", type=int, default=300, help="random calls of each node in tests/fuzz")
 
 
 def needs_host(path: Path) -> bool:
@@ -51,6 +59,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if needs_host(item.path):
             item.add_marker(pytest.mark.host)
+
+
+def seed_streams(words: str) -> None:
+    """Start the global random streams anew, as a function of some words."""
+    import torch
+
+    seed = zlib.crc32(words.encode())
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - a library may draw from it
+    torch.manual_seed(seed)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef, request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a fixture draws depends on the fixture, and not on the tests before it or on their order."""
+    seed_streams(f"{fixturedef.baseid} {fixturedef.argname} {getattr(request, 'param', '')}")
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """What a test draws depends on its name alone: no outcome is a matter of luck, or of what ran before."""
+    seed_streams(item.nodeid)
+    return (yield)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

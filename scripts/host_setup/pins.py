@@ -17,7 +17,10 @@ PYTHONS = ((3, 10), (3, 14))  # first and last Python that torch 2.11 has wheels
 DISK_BYTES = 9 * 10**9  # venv about 7 GB, plus downloads in flight
 OVERLAY_DISK_BYTES = 10**9  # what a host needs that shares the packages of another
 TORCH = ("torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0")  # the newest trio that agree
-DEV_TOOLS = ("pytest==9.2.0", "pytest-xdist==3.8.0", "ruff==0.17.5", "pyright==1.1.414", "playwright==1.65.2")
+DEV_TOOLS = (
+    *("pytest==9.2.0", "pytest-xdist==3.8.0", "hypothesis==6.170.17", "ruff==0.17.5", "pyright==1.1.414"),
+    "playwright==1.65.2",
+)
 
 
 @dataclass(frozen=True)

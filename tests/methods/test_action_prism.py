@@ -115,7 +115,9 @@ def test_latents_and_captions_of_another_model_are_refused():
     ("change", "message"),
     [
         ({"head": "other"}, "head 'other' is not known"),
-        ({"layers": 0}, "sizes below 1"),
+        ({"layers": 0}, "whole numbers from 1"),
+        ({"layers": 10**9}, "up to 512 layers"),
+        ({"width": 6.0}, "whole numbers from 1"),
         ({"heads": 3}, "cannot be shared by 3 heads"),
         ({"head": FLATTENED}, "needs the size of the references"),
         ({"size": (2, 4, 4)}, "needs the size of the references"),

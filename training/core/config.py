@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from ..storage.patterns import SafePattern
+
 LR_SCHEDULES = ("constant", "linear", "cosine", "cosine_with_restarts", "polynomial")
 DENSITIES = ("uniform", "logit_normal", "mode", "high_noise")  # their formulas are in densities.py
 LORA_DTYPES = ("fp32", "bf16")
@@ -135,7 +137,7 @@ class TrainConfig:
             _check_number("betas", beta, least=0.0, most=0.999999)
 
 
-def module_pattern(target_modules: str) -> re.Pattern[str] | None:
+def module_pattern(target_modules: str) -> re.Pattern[str] | SafePattern | None:
     """The pattern that module names must match, or None for the family's attention preset.
 
     ``"q, k"`` matches names that end in ``.q`` or ``.k``, and the names of presets may stand among them;
@@ -149,9 +151,9 @@ def module_pattern(target_modules: str) -> re.Pattern[str] | None:
         return None
     if text.startswith("regex:"):
         try:
-            return re.compile(text.removeprefix("regex:"))
-        except re.error as error:
-            raise ValueError(f"target_modules {text!r} is not a valid expression ({error}); correct it") from error
+            return SafePattern(text.removeprefix("regex:"))
+        except ValueError as error:
+            raise ValueError(f"target_modules {text[:200]!r} cannot be used: {error}; correct it") from error
     names = [part.strip() for part in text.split(",") if part.strip()]
     if not names:
         raise ValueError(f'target_modules is empty; give "{ATTENTION_PRESET}", comma-separated names or "regex:..."')

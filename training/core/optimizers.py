@@ -94,6 +94,19 @@ def with_installed_optimizer(config: TrainConfig) -> tuple[TrainConfig, str]:
     return changed, f"{text}; install {kind.package} to have it was set"
 
 
+def check_warmup(config: TrainConfig) -> None:
+    """Refuse a warm-up that is longer than the run.
+
+    Raises:
+        ValueError: as said.
+    """
+    if config.warmup_steps >= config.steps and config.warmup_steps:
+        raise ValueError(
+            f"a warm-up of {config.warmup_steps} steps does not end within the run's {config.steps} steps; "
+            "lower warmup_steps or raise steps"
+        )
+
+
 def make_optimizer(parameters: list[Tensor], config: TrainConfig) -> tuple[torch.optim.Optimizer, Any]:
     """The optimiser and its learning-rate schedule; ``constant`` with a warm-up rises first, then stays.
 
@@ -104,11 +117,7 @@ def make_optimizer(parameters: list[Tensor], config: TrainConfig) -> tuple[torch
 
     if not parameters:
         raise ValueError("there is nothing to train; choose target_modules that match the model")
-    if config.warmup_steps >= config.steps and config.warmup_steps:
-        raise ValueError(
-            f"a warm-up of {config.warmup_steps} steps does not end within the run's {config.steps} steps; "
-            "lower warmup_steps or raise steps"
-        )
+    check_warmup(config)
     if not is_installed(_known(config.optimizer)):
         raise ValueError(
             f"the optimiser {config.optimizer} is not installed; choose one of {', '.join(optimizer_names())}"

@@ -14,6 +14,8 @@ from torch import Tensor
 from ...methods.frames import resize
 from .decode import LAST_FRAME, ClipInfo, folder_images, probe, read_frames
 
+BEYOND = 0.5  # how far a value of a pixel may lie outside of [0, 1], where it is cut off
+
 
 class Clip(Protocol):
     """Frames that can be had again and again, and told apart by their key."""
@@ -31,10 +33,24 @@ def check_frames(frames: Tensor) -> None:
     """Refuse what is no clip.
 
     Raises:
-        ValueError: The shape is not ``[T, H, W, C]`` with C of 3 or more, or there are no frames.
+        ValueError: The shape is not ``[T, H, W, C]`` with C of 3 or more, there are no frames, or their values are
+            no numbers or lie far outside of [0, 1]; upscalers may leave it a little.
     """
-    if frames.ndim != 4 or frames.shape[-1] < 3 or not frames.shape[0]:
+    if frames.ndim != 4 or frames.shape[-1] < 3 or not frames.numel():
         raise ValueError(f"a clip needs frames of shape [T, H, W, 3], got {list(frames.shape)}; use an IMAGE batch")
+    if frames.dtype == torch.uint8:
+        return
+    low, high = (float(value) for value in frames.detach().aminmax())
+    if not math.isfinite(high - low):
+        raise ValueError(
+            "the frames hold values that are no numbers (NaN or infinite); find the node that made them, it often is "
+            "a VAE in fp16, which wants bf16 or fp32"
+        )
+    if low < -BEYOND or high > 1.0 + BEYOND:
+        raise ValueError(
+            f"the frames hold values from {low:g} to {high:g}, an IMAGE holds 0 to 1; scale them to that, by dividing "
+            "by 255 where they are bytes"
+        )
 
 
 class TensorClip:

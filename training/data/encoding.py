@@ -62,6 +62,26 @@ class EncodedSet:
     unconditional: Tensors  # the empty caption, for caption dropout
 
 
+@dataclass(frozen=True)
+class TextWidth:
+    """How many channels a token of a caption has for a network."""
+
+    channels: int
+    network: str  # for sentences
+
+    def check(self, tokens: Tensor) -> None:
+        """Refuse tokens ``[..., D]`` of another text encoder.
+
+        Raises:
+            ValueError: D is not ``channels``.
+        """
+        if tokens.shape[-1] != self.channels:
+            raise ValueError(
+                f"the text encoder gives {tokens.shape[-1]} channels a token, {self.network} takes {self.channels}; "
+                "load the CLIP that belongs to the model"
+            )
+
+
 class EncodedDataset:
     """A lazy handle: a dataset and its encoders. Nothing is encoded until a trainer brings its recipe."""
 
@@ -75,6 +95,7 @@ class EncodedDataset:
         release: Callable[[], None],
         text_key: str | None = None,
         frame_by_frame: bool = False,
+        cache_bytes: int | None = None,
     ) -> None:
         """Keep everything, do nothing yet.
 
@@ -87,13 +108,14 @@ class EncodedDataset:
             release: Frees both encoders; called once after each ``encode`` that used one.
             text_key: Identity of the text encoder; None where ``encoder_key`` covers both.
             frame_by_frame: Whether the video encoder is an image VAE, which encodes each frame alone.
+            cache_bytes: Most that the folder may hold, see ``DiskCache``.
         """
         self.dataset = dataset
         self.encoder_key = encoder_key
         self.text_key = encoder_key if text_key is None else text_key
         self.frame_by_frame = frame_by_frame
         self._encode_video, self._encode_text, self._release = encode_video, encode_text, release
-        self._cache: Cache = MemoryCache() if cache_dir is None else DiskCache(cache_dir)
+        self._cache: Cache = MemoryCache() if cache_dir is None else DiskCache(cache_dir, cache_bytes)
 
     def key(self, recipe: Recipe) -> str:
         """Identity of what ``encode(recipe)`` gives, as a hexadecimal digest.
@@ -106,7 +128,7 @@ class EncodedDataset:
         captions = [recipe.captions(sample) for sample in self.dataset.samples]
         return hashlib.sha256(json.dumps([entries, captions, self.text_key]).encode()).hexdigest()
 
-    def encode(self, recipe: Recipe, progress: Progress | None = None) -> EncodedSet:
+    def encode(self, recipe: Recipe, progress: Progress | None = None, text: TextWidth | None = None) -> EncodedSet:
         """All samples as ``recipe`` wants them, from the cache where nothing changed.
 
         Each sample and each distinct caption is one entry: a changed clip is encoded again alone. A run that
@@ -115,19 +137,26 @@ class EncodedDataset:
         Args:
             recipe: What to encode.
             progress: Called with (done, total) after each entry; may raise to cancel.
+            text: What the network takes of a text encoder, held against the first caption before anything else is
+                encoded.
 
         Raises:
-            ValueError: A clip cannot be read or does not fit the recipe, or the VAE is of another kind.
+            ValueError: A clip cannot be read or does not fit the recipe, or the VAE or the text encoder is of another
+                kind.
             RuntimeError: An encoder gives non-finite numbers, or the cache cannot be written.
         """
         self._check_kind(recipe)
         captions = [recipe.captions(sample) for sample in self.dataset.samples]
-        texts = list(dict.fromkeys(["", *(text for named in captions for text in named.values())]))
+        texts = list(dict.fromkeys(["", *(caption for named in captions for caption in named.values())]))
         run = _Run(self._cache, len(texts) + len(self.dataset), progress)
         try:
             # Plain tensors whatever mode the caller is in: trainers need them for the backward pass.
             with torch.inference_mode(False), torch.no_grad():
-                encoded = {text: run.entry(self._text_key(text), lambda t=text: self._text(t)) for text in texts}
+                encoded: dict[str, Tensors] = {}
+                for caption in texts:
+                    encoded[caption] = run.entry(self._text_key(caption), lambda t=caption: self._text(t))
+                    if text is not None:
+                        text.check(encoded[caption]["cross_attn"])
                 latents = [
                     run.entry(self._latents_key(sample, recipe), lambda s=sample: self._latents(s, recipe))
                     for sample in self.dataset.samples
@@ -136,7 +165,7 @@ class EncodedDataset:
             if run.encoded:
                 self._release()
         samples = [
-            EncodedSample(x0, {name: encoded[text] for name, text in named.items()}, sample.name, sample.caption)
+            EncodedSample(x0, {name: encoded[caption] for name, caption in named.items()}, sample.name, sample.caption)
             for sample, x0, named in zip(self.dataset.samples, latents, captions, strict=True)
         ]
         return EncodedSet(samples, encoded[""])

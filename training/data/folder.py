@@ -36,6 +36,7 @@ def read_folder(
     buckets: str = ONE_SIZE,
     multiple: int = 16,
     progress: Progress | None = None,
+    within: Path | None = None,
 ) -> Dataset:
     """The dataset a folder holds. Every clip is decoded once, to be sure that it can be; no frame is kept.
 
@@ -50,6 +51,7 @@ def read_folder(
             "by aspect and length": shorter clips also keep as many frames as they can, down to a third.
         multiple: Sides of the buckets' sizes are multiples of this, in pixels.
         progress: Called with (done, total) after each clip; may raise to cancel.
+        within: Links in the folder may lead to anywhere in this one; without it, nowhere out of the folder.
 
     Raises:
         ValueError: A number is out of range, or nothing in the folder can be used; the reasons are named.
@@ -59,7 +61,7 @@ def read_folder(
     if frames < 1 or condition_frames < 1:
         raise ValueError(f"{frames} frames a target and {condition_frames} a condition were asked for; use at least 1")
     asked = RequestedFormat(width, height, frames, fps, buckets)
-    return FolderReader(Path(folder), asked, condition_frames, multiple).read(progress)
+    return FolderReader(Path(folder), asked, condition_frames, multiple, within).read(progress)
 
 
 class TooShortError(ValueError):
@@ -74,6 +76,7 @@ class FolderReader:
     asked: RequestedFormat
     condition_frames: int  # longest condition or reference
     multiple: int  # of the sides of buckets, pixels
+    within: Path | None = None  # where links may lead to
     checks: list[ClipCheck] = field(default_factory=list)
 
     def read(self, progress: Progress | None = None) -> Dataset:
@@ -84,7 +87,7 @@ class FolderReader:
         """
         if not self.folder.is_dir():
             raise ValueError(f"the folder {self.folder.name!r} does not exist; choose another")
-        files = list_folder(self.folder)
+        files = list_folder(self.folder, self.within)
         samples = []
         for done, (name, entry) in enumerate(files.entries.items(), 1):
             if (sample := self._sample(name, entry)) is not None:

@@ -75,10 +75,16 @@ class FolderFiles:
     ignored: dict[str, str] = field(default_factory=dict)  # file name and why it plays no part
 
 
-def list_folder(folder: Path) -> FolderFiles:
-    """Sort the files of a folder; every one of them ends in exactly one place of the result."""
-    found = FolderFiles()
+def list_folder(folder: Path, within: Path | None = None) -> FolderFiles:
+    """Sort the files of a folder; every one of them ends in exactly one place of the result.
+
+    A link that leads out of ``within``, or without it of the folder, is refused: the pack reads nothing there.
+    """
+    found, base = FolderFiles(), (folder if within is None else within).resolve()
     for path in sorted(folder.iterdir()):
+        if _leads_out(path, base):
+            found.refused[path.name] = "a link that leads out of the input folder; copy the file here"
+            continue
         inside = sorted(path.iterdir()) if _is_action(path) else []
         for inner in inside:
             _sort_in(found, inner, f"{path.name}/")
@@ -86,6 +92,16 @@ def list_folder(folder: Path) -> FolderFiles:
             _sort_in(found, path)
     _join_captions(found)
     return found
+
+
+def _leads_out(path: Path, base: Path) -> bool:
+    """Whether a path, or one in the folder that it is, ends outside of a folder once all links are followed."""
+    try:
+        if not path.resolve().is_relative_to(base):
+            return True
+        return path.is_dir() and any(_leads_out(inner, base) for inner in path.iterdir())
+    except (OSError, RuntimeError):  # a loop of links, or a folder that may not be read
+        return True
 
 
 def read_caption(path: Path) -> str:

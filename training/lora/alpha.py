@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..storage.json_text import parse_json
+from ..storage.patterns import SafePattern
 from .fused import LoraLayer, number_like, same_bits
 from .metadata import PREFIX
 
@@ -30,8 +32,8 @@ def adapter_settings(metadata: Mapping[str, str]) -> dict[str, Any]:
     """
     text = next((metadata[key] for key in CONFIG_KEYS if key in metadata), "{}")
     try:
-        settings = json.loads(text)
-    except json.JSONDecodeError as error:
+        settings = parse_json(text)
+    except ValueError as error:
         raise ValueError(f"the LoRA's adapter settings are damaged ({error}); copy or export it again") from error
     if not isinstance(settings, dict):
         raise ValueError(f"the LoRA's adapter settings are {text[:40]!r} instead of named values; export it again")
@@ -69,11 +71,12 @@ def trained_alpha(settings: Mapping[str, Any], layer: str, rank: int) -> float |
 def _value(settings: Mapping[str, Any], patterns: str, name: str, layer: str) -> float:
     """The value of the first pattern that matches the end of a layer's name, else the general one."""
     try:
-        own = (v for key, v in (settings.get(patterns) or {}).items() if re.fullmatch(rf"(.*\.)?({key})", layer))
+        named = (settings.get(patterns) or {}).items()
+        own = (v for key, v in named if SafePattern(rf"(.*\.)?({key})").fullmatch(layer))
         value = float(next(own, settings[name]))
         if not math.isfinite(value):
             raise ValueError(f"{value} is no number")
-    except (AttributeError, TypeError, ValueError, re.error) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"the LoRA's adapter settings are damaged ({name}: {error}); export it again") from error
     return value
 
@@ -151,14 +154,19 @@ def _forms_by_layer(metadata: Mapping[str, str]) -> dict[str, Tensor] | None:
     if ALPHA_FORMS not in metadata:
         return None
     try:
-        forms = json.loads(metadata[ALPHA_FORMS])
-        return {
-            layer: torch.zeros(json.loads(form.partition(" ")[2]), dtype=getattr(torch, form.partition(" ")[0]))
-            for form, layers in forms.items()
-            for layer in layers
-        }
+        forms = parse_json(metadata[ALPHA_FORMS])
+        return {layer: _empty_alpha(form) for form, layers in forms.items() for layer in layers}
     except (AttributeError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"the LoRA's {ALPHA_FORMS} is damaged ({error}); convert the first file again") from error
+
+
+def _empty_alpha(form: str) -> Tensor:
+    """A zero of the type and shape that a form names; an alpha is one number, whatever its shape."""
+    dtype, _, shape = form.partition(" ")
+    sides = parse_json(shape)
+    if any(side != 1 for side in sides):
+        raise ValueError(f"an alpha of shape {shape[:40]} is no number")
+    return torch.zeros(sides, dtype=getattr(torch, dtype))
 
 
 def _number(alpha: Tensor | None) -> Tensor | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,7 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from ..storage.atomic import write_atomically
+from ..storage.atomic import write_new
+from ..storage.numbers import require_finite
 
 SUFFIX = ".safetensors"
 
@@ -28,7 +30,7 @@ def save_lora(lora: LoraModel, path: Path) -> Path:
     """Write a LoRA atomically, read it back and compare.
 
     Raises:
-        ValueError: there is nothing to save.
+        ValueError: there is nothing to save, or its values are no numbers.
         FileExistsError: the file exists; nothing is overwritten.
         RuntimeError: what was read back differs from what was written.
     """
@@ -36,8 +38,9 @@ def save_lora(lora: LoraModel, path: Path) -> Path:
         raise ValueError("the LoRA holds no tensors; train it before it is saved")
     if path.exists():
         raise FileExistsError(f"{path.name} exists already; choose another name")
+    require_finite(lora, f"what shall be saved as {path.name}", "train it again with a lower learning rate")
     tensors = {key: value.detach().to("cpu").contiguous() for key, value in lora.items()}
-    write_atomically(path, save(tensors, metadata=lora.metadata or None))
+    write_new(path, save(tensors, metadata=lora.metadata or None))
     if not same_lora(load_lora(path), LoraModel(tensors, lora.metadata)):
         path.unlink()
         raise RuntimeError(f"{path.name} does not hold what was written to it; check the disk and save again")
@@ -48,10 +51,12 @@ def load_lora(path: Path) -> LoraModel:
     """Read a LoRA with its metadata.
 
     Raises:
-        ValueError: the file is not a safetensors file.
+        ValueError: the file is not a safetensors file, or its values are no numbers.
     """
     metadata = read_metadata(path)  # first: it refuses what is no safetensors file
-    return LoraModel(load_file(path), metadata)
+    lora = LoraModel(load_file(path), metadata)
+    require_finite(lora, path.name, "it is damaged, train or copy it again")
+    return lora
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -79,8 +84,21 @@ def same_lora(first: LoraModel, second: LoraModel) -> bool:
     )
 
 
+def save_numbered(lora: LoraModel, folder: Path, name: str) -> Path:
+    """``save_lora`` under the next free name of a folder, also while other processes save under that name.
+
+    Raises:
+        ValueError: as ``save_lora``.
+        OSError: it cannot be written.
+        RuntimeError: as ``save_lora``.
+    """
+    while True:
+        with contextlib.suppress(FileExistsError):  # another process was faster
+            return save_lora(lora, unique_path(folder, name))
+
+
 def unique_path(folder: Path, name: str) -> Path:
-    """The next free ``name_00001_.safetensors`` of a folder."""
+    """The next free ``name_00001_.safetensors`` of a folder; a name whose history is there is taken."""
     pattern = re.compile(rf"{re.escape(name)}_(\d+)_", re.IGNORECASE)  # Windows and macOS know no capitals
     taken = [int(match[1]) for file in _files(folder) if (match := pattern.fullmatch(file.stem))]
     return folder / f"{name}_{max(taken, default=0) + 1:05}_{SUFFIX}"
@@ -92,4 +110,4 @@ def _bits(tensor: Tensor) -> Tensor:
 
 
 def _files(folder: Path) -> Iterable[Path]:
-    return folder.glob(f"*{SUFFIX}") if folder.is_dir() else ()
+    return (*folder.glob(f"*{SUFFIX}"), *folder.glob("*.json")) if folder.is_dir() else ()

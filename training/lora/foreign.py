@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from ..storage.json_text import parse_json
 from .alpha import ALPHA_FORMS, alpha_forms, settings_alpha
 from .file import LoraModel
 from .fused import LoraLayer, block_ranks, join_parts, split_layer
@@ -133,7 +134,7 @@ def _joined(host: str, found: Mapping[int, LoraLayer], table: KeyTable) -> tuple
 def _ranks(metadata: Mapping[str, str]) -> dict[str, list[int]]:
     """Ranks of parts that an earlier conversion noted; a note that does not fit its layer is not used."""
     try:
-        noted: Any = json.loads(metadata.get(PART_RANKS, "{}"))
+        noted: Any = parse_json(metadata.get(PART_RANKS, "{}"))
         return {str(layer): [int(rank) for rank in ranks] for layer, ranks in noted.items()}
     except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"its {PART_RANKS} is damaged ({error}); remove it or convert the first file again") from error

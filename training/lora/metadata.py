@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..storage.json_text import parse_json
+
 if TYPE_CHECKING:
     from ..core.config import TrainConfig
 from ..core.methods import TITLES
@@ -112,8 +114,8 @@ def plain_value(record: Mapping[str, str], key: str) -> Any:
     """A value of a record, read as JSON where it is JSON; None where there is none."""
     text = record.get(key)
     try:
-        return None if text is None else json.loads(text)
-    except json.JSONDecodeError:
+        return None if text is None else parse_json(text)
+    except ValueError:
         return text
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import uuid
@@ -12,14 +11,19 @@ from typing import Any
 
 from ..lora.metadata import PACK_VERSION
 from ..storage.atomic import clear_temporary, is_temporary
+from ..storage.json_text import read_json
 from ..storage.state_file import read_state, write_json, write_state
 
 log = logging.getLogger(__name__)
 
-RECORD, STATES, BEST = "run.json", "states", "best.safetensors"
+RECORD, STATES, BEST, HISTORY = "run.json", "states", "best.safetensors", "history.json"
 FORMAT = "fewshot_video.run 1"
 RUNNING, FINISHED, STOPPED, CANCELLED, FAILED = "running", "finished", "stopped", "cancelled", "failed"
 Values = dict[str, Any]
+
+
+class DamagedRecordError(ValueError):
+    """A run's folder whose record says nothing that could be used."""
 
 
 class RunFolder:
@@ -43,6 +47,7 @@ class RunFolder:
         """Read the record; False where there is no run.
 
         Raises:
+            DamagedRecordError: the record cannot be read.
             ValueError: the folder is not that of a run.
         """
         path = self.path / RECORD
@@ -52,13 +57,19 @@ class RunFolder:
                 raise ValueError(f"the folder {self.name} holds files but no run of this pack; {_ANOTHER}")
             return False
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+            record = read_json(path)
             if record["format"] != FORMAT or not all(isinstance(record[name], dict) for name in ("config", "identity")):
                 raise ValueError("it is of another kind")
             if not re.fullmatch(r"[0-9a-f]{32}", record["id"]):
                 raise ValueError("it has no id")
+            if not isinstance(record["config"].get("steps", 0), int) or not isinstance(
+                record.get("accepted", []), list
+            ):
+                raise ValueError("its steps or changes are none")
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"the record of the run {self.name} cannot be used ({error}); {_ANOTHER}") from error
+            raise DamagedRecordError(
+                f"the record of the run {self.name} cannot be used ({error}); {_ANOTHER}"
+            ) from error
         self.record = record
         return True
 
@@ -145,8 +156,24 @@ class RunFolder:
         return aside
 
 
+# Of the 255 bytes that a name may have: a motion run's file gets "_appearance_best_00001_.safetensors", 35, and while
+# it is written ".", 32 digits and ".tmp", 37.
+LONGEST = 180
 _DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{number}" for port in ("COM", "LPT") for number in "0123456789¹²³")}
 _ANOTHER = "give another run_name, or move that folder away"
+
+
+def check_length(name: str) -> None:
+    """Refuse a name that is too long for a file once a number, an ending and a temporary one are added.
+
+    Raises:
+        ValueError: as said.
+    """
+    length = len(name.encode())
+    if length > LONGEST:
+        raise ValueError(
+            f"the name {name[:40]!r}... has {length} bytes, disks take {LONGEST} for it with what is added; shorten it"
+        )
 
 
 def check_run_name(name: str) -> None:
@@ -163,6 +190,7 @@ def check_run_name(name: str) -> None:
             f"the run name {name!r} cannot name a folder; use letters, digits, spaces, dots, _ and -, and no dot or "
             "space at the end"
         )
+    check_length(name)
     if name.partition(".")[0].rstrip().upper() in _DEVICES:
         raise ValueError(f"the run name {name!r} is a device on Windows and cannot name a folder there; give another")
 

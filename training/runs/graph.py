@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from ..core.config import BOTH_EXPERTS
 from ..lora.metadata import plain_value
+from ..storage.json_text import parse_json
 
 Graph = dict[str, dict[str, Any]]
 TRAINERS = {"tic_ft": "TICFTTrain", "motion": "FewShotMotionTrain", "appearance": "FewShotMotionTrain"}
@@ -52,8 +52,8 @@ def settings_inputs(config: Mapping[str, Any]) -> dict[str, Any]:
 def _prompt(metadata: Mapping[str, str]) -> Graph:
     """The graph in a file's metadata, or nothing."""
     try:
-        found = json.loads(metadata.get("prompt") or "{}")
-    except json.JSONDecodeError:
+        found = parse_json(metadata.get("prompt") or "{}")
+    except ValueError:
         return {}
     if not isinstance(found, dict):
         return {}

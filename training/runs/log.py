@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..storage.atomic import write_atomically
+from ..storage.json_text import parse_json
 
 if TYPE_CHECKING:
     from .monitor import RunInfo
@@ -127,17 +128,13 @@ def cut_log(path: Path, step: int) -> list[Entry]:
 
 def _entry(line: bytes) -> Entry | None:
     try:
-        entry = json.loads(line, parse_constant=_refuse)
-    except (ValueError, RecursionError):
+        entry = parse_json(line, finite=True)
+    except ValueError:
         return None
     if not isinstance(entry, dict) or not isinstance(entry.get("kind"), str):
         return None
     step = entry.get("step")
     return entry if isinstance(step, int) and not isinstance(step, bool) and 0 <= step <= MOST_STEPS else None
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number in JSON")
 
 
 def _put_aside(path: Path) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import re
+import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,12 +16,14 @@ from torch import Tensor
 
 
 @contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, new: bool = False) -> Iterator[Path]:
     """A temporary path to write to, which becomes ``path`` once the body has ended; after an error it is removed.
 
-    Missing folders are made, and the bytes are on the disk before the file has its name.
+    Missing folders are made, and the bytes are on the disk before the file has its name. A ``new`` one replaces no
+    other: of several processes one gets the name.
 
     Raises:
+        FileExistsError: somebody has the name of a new file; nothing is overwritten.
         OSError: the file cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -29,9 +32,13 @@ def whole_file(path: Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        temporary.replace(path)
+        if new:
+            _claim(temporary, path)
+        else:
+            temporary.replace(path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
 
 
@@ -43,6 +50,33 @@ def write_atomically(path: Path, data: bytes) -> None:
     """
     with whole_file(path) as temporary:
         temporary.write_bytes(data)
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """As ``write_atomically``, for a name that nobody has.
+
+    Raises:
+        FileExistsError: somebody has it; nothing is overwritten.
+        OSError: the file cannot be written.
+    """
+    with whole_file(path, new=True) as temporary:
+        temporary.write_bytes(data)
+
+
+def _claim(temporary: Path, path: Path) -> None:
+    """Give a whole file a free name, in one step of the system wherever there is such a step."""
+    if sys.platform == "win32":
+        temporary.rename(path)  # refuses a name that is taken, as it does nowhere else
+        return
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a disk without hard links, exFAT for one
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        temporary.replace(path)
+    else:
+        temporary.unlink()
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import logging
+import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -54,8 +57,17 @@ class DiskCache:
     file is noticed, reported in the log and treated as absent, so that it alone is made again.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, most: int | None = None) -> None:
+        """Keep entries in a folder.
+
+        Args:
+            folder: Where they lie.
+            most: Bytes that all entries together may have: of more, those that were used longest ago are removed, but
+                none that this object has given or stored. None: as many as there are.
+        """
+        self.folder, self.most = folder, most
+        self._used: set[str] = set()
+        self._total: int | None = None  # bytes of the folder, once they are known
 
     def path(self, key: str) -> Path:
         """File of an entry, whether it exists or not."""
@@ -77,6 +89,9 @@ class DiskCache:
         if metadata.get("key") != key or metadata.get("checksum") != checksum(tensors):
             log.warning("Cache entry %s is not what was stored and will be made again", path.name)
             return None
+        self._used.add(path.name)
+        with contextlib.suppress(OSError):  # a folder that cannot be written is read all the same
+            os.utime(path)  # the time of the last use: what the system notes of it, many disks are told not to
         return tensors
 
     def put(self, key: str, tensors: dict[str, Tensor]) -> None:
@@ -90,6 +105,8 @@ class DiskCache:
         try:
             self._remove_abandoned()
             write_atomically(self.path(key), data)
+            self._used.add(self.path(key).name)
+            self._make_room(len(data))
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             reason = "the disk is full" if full else error.strerror
@@ -100,5 +117,32 @@ class DiskCache:
 
     def _remove_abandoned(self) -> None:
         for path in self.folder.glob("*.tmp"):
-            if time.time() - path.stat().st_mtime > ABANDONED:
-                path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # another process was faster
+                if time.time() - path.stat().st_mtime > ABANDONED:
+                    path.unlink(missing_ok=True)
+
+    def _make_room(self, added: int) -> None:
+        """Remove the entries that were used longest ago until the rest is within the limit."""
+        if self.most is None:
+            return
+        if self._total is not None and self._total + added <= self.most:
+            self._total += added
+            return
+        entries = sorted(self._entries(), key=lambda entry: entry[0])
+        self._total = sum(size for _, size, _ in entries)
+        for _, size, path in entries:
+            if self._total <= self.most:
+                return
+            if path.name not in self._used:
+                with contextlib.suppress(OSError):  # somebody reads it; another goes in its place
+                    path.unlink()
+                    self._total -= size
+        if self._total > self.most:
+            log.info("the cache has %.1f GB, all of which this run uses", self._total / 1e9)
+
+    def _entries(self) -> Iterator[tuple[float, int, Path]]:
+        """Time of the last use, size in bytes and path of every entry."""
+        for path in self.folder.glob("*.safetensors"):
+            with contextlib.suppress(FileNotFoundError):
+                stat = path.stat()
+                yield stat.st_mtime, stat.st_size, path

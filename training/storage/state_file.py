@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from .atomic import checksum, save_tensors, sync_folder, write_atomically
+from .json_text import parse_json
 
 FORMAT = "fewshot_video.state 1"
 VALUES = "values"  # the JSON, as a tensor of bytes: the header of a safetensors file may have 100 MB at most
@@ -52,7 +53,7 @@ def read_state(path: Path) -> Any:
         raise OSError(f"{path.name} cannot be read now ({error}); close what holds it and try again") from error
     if metadata.get("format") != FORMAT or metadata.get("checksum") != _checksum(text, tensors):
         raise ValueError(f"{path.name} is not what was written")
-    return _put_together(json.loads(text), tensors)
+    return _put_together(parse_json(text), tensors)
 
 
 def write_json(path: Path, values: Any) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -13,6 +13,7 @@ from ...methods import tic_ft, tic_ft_tasks
 from ...methods.tic_ft import Layout
 from ..core.methods import TIC_FT
 from ..data.clips import clip_length
+from ..storage.json_text import parse_json
 from .buckets import COMPRESSION, data_form
 from .cuts import cut_frames
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 UNLABELLED_TASK = "image to video"  # counts of settings without a task are this one's
+# More than any network takes, and few enough that nothing is allocated which a machine has no room for.
+MOST_LATENTS, MOST_TARGET, MOST_PIXELS, MOST_FPS, LONGEST_CAPTION = 256, 4096, 16384, 1000, 100_000
+Check = Callable[[Any], bool]
 OPTIONAL = ("width", "height", "fps", "buckets")  # LoRAs of earlier versions, or of one bucket, are without them
 
 
@@ -72,9 +76,58 @@ def settings_from_record(record: Mapping[str, str]) -> dict[str, Any] | None:
         return None
     known = ticft_settings(UNLABELLED_TASK, Layout.linear(1, 3, 9))
     try:
-        return {key: json.loads(record[key]) for key in (*known, *(key for key in OPTIONAL if key in record))}
-    except (KeyError, json.JSONDecodeError) as error:
+        settings = {key: parse_json(record[key]) for key in (*known, *(key for key in OPTIONAL if key in record))}
+    except (KeyError, ValueError) as error:
         raise ValueError(f"the LoRA's TIC-FT settings are damaged ({error}); train or copy it again") from error
+    check_settings(settings)
+    return settings
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Refuse TICFT_SETTINGS that nothing could be sampled with, of a damaged or hostile file for one.
+
+    Raises:
+        ValueError: a value is of another kind, or beyond what any network takes.
+    """
+    for name, (check, wanted) in SETTINGS.items():
+        if name in settings and not check(settings[name]):
+            value = repr(settings[name])
+            shown = value if len(value) <= 60 else f"{value[:57]}..."
+            raise ValueError(
+                f"the LoRA's TIC-FT settings say {name} {shown}, {wanted} is needed; train or copy the LoRA again"
+            )
+
+
+def _count_up_to(most: int, least: int = 0) -> tuple[Check, str]:
+    def check(value: Any) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+    return check, f"a whole number from {least} to {most}"
+
+
+def _is_levels(value: Any) -> bool:
+    numbers = isinstance(value, (list, tuple)) and len(value) <= MOST_LATENTS
+    return numbers and all(isinstance(level, (int, float)) and 0.0 < level < 1.0 for level in value)
+
+
+def _is_rate(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0.0 < value <= MOST_FPS
+
+
+SETTINGS: dict[str, tuple[Check, str]] = {
+    "task": (lambda value: isinstance(value, str) and value in tic_ft_tasks.TASKS, "a task that this version knows"),
+    "condition_latents": _count_up_to(MOST_LATENTS),
+    "buffer_latents": _count_up_to(MOST_LATENTS),
+    "target_latents": _count_up_to(MOST_TARGET, 1),
+    "buffer_levels": (_is_levels, "a list of levels between 0 and 1"),
+    "caption_template": (lambda value: isinstance(value, str) and len(value) <= LONGEST_CAPTION, "a text"),
+    "per_frame_timesteps": (lambda value: isinstance(value, bool), "true or false"),
+    "joint_encoding": (lambda value: isinstance(value, bool), "true or false"),
+    "width": _count_up_to(MOST_PIXELS, 1),
+    "height": _count_up_to(MOST_PIXELS, 1),
+    "fps": (_is_rate, f"a rate above 0 and up to {MOST_FPS}"),
+    "buckets": (lambda value: isinstance(value, list), "a list"),
+}
 
 
 def plan_layout(

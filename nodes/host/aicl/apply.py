@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ....methods.action_integration import Keys
 from ....methods.aicl import add_action
+from ..model.changes import COMPILE_OPTION
 from ..model.forwards import replace_forward
 from ..model.noise import repaired
 from .encode import Action
@@ -99,6 +100,7 @@ class Additions:
 
     def sampling(self, executor: Any, *args: Any, **options: Any) -> Any:
         """One sampler run; keys and values are worked out once in it. Runs may nest."""
+        refuse_compiled(executor.class_obj.model_patcher)
         earlier = self.keys, self.window.span
         self.keys, self.window.span = {}, self.window.span_in(executor.class_obj.model_patcher)
         try:
@@ -166,6 +168,21 @@ class Additions:
         if key not in self.keys:
             self.keys[key] = block.keys_values(tokens.to(x))
         return self.keys[key], mask
+
+
+def refuse_compiled(model: Any) -> None:
+    """Refuse a MODEL that the host's compile node was put on: it lets compiled graphs be used where they do not fit.
+
+    That node drops all guards on the transformer options, and which action acts, and when, is told there.
+
+    Raises:
+        ValueError: as said.
+    """
+    if COMPILE_OPTION in model.model_options:
+        raise ValueError(
+            "the model is compiled in a way that does not notice which AICL actions act, so that it would make a wrong "
+            "video; take the Torch Compile node off, or AICL Apply"
+        )
 
 
 class WanPatch:

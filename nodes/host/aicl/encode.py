@@ -15,11 +15,13 @@ from ....methods import frames
 from ....methods.action_prism import PrismSizes
 from ....methods.action_tokens import ActionTokens, joined
 from ....methods.tic_ft import latent_frames, pixel_frames
+from ....training.storage.numbers import require_finite
 from ..model.encoders import is_image_vae, vae_key
 from .adapter import HostAdapter
 from .sites import SVD_FAMILY
 
 log = logging.getLogger(__name__)
+SMALLEST = 16  # pixels; less than one token of any base
 BYTES = 256  # of memory a value of the prism's tokens takes while it runs
 
 
@@ -66,6 +68,9 @@ def _tokens(adapter: HostAdapter, vae: Any, encoder: str, clip: Tensor, caption:
     """Tokens of one reference on the CPU, from the adapter's memory where it has met it before."""
     if len(clip) < 2:
         raise ValueError("a reference of one frame has no motion; give a clip of at least 2 frames, better 17 or more")
+    height, width = clip.shape[1:3]
+    if min(height, width) < SMALLEST:
+        raise ValueError(f"a reference is {width}x{height} pixels; give a clip of at least {SMALLEST} each way")
     key = _digest(clip, caption, encoder, limit)
     if key in adapter.features:
         return adapter.features[key]
@@ -112,6 +117,7 @@ def _latents(adapter: HostAdapter, vae: Any, clip: Tensor, limit: int) -> Tensor
         clip = evenly(clip, _whole_frames(len(clip), limit, compression))
     with torch.inference_mode():
         latents = vae.encode(clip)
+    require_finite({"latents": latents}, "what the VAE has encoded", "run the VAE in bf16 or fp32")
     return latents.movedim(0, 1)[None] if latents.ndim == 4 else latents  # an image VAE: T C h w -> 1 C T h w
 
 

@@ -14,8 +14,12 @@ from ..services.folders import cache_folder, output_folder
 from .fingerprint import weights_digest
 
 
-def encode_dataset(dataset: Dataset, vae: Any, clip: Any, cache: bool) -> tuple[EncodedDataset, str]:
+def encode_dataset(
+    dataset: Dataset, vae: Any, clip: Any, cache: bool, cache_limit: float = 0.0
+) -> tuple[EncodedDataset, str]:
     """The lazy handle trainers ask for their recipe, and a report. Nothing is encoded here.
+
+    ``cache_limit`` is the most that the cache may hold, in gigabytes; 0 for no limit.
 
     Raises:
         ValueError: The VAE is neither a video VAE nor an image VAE of two dimensions.
@@ -29,6 +33,7 @@ def encode_dataset(dataset: Dataset, vae: Any, clip: Any, cache: bool) -> tuple[
         cache_dir=cache_folder() if cache else None,
         release=releaser(vae.patcher, clip.patcher),
         frame_by_frame=is_image_vae(vae),
+        cache_bytes=int(cache_limit * 1e9) or None,
     )
     count, buckets = len(dataset), dataset.buckets()
     size = next(iter(buckets)) if len(buckets) == 1 else dataset

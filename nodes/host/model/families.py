@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ....training.data.encoding import TextWidth
+
 
 def _any_network(_network: Any) -> bool:
     return True
@@ -105,6 +107,16 @@ def family_of(model: Any) -> Family:
             f"the model is an image-to-video {family.name}, this node needs the text-to-video one; load that instead"
         )
     return family
+
+
+def text_width(model: Any, name: str) -> TextWidth | None:
+    """What a MODEL's network, called ``name`` in sentences, takes of a text encoder; None where no layer tells."""
+    modules = dict(model.model.diffusion_model.named_modules())
+    # Wan's, CogVideoX's, and the keys of the first cross-attention of a Stable Diffusion.
+    names = ("text_embedding.0", "text_proj", *(key for key in modules if key.endswith("attn2.to_k")))
+    layer = next((modules[key] for key in names if key in modules), None)
+    channels = getattr(layer, "in_features", None)
+    return TextWidth(channels, name) if channels else None
 
 
 def trainable(family: Family) -> None:

@@ -54,7 +54,7 @@ def _original_weights(patcher: Any) -> dict[str, Any]:
 def _add(digest: Any, value: Any) -> None:
     """Feed a value, however nested; unknown objects count by their class and their tensors."""
     if isinstance(value, Tensor):
-        _add_tensor(digest, value)
+        add_tensor(digest, value)
     elif isinstance(value, (list, tuple)):
         digest.update(b"(")
         for part in value:
@@ -67,8 +67,8 @@ def _add(digest: Any, value: Any) -> None:
         _add(digest, getattr(value, "weights", None))
 
 
-def _add_tensor(digest: Any, tensor: Any) -> None:
-    """Shape, type and some raw values; of a wrapper (a quantised weight) those of all tensors inside."""
+def add_tensor(digest: Any, tensor: Any) -> None:
+    """Feed shape, type and some raw values; of a wrapper (a quantised weight) those of all tensors inside."""
     digest.update(repr((tuple(tensor.shape), tensor.dtype)).encode())
     if _is_wrapper(tensor):
         names = tensor.__tensor_flatten__()[0] if hasattr(tensor, "__tensor_flatten__") else ()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ....methods.ddpm import DdpmProcess, NoisePrediction
+from .changes import as_trained
 from .families import Family
 from .known_model import KnownModel
 from .latents import latent_channels
@@ -48,6 +49,7 @@ def trainable_image_model(model: Any) -> ImageModel:
     Raises:
         ValueError: as ``image_model``, or it also takes a mask, or its weights are quantised.
     """
+    model = as_trained(model)
     found = image_model(model)
     if getattr(model.model, "concat_keys", ()):
         raise ValueError(

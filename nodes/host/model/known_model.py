@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from .changes import changes_on
 from .families import Family
 from .fingerprint import describe_base, model_fingerprint
 from .latents import model_space
@@ -35,6 +36,15 @@ class KnownModel:
     def fingerprint(self) -> str:
         """Digest of the weights and of the patches on them."""
         return model_fingerprint(self.model)
+
+    @cached_property
+    def changes(self) -> dict[str, str]:
+        """What other nodes have put on it, by name, each with a digest.
+
+        Raises:
+            ValueError: something on it cannot be told apart.
+        """
+        return changes_on(self.model)
 
     def in_model_space(self, latents: Tensor) -> Tensor:
         """VAE latents ``[C, T, h, w]`` as the network takes them."""

@@ -25,6 +25,7 @@ from ....training.lora.keys import (
     table_of_network,
 )
 from ....training.lora.layers import KEY_PREFIX
+from .changes import restore_modules
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,7 @@ def find_patches(model: Any, lora: LoraModel) -> Patches:
     """
     import comfy.lora
 
+    restore_modules(model)
     placed = comfy.lora.model_lora_keys_unet(model.model, {})
     table = table_of_network(key.removeprefix(KEY_PREFIX) for key in placed if key.startswith(KEY_PREFIX))
     lora = with_joined_layers(lora, table) if table else lora

@@ -12,9 +12,10 @@ from typing import Any
 from torch import Tensor
 
 from ....training.lora.convert import convert_lora
-from ....training.lora.file import SUFFIX, LoraModel, load_lora, save_lora, unique_path
+from ....training.lora.file import SUFFIX, LoraModel, load_lora, save_numbered
 from ....training.lora.keys import describe_layers, some
 from ....training.lora.metadata import from_metadata
+from ....training.runs.folder import check_length
 from ....training.runs.record import run_record
 from ....training.tic_ft.layout import settings_from_record, unlabelled_settings
 from ..services.folders import lora_output_folder, register_lora_output
@@ -122,18 +123,29 @@ def save_lora_as(lora: Mapping[str, Tensor], filename: str, workflow: Mapping[st
     ``workflow`` is metadata from ``workflow_metadata``; that of a trained LoRA, which says how it was made, stays.
 
     Raises:
-        ValueError: the name is empty or leads out of the folder.
+        ValueError: the name is empty, too long, or leads out of the folder.
+        RuntimeError: it cannot be written.
     """
     folder = lora_output_folder().resolve()
     name = PurePosixPath(filename.strip().replace("\\", "/").removesuffix(SUFFIX))
-    target = (folder / name).resolve()
+    try:
+        target = (folder / name).resolve()
+    except (ValueError, OSError, RuntimeError):  # half a character, or a loop of links
+        target = folder
     if not name.name or not target.is_relative_to(folder) or target == folder or ":" in filename:
         raise ValueError(
             f"the file name {filename!r} is empty or leads out of output/loras; give a name such as my_lora"
         )
-    path = unique_path(target.parent, target.name)
+    check_length(target.name)
     register_lora_output()
-    return save_lora(LoraModel(lora, {**(workflow or {}), **(getattr(lora, "metadata", None) or {})}), path)
+    metadata = {**(workflow or {}), **(getattr(lora, "metadata", None) or {})}
+    try:
+        return save_numbered(LoraModel(lora, metadata), target.parent, target.name)
+    except OSError as error:
+        raise RuntimeError(
+            f"the LoRA cannot be saved in {target.parent} ({error.strerror or error}); free some space or allow "
+            "writing there, then queue again"
+        ) from error
 
 
 def convert_lora_file(name: str, target: str, family: str = "") -> Path:

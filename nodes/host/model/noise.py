@@ -9,7 +9,7 @@ from typing import Any
 from ....methods.ddpm import DdpmProcess, snr_shifted, zero_terminal_snr
 from ....methods.flow import FLOW, NoiseProcess
 from .families import Family, find_family
-from .rope import PLACES, trained_places
+from .rope import PLACES, rotary_places, trained_places
 
 log = logging.getLogger(__name__)
 SAMPLING = "model_sampling"  # the host's name of the object
@@ -63,6 +63,13 @@ def repair(model: Any, family: Family | None) -> tuple[Any, tuple[str, ...]]:
     for what in repairs:
         log.info("FewShot Video: the host %s; this model does it right", what)
     return clone, tuple(repairs)
+
+
+def own_repairs(model: Any) -> set[str]:
+    """Keys of the object patches on a MODEL that ``repaired`` has put there."""
+    ours = {SAMPLING: isinstance(model.object_patches.get(SAMPLING), _scaled())}
+    ours[PLACES] = getattr(model.object_patches.get(PLACES), "func", None) is rotary_places
+    return {key for key, own in ours.items() if own}
 
 
 def _is_unscaled(model: Any) -> bool:

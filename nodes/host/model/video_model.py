@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from ....methods.flow import NoiseProcess
+from .changes import as_trained
 from .families import family_of, trainable
 from .known_model import KnownModel
 from .latents import latent_channels
@@ -49,9 +50,10 @@ def trainable_video_model(model: Any) -> VideoModel:
     """As ``video_model``, for a MODEL that is to be trained.
 
     Raises:
-        ValueError: as ``video_model``, or the pack does not train its family, its weights are quantised, or it
-            predicts no velocity.
+        ValueError: as ``video_model``, or the pack does not train its family, its weights are quantised, it
+            predicts no velocity, or it has LoRAs on hooks.
     """
+    model = as_trained(model)
     found = video_model(model)
     trainable(found.family)
     check_trainable(model)

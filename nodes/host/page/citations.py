@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,6 +13,7 @@ from ....training.lora.metadata import from_metadata, plain_value
 from ....training.lora.papers import BIBTEX, file_entry
 from ....training.runs.folder import RECORD
 from ....training.runs.record import citation
+from ....training.storage.json_text import read_json
 from ..aicl.adapter import adapter_names
 from ..model.loras import lora_names
 from ..runs.live_runs import run_folder
@@ -69,7 +69,7 @@ def _file_of(run: str) -> tuple[str, str]:
     """Folder and name of the file that a run has ended with; empty where there is none."""
     found = run_folder(run)
     with contextlib.suppress(OSError, ValueError, AttributeError, TypeError):
-        saved = json.loads((found / RECORD).read_text(encoding="utf-8")).get("lora") if found else None
+        saved = read_json(found / RECORD).get("lora") if found else None
         for folder, names in OFFERED.items():
             offered: dict[Any, str] = {name.replace("\\", "/"): name for name in names()}
             if saved in offered:

@@ -101,7 +101,7 @@ def _attempt(task: RunTask, data: _Data, before: _Again | None = None) -> Traine
                     job.kind, job.file_name, session.trained, trainer, run.state, opened.folder,
                     _base_record(task, data.objective), job.workflow,
                 )  # fmt: skip
-                run.keep_best = saver.keep_best
+                run.keep_best, saver.note = saver.keep_best, run.note
                 return _go(task, run, saver, retry=before is None)
     finally:
         _free_memory()
@@ -138,8 +138,9 @@ def _go(task: RunTask, run: Run, saver: Saver, retry: bool) -> Trained | _Again:
         raise
     saver.publish_best()
     how = "finished" if finished else "stopped"
-    text = f"{how} after {trained.steps} steps; the {job.kind.noun} is {trained.path.name}"
-    end_run(run, FINISHED if finished else STOPPED, text, trained.path)
+    where = trained.path.name if trained.path.parent == job.kind.files(job.file_name) else trained.path
+    text = f"{how} after {trained.steps} steps; the {job.kind.noun} is {where}"
+    end_run(run, FINISHED if finished else STOPPED, text, trained.path, task.key)
     return trained
 
 

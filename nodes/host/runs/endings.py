@@ -63,9 +63,9 @@ def close_record(folder: RunFolder, monitors: Monitors | None, error: BaseExcept
         monitors.ended(FAILED, f"the run could not go on ({error})")
 
 
-def end_run(run: Run, state: str, text: str, path: Path | None) -> None:
-    """Write how the run ended, and tell it."""
-    _note_end(run.folder, state=state, lora="" if path is None else f"{path.parent.name}/{path.name}")
+def end_run(run: Run, state: str, text: str, path: Path | None, key: str = "") -> None:
+    """Write how the run ended, and tell it; ``key`` is by what a finished one is found again."""
+    _note_end(run.folder, state=state, key=key, lora="" if path is None else f"{path.parent.name}/{path.name}")
     run.monitors.ended(state, text)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ....training.core.config import BOOKKEEPING, BOTH_EXPERTS, TrainConfig
-from ....training.core.optimizers import with_installed_optimizer
+from ....training.core.optimizers import check_warmup, with_installed_optimizer
 from ....training.runs.changes import REFUSE
 from ..model.known_model import KnownModel
 from ..session.session import Session
@@ -61,13 +61,20 @@ class Job:
         """What the files and their folder are called."""
         return self.name or self.new_name
 
+    @property
+    def runs(self) -> str:
+        """Pattern of the names of its runs' folders; no name holds a character that means something in a pattern."""
+        return self.name or f"{self.new_name}_*"
+
     def _of_expert(self, name: str) -> str:
         ending = f"_{self.config.expert.replace(' ', '_')}"
         return name if self.config.expert == BOTH_EXPERTS or ending in name else f"{name}{ending}"
 
     def whole_identity(self) -> dict[str, Any]:
         """All that decides the result, but the settings."""
-        return {**self.identity, "model": self.model.fingerprint, "training revision": TRAINING_REVISION}
+        on_model = {f"{name} on the model": digest for name, digest in self.model.changes.items()}
+        model = self.model.fingerprint
+        return {**self.identity, "model": model, **on_model, "training revision": TRAINING_REVISION}
 
 
 def run_job(job: Job) -> Trained:
@@ -79,18 +86,34 @@ def run_job(job: Job) -> Trained:
         ValueError: the run name, the data or the model is unsuitable, or the run of that name had other settings.
         RuntimeError: what was trained cannot be saved anywhere.
     """
-    folder = job.kind.files(job.file_name)
+    job.kind.files(job.file_name)  # refuses what cannot name a folder
     config, missing = with_installed_optimizer(job.config)
+    check_settings(job, config)
     job, identity = replace(job, config=config), job.whole_identity()
     if missing:
         log.warning("%s", missing)
-    finished = find_finished(folder, run_key(config, identity))
+    finished = find_finished(job.kind, job.file_name, run_key(config, identity), job.runs)
     if finished is not None:
         return _told(finished)
     with opened_run(job.name, job.new_name, config, identity, job.on_change) as opened:
         key = run_key(config, identity, opened.accepted)
-        finished = find_finished(folder, key)
+        finished = find_finished(job.kind, job.file_name, key, job.runs)
         return train(RunTask(job, opened, identity, key, missing)) if finished is None else _told(finished)
+
+
+def check_settings(job: Job, config: TrainConfig) -> None:
+    """Refuse settings that no step could be done with, while nothing is encoded yet.
+
+    Raises:
+        ValueError: as said.
+    """
+    check_warmup(config)
+    if job.kind.fits is not None:
+        job.kind.fits(job.model, config)
+    if config.validate_every and job.make_validation is None:
+        log.warning(
+            "validate_every is %d, but there is nothing to validate: connect validation clips", config.validate_every
+        )
 
 
 def _told(finished: Trained) -> Trained:

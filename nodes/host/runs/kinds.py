@@ -11,6 +11,8 @@ from typing import Any
 from ....training.core.config import TrainConfig
 from ....training.lora.metadata import file_metadata
 from ....training.runs.folder import check_run_name
+from ..layers.adapters import select_layers
+from ..model.known_model import KnownModel
 from ..services.folders import lora_output_folder
 from ..session.session import Session, training_session
 
@@ -23,6 +25,8 @@ class RunKind:
     folder: Callable[[], Path]  # where the files of finished runs are, in a folder of the run's name
     open: Callable[[Any, TrainConfig], AbstractContextManager[Session]]  # prepares a model for the time of a run
     metadata: Callable[..., dict[str, str]] = file_metadata  # of a file, see there
+    category: str = "loras"  # of the host's models
+    fits: Callable[[KnownModel, TrainConfig], Any] | None = None  # refuses settings that do not fit a model
 
     def files(self, name: str) -> Path:
         """Folder of a run's files.
@@ -34,4 +38,13 @@ class RunKind:
         return self.folder() / name
 
 
-LORA = RunKind("LoRA", lora_output_folder, training_session)
+def find_layers(model: KnownModel, config: TrainConfig) -> None:
+    """Refuse settings whose target_modules name no layer of a model.
+
+    Raises:
+        ValueError: as said.
+    """
+    select_layers(model.model.model.diffusion_model, config.target_modules, model.family)
+
+
+LORA = RunKind("LoRA", lora_output_folder, training_session, fits=find_layers)

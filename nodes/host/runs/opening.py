@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,8 +11,9 @@ from typing import Any
 
 from ....training.core.config import EXPERTS, TrainConfig
 from ....training.runs.changes import REFUSE, START_OVER, changed_identity, changed_settings, refuse_changes
-from ....training.runs.folder import FINISHED, RECORD, RunFolder, check_run_name, free_name
+from ....training.runs.folder import FINISHED, RECORD, DamagedRecordError, RunFolder, check_run_name, free_name
 from ....training.runs.lock import RunInUseError, locked_run
+from ....training.storage.json_text import read_json
 from ..services.folders import output_folder
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ def runs_stamp(name: str) -> str:
     found = []
     for ending in ("", *(f"_{expert.replace(' ', '_')}" for expert in EXPERTS)) if name else ():
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            record = json.loads((runs_folder() / f"{name}{ending}" / RECORD).read_text(encoding="utf-8"))
+            record = read_json(runs_folder() / f"{name}{ending}" / RECORD)
             found.append((record["id"], record["state"], record["step"]))
     return repr(found)
 
@@ -91,8 +91,13 @@ def _locked_folder(stack: contextlib.ExitStack, name: str, unnamed: str) -> Path
 
 
 def _open(run: RunFolder, config: TrainConfig, identity: dict[str, Any], on_change: str) -> OpenedRun:
-    if not run.read():
-        return OpenedRun(run)
+    try:
+        if not run.read():
+            return OpenedRun(run)
+    except DamagedRecordError as error:
+        if on_change != START_OVER:
+            raise ValueError(f'{error}, or set on_change to "{START_OVER}"') from error
+        return _started_over(run, ["its record cannot be used"])
     opened = OpenedRun(run, _state_of(run, on_change), run.record.get("accepted", []))
     changes = changed_identity(run.record["identity"], identity)
     changes += changed_settings(run.record["config"], config.to_dict(), opened.done)
@@ -116,8 +121,8 @@ def _open(run: RunFolder, config: TrainConfig, identity: dict[str, Any], on_chan
 
 def _other_schedule(before: dict[str, Any], config: TrainConfig) -> list[str]:
     """A longer run is another one where the learning rate depends on the length."""
-    same = before["steps"] == config.steps or config.lr_schedule == "constant"
-    return [] if same else [f"steps {before['steps']} → {config.steps}"]
+    same = before.get("steps") == config.steps or config.lr_schedule == "constant"
+    return [] if same else [f"steps {before.get('steps')} → {config.steps}"]
 
 
 def _state_of(run: RunFolder, on_change: str) -> dict[str, Any] | None:
@@ -146,7 +151,7 @@ def _tell_unfinished(unnamed: str, config: TrainConfig, identity: dict[str, Any]
     """Log the name of an unfinished run of the same settings: it could have gone on."""
     for path in sorted(runs_folder().glob(f"{unnamed}_*/{RECORD}")):
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+            record = read_json(path)
             same = record["identity"] == identity and not changed_settings(record["config"], config.to_dict(), 0)
             step, state = record["step"], record["state"]
         except (OSError, ValueError, KeyError, TypeError):

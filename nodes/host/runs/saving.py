@@ -15,12 +15,20 @@ from ....training.core.state import TrainState
 from ....training.core.trainer import Trainer
 from ....training.lora.file import LoraModel, load_lora
 from ....training.lora.metadata import from_metadata
-from ....training.runs.folder import BEST, RunFolder
+from ....training.runs.folder import BEST, HISTORY, RunFolder
+from ....training.storage.state_file import write_json
+from ..services.node_text import show_text
 from ..session.session import Trainable
 from .kinds import RunKind
 from .output import Trained, write_best, write_somewhere
+from .previews import Note
 
 log = logging.getLogger(__name__)
+
+
+def _log_only(_kind: str, text: str) -> None:
+    log.warning("%s", text)
+
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -37,6 +45,7 @@ class Saver:
     folder: RunFolder
     record: dict[str, str]  # for the metadata
     workflow: Mapping[str, str] = field(default_factory=dict)  # for the metadata too
+    note: Note = _log_only  # the run's, once there is one
 
     def file(self, finished: bool) -> LoraModel:
         """What is trained as it is now, the running average if there is one."""
@@ -55,7 +64,11 @@ class Saver:
             RuntimeError: it can be written nowhere.
         """
         file, state = self.file(finished), self.state
-        path = write_somewhere(self.kind, file, self._history(), self.name, self.name)
+        history = self._history()
+        path, elsewhere = write_somewhere(self.kind, file, history, self.folder, self.name)
+        self._tell(elsewhere)
+        if finished:
+            self._keep_history(history)
         log.info("saved %d layers after %d steps to %s", len(self.trained), state.step, path)
         return Trained(file, state.losses, state.step, path, self.folder.id)
 
@@ -75,12 +88,27 @@ class Saver:
             file = load_lora(self.folder.path / BEST)
             if from_metadata(file.metadata).get("steps") != str(best["step"]):
                 raise ValueError("the file is of another step")
-            path = write_somewhere(self.kind, file, self._history(), self.name, f"{self.name}_best")
+            best_name = f"{self.name}_best"
+            path, elsewhere = write_somewhere(self.kind, file, self._history(), self.folder, self.name, best_name)
+            self._tell(elsewhere)
         except (OSError, ValueError, RuntimeError) as error:
             log.warning("the best %s, of step %d, could not be saved (%s)", self.kind.noun, best["step"], error)
             return None
         log.info("the validation loss was lowest after %d steps; that %s is in %s", best["step"], self.kind.noun, path)
         return path
+
+    def _tell(self, text: str) -> None:
+        """Say where the file is, if it is not where it belongs: in the log, on the node and in the panel."""
+        if text:
+            self.note("save", text)
+            show_text(text)
+
+    def _keep_history(self, history: dict[str, Any]) -> None:
+        """The history in the run's folder too: it is still there when somebody has moved the file."""
+        try:
+            write_json(self.folder.path / HISTORY, history)
+        except OSError as error:
+            log.warning("the history of the run %s could not be kept (%s)", self.folder.name, error)
 
     def _history(self) -> dict[str, Any]:
         state = self.state

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from ....methods import frames, tic_ft, tic_ft_tasks
+from ....training.storage.numbers import require_finite
 from ....training.tic_ft.layout import UNLABELLED_TASK
 from ..model.experts import check_pair
 from ..model.families import Family
 from ..model.video_model import VideoModel, video_model
+from .crop import CLEAN
 from .wrappers import Context
 
 log = logging.getLogger(__name__)
@@ -79,7 +81,7 @@ def build_context(
     if per_frame and not family.per_frame_timesteps:
         raise ValueError(f"{family.name} takes one timestep for all frames; choose '{TIMESTEPS[0]}'")
     context = Context(layout, latents[:1, :, : layout.prefix].clone(), per_frame)
-    return context, {"samples": latents, "tic_ft": place}
+    return context, {"samples": latents, "tic_ft": place, CLEAN: latents[:1, :, : layout.condition].clone()}
 
 
 def put_on_experts(context: Context, video: VideoModel, model_2: Any | None) -> tuple[Any, Any]:
@@ -133,11 +135,16 @@ def encode(vae: Any, segments: list[Tensor], encoding: str, family: Family) -> T
     """Clean latents ``[1, C, L + B, H, W]`` of arranged clips, each encoded on its own, or all as one.
 
     On its own, no source shows through in the next one's latents.
+
+    Raises:
+        ValueError: the VAE gives values that are no numbers.
     """
     if not segments:
         return None
     clips = segments if encoding == "separate" else [tic_ft_tasks.join(segments, family.compression)]
-    return torch.cat([vae.encode(clip) for clip in clips], dim=2)
+    latents = torch.cat([vae.encode(clip) for clip in clips], dim=2)
+    require_finite({"latents": latents}, "what the VAE has encoded", "run the VAE in bf16 or fp32")
+    return latents
 
 
 def check_size(width: int, height: int, family: Family) -> None:
@@ -188,43 +195,6 @@ def check_vae(vae: Any, video: VideoModel) -> None:
             f"the VAE makes latents of {vae.latent_channels} channels, the model takes {video.channels}; "
             "load the model's own VAE"
         )
-
-
-def crop(images: Tensor, latent: dict[str, Any], keep: str) -> Tensor:
-    """The part of a decoded sequence ``[T, H, W, C]`` (or batches of it, end to end) to keep.
-
-    Raises:
-        ValueError: the latent has no TIC-FT layout, or the frames do not match it.
-    """
-    place = latent.get("tic_ft")
-    if place is None:
-        raise ValueError("this latent has no TIC-FT layout; wire the LATENT that went through TICFTContext")
-    frames = place["condition"] + place["buffer"] + place["target"]
-    every = _decoded_frames(len(images), len(latent["samples"]), frames, place["compression"])
-    start = every - place["target_frames"]
-    if keep == "condition and buffer" and frames == place["target"]:
-        raise ValueError("the sequence has no condition and buffer frames; keep 'target' instead")
-    parts = {
-        "target": slice(start, every),
-        "condition and buffer": slice(0, start),
-        "everything": slice(0, every),
-    }
-    return images.unflatten(0, (-1, every))[:, parts[keep]].flatten(0, 1)
-
-
-def _decoded_frames(images: int, batch: int, frames: int, compression: int) -> int:
-    """Pixel frames of each video among ``images`` decoded from latents of so many frames.
-
-    Raises:
-        ValueError: no number of videos is so long.
-    """
-    usual = tic_ft.pixel_frames(frames, compression)
-    # CogVideoX's VAE makes a full share of frames of the first latent too where their number is even.
-    lengths = [usual] if frames % 2 else [usual, compression * frames]
-    whole = [length for length in lengths if images % length == 0]
-    if not whole:
-        raise ValueError(f"got {images} images, the sequence decodes to {usual}; wire the whole VAE Decode output")
-    return min(whole, key=lambda length: length * batch != images)
 
 
 def _tell_difference(request: ContextRequest, layout: tic_ft.Layout) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ....methods.inversion import DDIM, FIXED_POINT, METHODS, Inverter, blended
+from ..model.families import find_family, text_width
 from ..model.noise import SAMPLING, repaired
 from ..services.progress import throw_if_cancelled
 
@@ -50,6 +51,7 @@ def invert(
     from comfy.samplers import CFGGuider, calculate_sigmas
 
     samples = checked(latent)
+    check_family(model, samples, positive, negative)
     if settings.cfg != 1.0 and negative is None:
         raise ValueError(
             f"inversion with a cfg of {settings.cfg:g} needs a negative prompt; connect it, or set cfg to 1"
@@ -72,6 +74,27 @@ def invert(
     noise = InvertedNoise(sampler.noise.cpu(), settings.seed)
     out = torch.zeros_like(samples) if sampler.flow else out.to(samples.device)
     return {**latent, "samples": out}, noise
+
+
+def check_family(model: Any, samples: Tensor, *prompts: Any) -> None:
+    """Refuse latents and prompts of another model than this one.
+
+    Raises:
+        ValueError: they have other channels, or another number of dimensions.
+    """
+    form = model.model.latent_format
+    channels, dimensions = form.latent_channels, getattr(form, "latent_dimensions", 2) + 2
+    if samples.ndim != dimensions or samples.shape[1] != channels or not samples.numel():
+        wanted = ["batch", channels, *(("frames",) if dimensions == 5 else ()), "height", "width"]
+        raise ValueError(
+            f"inversion got a latent of shape {list(samples.shape)}, the {type(model.model).__name__} works on "
+            f"[{', '.join(map(str, wanted))}]; encode the source clip with the model's own VAE"
+        )
+    family = find_family(model)
+    width = text_width(model, family.name if family else type(model.model).__name__)
+    for tokens, _ in (part for prompt in prompts for part in prompt or ()):
+        if width is not None:
+            width.check(tokens)
 
 
 def checked(latent: dict[str, Any]) -> Tensor:

@@ -69,6 +69,7 @@ class Context:
     def _predict_noise(self, executor: Any, x: Tensor, timestep: Tensor, *args: Any, **options: Any) -> Tensor:
         if self.run is None or self.layout.prefix == 0:
             return executor(x, timestep, *args, **options)
+        check_state(x, self.layout, self.run.x0)
         sigma = float(timestep.flatten()[0])
         frozen = self.run.frozen_frames(sigma)
         denoised = executor(self.run.show(x, sigma, frozen), timestep, *args, **options)
@@ -81,6 +82,7 @@ class Context:
             return executor(x, timestep, *args, **options)
         levels = tic_ft.frame_sigmas(self.run.layout, sigma[:1].float())
         timesteps = self.run.model.model_sampling.timestep(levels).to(timestep)
+        timesteps = timesteps[:, frames_in(x, timesteps.shape[1], transformer)]
         return executor(x, timesteps.expand(x.shape[0], -1), *args, **options)
 
 
@@ -140,6 +142,38 @@ class SamplingRun:
         # A solver looks below a level before it gets there; the frame is shown as far down its line.
         levels = tic_ft.frame_sigmas(self.layout, x.new_tensor([sigma]))[0, : self.layout.prefix]
         return lead(self.process.as_shown(self.at_levels(levels), levels[None], sigma), x, frozen)
+
+
+def frames_in(x: Tensor, frames: int, options: dict[str, Any]) -> list[int]:
+    """Which frames of the sequence a network's input holds: all, or those of a context window of the host's.
+
+    Raises:
+        ValueError: it holds others, and nothing says which.
+    """
+    window, count = options.get("context_window"), x.shape[2]
+    if count == frames:
+        return list(range(frames))
+    anchor = getattr(window, "causal_anchor_index", None)
+    index = [*([anchor] if anchor is not None and anchor >= 0 else []), *getattr(window, "index_list", ())]
+    if len(index) != count or max(index) >= frames:
+        raise ValueError(
+            f"the network is shown {count} of the {frames} latent frames and nothing says which; take the node that "
+            "cuts the sequence off, or set timesteps of TIC-FT Context to one for all frames"
+        )
+    return index
+
+
+def check_state(x: Tensor, layout: tic_ft.Layout, x0: Tensor) -> None:
+    """Refuse a solver's state of another size than the sequence, of a sampler that grows the latent for one.
+
+    Raises:
+        ValueError: as said.
+    """
+    if x.shape[2] != layout.frames or x.shape[3:] != x0.shape[3:]:
+        raise ValueError(
+            f"the sampler works on latents of {list(x.shape[2:])} (frames, height, width), its TIC-FT context was made "
+            f"for {[layout.frames, *x0.shape[3:]]}; choose one that leaves their size alone, and upscale afterwards"
+        )
 
 
 def check_latent(latent: Tensor, layout: tic_ft.Layout, x0: Tensor) -> None:

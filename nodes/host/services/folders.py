@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+PACK = "fewshot_video"  # our own folders are called so
+
 
 def input_folders() -> list[str]:
     """Folders below the host's input folder, as core's own folder nodes list them."""
@@ -13,15 +15,20 @@ def input_folders() -> list[str]:
     return folder_paths.get_input_subfolders()
 
 
+def input_root() -> Path:
+    """The host's input folder."""
+    import folder_paths
+
+    return Path(folder_paths.get_input_directory()).resolve()
+
+
 def input_folder(name: str) -> Path:
     """The folder ``name`` below the host's input folder.
 
     Raises:
         ValueError: There is no such folder, or the name (or a link) leads out of the input folder.
     """
-    import folder_paths
-
-    base = Path(folder_paths.get_input_directory()).resolve()
+    base = input_root()
     try:
         folder = (base / name).resolve()
     except (ValueError, OSError, RuntimeError):  # a null byte, or a loop of links
@@ -35,7 +42,7 @@ def folder_fingerprint(folder: Path) -> str:
     """Digest of every file's path, size and time of change: edits are noticed without reading the files."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
-        if path.is_file():
+        if path.is_file():  # none where a link leads nowhere
             stat = path.stat()
             name = path.relative_to(folder).as_posix()
             digest.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
@@ -46,7 +53,24 @@ def output_folder() -> Path:
     """The pack's own folder below the host's output folder."""
     import folder_paths
 
-    return Path(folder_paths.get_output_directory()) / "fewshot_video"
+    return Path(folder_paths.get_output_directory()) / PACK
+
+
+def model_folders(category: str) -> list[Path]:
+    """The host's folders of a category of models, ours among them."""
+    import folder_paths
+
+    REGISTER[category]()
+    return [Path(folder) for folder in folder_paths.get_folder_paths(category)]
+
+
+def model_files(category: str) -> list[Path]:
+    """The safetensors files that the host offers in a category of models."""
+    import folder_paths
+
+    REGISTER[category]()
+    names = (name for name in folder_paths.get_filename_list(category) if name.lower().endswith(".safetensors"))
+    return [Path(path) for name in names if (path := folder_paths.get_full_path(category, name)) is not None]
 
 
 def cache_folder() -> Path:
@@ -106,3 +130,11 @@ def register_tune_a_video_folders() -> None:
 
     folder_paths.add_model_folder_path("tune_a_video", str(Path(folder_paths.models_dir) / "tune_a_video"))
     folder_paths.add_model_folder_path("tune_a_video", str(tune_a_video_output_folder()))
+
+
+# How our folders get into the host's categories of models.
+REGISTER = {
+    "loras": register_lora_output,
+    "aicl": register_aicl_folders,
+    "tune_a_video": register_tune_a_video_folders,
+}

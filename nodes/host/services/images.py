@@ -7,9 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
-from ....training.data.clips import resample
+from ....training.data.clips import check_frames, resample
 
 log = logging.getLogger(__name__)
+MOST_FPS = 10_000.0  # frames a second
 
 
 def rate_of(value: Any) -> float | None:
@@ -30,7 +31,8 @@ def connected_frames(value: Any, fps: float | None = None, roles: tuple[str, str
     """
     if isinstance(value, Tensor):
         return value
-    frames = value.get_components().images
+    frames = _components(value).images
+    check_frames(frames)
     # A still has no rate: more frames a second must not make a clip of it.
     if fps is None or len(frames) < 2:
         return frames
@@ -44,4 +46,28 @@ def connected_frames(value: Any, fps: float | None = None, roles: tuple[str, str
 
 
 def _video_rate(video: Any) -> float:
-    return float(video.get_frame_rate() if hasattr(video, "get_frame_rate") else video.get_components().frame_rate)
+    try:
+        rate = float(video.get_frame_rate() if hasattr(video, "get_frame_rate") else _components(video).frame_rate)
+    except (ArithmeticError, OSError, TypeError, ValueError, RuntimeError) as error:
+        raise _broken(error) from error
+    if not 0.0 < rate < MOST_FPS:
+        raise ValueError(f"the video says it has {rate:g} frames a second; save it again with a usual rate")
+    return rate
+
+
+def _components(video: Any) -> Any:
+    """A VIDEO decoded.
+
+    Raises:
+        ValueError: its file is gone or damaged.
+    """
+    try:
+        return video.get_components()
+    except Exception as error:  # of PyAV, the system, or whoever made the VIDEO
+        if type(error).__name__ == "InterruptProcessingException":
+            raise
+        raise _broken(error) from error
+
+
+def _broken(error: Exception) -> ValueError:
+    return ValueError(f"the video cannot be decoded ({error}); check the file, or save it again as an MP4")

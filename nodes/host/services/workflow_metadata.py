@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ....training.storage.json_text import parse_json
+
 
 def workflow_metadata(hidden: Any) -> dict[str, str]:
     """The prompt and what the front end sent with it, as JSON; empty with ``--disable-metadata``.
@@ -27,7 +29,7 @@ def workflow_metadata(hidden: Any) -> dict[str, str]:
 def workflow_id(metadata: Mapping[str, str]) -> str:
     """The id that the front end gave the workflow of ``workflow_metadata``; empty where there is none."""
     try:
-        found = json.loads(metadata.get("workflow", "{}")).get("id")
+        found = parse_json(metadata.get("workflow", "{}")).get("id")
     except (ValueError, AttributeError):
         return ""
     return found if isinstance(found, str) and re.fullmatch(r"[\w-]{1,64}", found) else ""

@@ -21,7 +21,7 @@ from ..model.image_model import ImageModel
 from ..model.noise import SAMPLING
 from ..tune_a_video.apply import new_layers
 from ..tune_a_video.inflation import KEY, blocks_of, inflate
-from .session import HostPredictor, Session, avoid_vanishing, differentiable_attention, load_for_training, static_clone
+from .session import HostPredictor, Session, avoid_vanishing, load_for_training, static_clone
 
 
 @dataclass(frozen=True)
@@ -57,20 +57,18 @@ class ClipPredictor(HostPredictor):
         timestep = self.sampling.timestep(sigma).float().repeat_interleave(frames)
         timestep = self.base.process_timestep(timestep, x=x, **conds)
         context = conds.pop("c_crossattn", None)
-        output = self.base.diffusion_model(
-            x, timestep, context=context, control=None, transformer_options=self._options(clips), **conds
-        )
+        # Each clip of the batch is a prompt of its own.
+        options = self._options(sigma.repeat_interleave(frames)) | {"cond_or_uncond": [0] * clips}
+        output = self._network(x, timestep, context, options, conds)
         return output.float().unflatten(0, (clips, frames)).transpose(1, 2)
 
-    def _options(self, clips: int) -> dict[str, Any]:
-        """Options for the host's patches; each clip of the batch is a prompt of its own."""
+    def _options(self, sigma: Tensor) -> dict[str, Any]:
+        """With the wrappers of our own, which only a sampler's run would bring to the network."""
         from comfy.patcher_extension import WrappersMP
 
         kind = WrappersMP.DIFFUSION_MODEL
         return {
-            **self.model.model_options.get("transformer_options", {}),
-            "optimized_attention_override": differentiable_attention,
-            "cond_or_uncond": [0] * clips,
+            **super()._options(sigma),
             "wrappers": {kind: {KEY: self.model.get_wrappers(kind, KEY)}},
         }
 

@@ -55,13 +55,29 @@ class HostPredictor:
             x = torch.cat([x, concat], dim=1)
         timestep = self.sampling.timestep(sigma).float()
         timestep = self.base.process_timestep(timestep, x=xt, **conds)
-        options = dict(self.model.model_options.get("transformer_options", {}))
-        options["optimized_attention_override"] = differentiable_attention
         context = conds.pop("c_crossattn", None)
-        output = self.base.diffusion_model(
-            x, timestep, context=context, control=None, transformer_options=options, **conds
-        )
-        return output.float()
+        return self._network(x, timestep, context, self._options(sigma), conds).float()
+
+    def _network(self, x: Tensor, timestep: Tensor, context: Any, options: dict[str, Any], conds: Any) -> Tensor:
+        try:
+            return self.base.diffusion_model(
+                x, timestep, context=context, control=None, transformer_options=options, **conds
+            )
+        except KeyError as error:  # of a patch that reads what only a sampler's run has
+            raise RuntimeError(
+                f"a patch on the model needs {error} of the sampling, which training does not have; take the node that "
+                "put it on off in front of the Train node"
+            ) from error
+
+    def _options(self, sigma: Tensor) -> dict[str, Any]:
+        """What patches are told, under the host's names; of noise levels per frame the clip's highest."""
+        level = sigma if sigma.ndim == 1 else sigma.amax(dim=1)
+        return {
+            **self.model.model_options.get("transformer_options", {}),
+            "optimized_attention_override": differentiable_attention,
+            "sigmas": level,
+            "cond_or_uncond": [0],
+        }
 
     def _conds(self, xt: Tensor, conditioning: Sequence[Conditioning], dtype: torch.dtype) -> dict[str, Any]:
         """Further network inputs, made by the model's own ``extra_conds`` and joined over the batch."""

@@ -80,7 +80,7 @@ def adapter_kind(objective: Callable[[], AiclObjective]) -> RunKind:
     def opened(video: VideoModel, config: TrainConfig) -> Any:
         return aicl_session(video, config, objective())
 
-    return RunKind("AICL adapter", aicl_output_folder, opened, adapter_metadata)
+    return RunKind("AICL adapter", aicl_output_folder, opened, adapter_metadata, AICL)
 
 
 def adapter_metadata(

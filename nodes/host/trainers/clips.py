@@ -10,6 +10,7 @@ from torch import Tensor
 from ....training.core.batches import Conditioning
 from ....training.data.encoding import EncodedDataset, EncodedSample, Recipe
 from ....training.tic_ft.layout import check_channels
+from ..model.families import text_width
 from ..model.known_model import KnownModel
 from ..services.progress import encoding_progress
 
@@ -28,9 +29,9 @@ def encoded_clips(model: KnownModel, encoded: EncodedDataset, recipe: Recipe, la
     """Encode what a recipe asks for, or read it from the cache; ``latents`` names those that are learned.
 
     Raises:
-        ValueError: the latents are of another model's VAE.
+        ValueError: the latents are of another model's VAE, or the captions of another's text encoder.
     """
-    found = encoded.encode(recipe, encoding_progress())
+    found = encoded.encode(recipe, encoding_progress(), text_width(model.model, model.base))
     for sample in found.samples:  # those of the cache have not passed the recipe's own check
         check_channels(sample.latents[latents], model.channels)
     return EncodedClips(

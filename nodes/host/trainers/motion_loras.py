@@ -16,6 +16,7 @@ from ....training.lora.file import LoraModel, load_lora, read_metadata
 from ....training.lora.metadata import from_metadata, plain_value, to_metadata
 from ....training.runs.changes import changed_settings
 from ....training.runs.folder import RunFolder
+from ....training.storage.json_text import read_json
 from ..model.fingerprint import model_fingerprint
 from ..model.lora_patches import find_patches
 from ..runs.job import Job
@@ -69,7 +70,7 @@ def _appearance_of(path: Path, job: Job) -> Trained | None:
             return None
         if changed_settings(before, after, 0):
             return None
-        history = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        history = read_json(path.with_suffix(".json"))
         return Trained(load_lora(path), history["loss"], int(record["steps"]), path, str(history.get("run", "")))
     except (OSError, ValueError, KeyError, TypeError) as error:
         log.warning("%s cannot be used again (%s)", path.name, error)

@@ -10,6 +10,7 @@ from typing import Any
 
 from ....methods.tune_a_video import Tuned
 from ....training.core.config import ATTENTION_PRESET, TrainConfig
+from ....training.core.methods import TUNE_A_VIDEO
 from ....training.core.preview import PreviewSettings
 from ....training.data.encoding import EncodedDataset
 from ....training.runs.changes import REFUSE
@@ -116,6 +117,7 @@ def kind_of(form: Form) -> RunKind:
         tune_a_video_output_folder,
         partial(clip_session, form=form),
         file_metadata,
+        TUNE_A_VIDEO,
     )
 
 

@@ -1,9 +1,10 @@
 """A training process that is made to be killed, and what is needed to kill it and to compare what comes of it.
 
-    python tests/support/training/killed_training.py FOLDER [--steps 12] [--die fsync:5]
+    python tests/support/training/killed_training.py FOLDER [--trainer aicl] [--steps 12] [--die fsync:5]
 
-trains a tiny Wan in the real host with everything that a run carries along: two buckets, accumulation, a running
-average, a schedule with warm-up, dropped captions, validation, and a state saved at every step.
+trains a tiny network in the real host with everything that a run of its trainer carries along: for TIC-FT two buckets,
+accumulation, a running average, a schedule with warm-up, dropped captions and validation, and for each trainer a state
+that is saved at every step. Where it dies is an event of the program, the n-th call of something, and no time.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,47 +22,60 @@ ROOT = Path(__file__).resolve().parents[3]
 SUPPORT = ROOT / "tests" / "support"
 STEPS = 12
 NAME = "killed"
-POINTS = ("fsync", "replace", "unlink", "step")
+POINTS = ("fsync", "replace", "link", "mkdir", "step")
+TRAINERS = ("tic_ft", "aicl", "motion", "tune_a_video")
 
 
-def process(folder: Path, steps: int = STEPS, die: str = "", name: str = NAME) -> subprocess.Popen[str]:
+def process(
+    folder: Path, steps: int = STEPS, die: str = "", name: str = NAME, trainer: str = TRAINERS[0]
+) -> subprocess.Popen[str]:
     """Start a training process; it prints ``step N`` after each step and ``done`` at the end."""
-    command = [sys.executable, str(Path(__file__)), str(folder), "--steps", str(steps), "--name", name, "--die", die]
+    options = {"--steps": steps, "--name": name, "--die": die, "--trainer": trainer}
+    command = [
+        sys.executable,
+        str(Path(__file__)),
+        str(folder),
+        *(str(part) for pair in options.items() for part in pair),
+    ]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def run_through(folder: Path, steps: int = STEPS, die: str = "", name: str = NAME) -> tuple[int, str]:
+def run_through(folder: Path, steps: int = STEPS, die: str = "", **more: str) -> tuple[int, str]:
     """Run a process to its end, by itself or by the death it was given; its exit code and what it printed."""
-    started = process(folder, steps, die, name)
+    started = process(folder, steps, die, **more)
     out, err = started.communicate()
     return started.returncode, out + err
 
 
-def kill_later(folder: Path, seconds: float, steps: int = STEPS, name: str = NAME) -> tuple[int, str]:
-    """Start a process and kill it so long after its first step; exit code and what it had printed."""
-    started = process(folder, steps, name=name)
+def kill_after(folder: Path, step: int, steps: int = STEPS, **more: str) -> tuple[int, str]:
+    """Start a process and kill it from outside as soon as it says that so many steps are done, wherever it is then."""
+    started = process(folder, steps, **more)
     assert started.stdout is not None
     lines = []
     for line in started.stdout:
         lines.append(line)
-        if line.startswith("step"):
-            threading.Timer(seconds, started.kill).start()
+        if line.startswith("step") and int(line.split()[1]) >= step:
+            started.kill()
             break
     out, err = started.communicate()
     return started.returncode, "".join(lines) + out + err
 
 
-def tensors(folder: Path, name: str = NAME) -> dict[str, bytes]:
-    """Raw bytes of the finished LoRA's tensors."""
+def tensors(folder: Path) -> dict[str, bytes]:
+    """Raw bytes of the tensors of all finished files, by the name of their run and their own."""
     from safetensors import safe_open
     from torch import uint8
 
-    for path in sorted((folder / "output" / "loras" / name).glob(f"{name}_0*.safetensors")):
+    found = {}
+    for path in sorted((folder / "output").glob("*/*/*_0*.safetensors")):
         with safe_open(path, framework="pt") as file:
-            if (file.metadata() or {})["fewshot_video.finished"] != "true":
+            if (file.metadata() or {}).get("fewshot_video.finished") != "true":
                 continue
-            return {key: file.get_tensor(key).reshape(-1).view(uint8).numpy().tobytes() for key in sorted(file.keys())}
-    raise AssertionError(f"{name} has no finished LoRA")
+            for key in file.keys():  # noqa: SIM118 - it is no dict
+                value = file.get_tensor(key).reshape(-1)
+                found[f"{path.parent.name} {key}"] = value.view(uint8).numpy().tobytes()
+    assert found, f"nothing in {folder} is finished"
+    return found
 
 
 def arm(die: str, on_step: list[Callable[[int], None]]) -> None:
@@ -79,12 +92,9 @@ def arm(die: str, on_step: list[Callable[[int], None]]) -> None:
 
     if point == "step":
         on_step.append(count_down)
-    elif point == "fsync":
-        sync = os.fsync
-        os.fsync = lambda handle: (count_down(), sync(handle))[1]
     elif point:
-        before = getattr(Path, point)
-        setattr(Path, point, lambda self, *args, **more: (count_down(), before(self, *args, **more))[1])
+        before = getattr(os, point)
+        setattr(os, point, lambda *args, **more: (count_down(), before(*args, **more))[1])
 
 
 def load_pack() -> None:
@@ -112,6 +122,42 @@ def two_buckets() -> Any:
     return short
 
 
+def trainer_of(kind: str, weights: Path) -> Callable[[str, int], Any]:
+    """A function that trains under a name for so many steps."""
+    import tiny_wan
+
+    from pack.training.core.config import TrainConfig
+
+    settings = TrainConfig(ema_decay=0.9, lr_schedule="cosine", warmup_steps=2, save_every=1, density="logit_normal")
+    if kind == "tune_a_video":
+        import tiny_unet
+        from tuning_clips import tune
+
+        unet = tiny_unet.fresh_unet()
+        settings = TrainConfig(ema_decay=0.9, lr_schedule="cosine", warmup_steps=2, save_every=1)
+        return lambda name, steps: tune(unet, name, steps=steps, settings=settings)
+    if not weights.exists():
+        tiny_wan.save_tiny_wan(weights)
+    model = tiny_wan.load_tiny_wan(weights)
+    if kind == "aicl":
+        import aicl_runs
+
+        return lambda name, steps: aicl_runs.train(model, name, steps=steps, settings=settings)
+    if kind == "motion":
+        import motion_runs
+
+        return lambda name, steps: motion_runs.train(
+            model, name, steps=steps // 2, appearance_steps=steps - steps // 2, settings=settings
+        )
+    from tic_ft_runs import train
+
+    everything = TrainConfig(
+        **{**settings.to_dict(), "accumulation": 2, "caption_dropout": 0.3, "validate_every": 5}
+    )  # fmt: skip
+    data, held_out = two_buckets(), two_buckets()
+    return lambda name, steps: train(model, name, steps=steps, settings=everything, encoded=data, validation=held_out)
+
+
 def main() -> None:
     """Train, resume, or die."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -119,22 +165,17 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--name", default=NAME)
     parser.add_argument("--die", default="")
+    parser.add_argument("--trainer", choices=TRAINERS, default=TRAINERS[0])
     options = parser.parse_args()
     load_pack()
     import host_in_process
 
     host_in_process.start()
     import folder_paths
-    import tiny_wan
-    from tic_ft_runs import train
 
     from pack.nodes.host.services.progress import StepProgress
-    from pack.training.core.config import TrainConfig
 
     folder_paths.set_output_directory(str(options.folder / "output"))
-    weights = options.folder / "wan.safetensors"
-    if not weights.exists():
-        tiny_wan.save_tiny_wan(weights)
     on_step: list[Callable[[int], None]] = []
     show = StepProgress.show
 
@@ -147,13 +188,9 @@ def main() -> None:
                 tell(done)
 
     StepProgress.show = shown
-    settings = TrainConfig(
-        ema_decay=0.9, accumulation=2, lr_schedule="cosine", warmup_steps=2, caption_dropout=0.3, save_every=1,
-        validate_every=5, density="logit_normal",
-    )  # fmt: skip
-    model, data = tiny_wan.load_tiny_wan(weights), two_buckets()
+    run = trainer_of(options.trainer, options.folder / "wan.safetensors")
     arm(options.die, on_step)
-    train(model, options.name, steps=options.steps, settings=settings, encoded=data, validation=two_buckets())
+    run(options.name, options.steps)
     sys.stdout.write("done\n")
 
 

@@ -1,0 +1,245 @@
+"""What other nodes have put on a MODEL, by name, and what of it training leaves off."""
+
+from __future__ import annotations
+
+import enum
+import functools
+import hashlib
+import logging
+import threading
+import types
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Set
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .fingerprint import add_tensor, weights_digest
+from .noise import own_repairs
+
+log = logging.getLogger(__name__)
+
+DEPTH = 40  # of nested values; deeper ones are no settings
+COMPILE_KEY, COMPILE_OPTION = "torch.compile", "torch_compile_kwargs"  # the host's names, of its compile node
+# Without a state that could change what a network computes.
+_STATELESS = (
+    types.ModuleType, logging.Logger, type(threading.Lock()), type(threading.RLock()), threading.local,
+    weakref.ref, weakref.WeakKeyDictionary, weakref.WeakValueDictionary, torch.device,
+)  # fmt: skip
+_NAMED = (str, int, float, bool, complex, bytes, type(None), range, slice, torch.dtype, torch.Size, type(Ellipsis))
+
+
+def changes_on(model: Any) -> dict[str, str]:
+    """Every patch, wrapper, hook and option on a MODEL but its weight patches, each with a digest; none: empty.
+
+    Names and digests are the same in another session. Functions count by their names and by what they hold.
+
+    Raises:
+        ValueError: something on it holds what cannot be told apart, such as an open file.
+    """
+    names = {id(module): name for name, module in model.model.named_modules()}
+    return {name: _named(name, value, names)[:8] for name, value in sorted(_parts(model)) if not _is_empty(value)}
+
+
+def refuse_hooks(model: Any) -> None:
+    """Refuse a MODEL with LoRAs that hooks switch on and off while it samples; training has no schedule.
+
+    Raises:
+        ValueError: as said.
+    """
+    if model.hook_patches or getattr(model, "forced_hooks", None):
+        raise ValueError(
+            "the model has a LoRA that hooks switch on in a part of the sampling (Motion Apply, or the host's hook "
+            "nodes), which training cannot follow; connect the model from before it, or put the LoRA on with Load LoRA"
+        )
+
+
+def uncompiled(model: Any) -> Any:
+    """The MODEL without what torch.compile made of its parts: the same function, and layers that can be trained."""
+    plain = {key: _original(patch) for key, patch in model.object_patches.items()}
+    compiled = {key: plain[key] for key, patch in model.object_patches.items() if plain[key] is not patch}
+    if not compiled and COMPILE_OPTION not in model.model_options:
+        return model
+    from comfy.patcher_extension import WrappersMP
+
+    clone = model.clone()
+    for key, original in compiled.items():
+        if isinstance(original, nn.Module):
+            del clone.object_patches[key]
+        else:
+            clone.object_patches[key] = original
+    clone.remove_wrappers_with_key(WrappersMP.APPLY_MODEL, COMPILE_KEY)
+    clone.model_options.pop(COMPILE_OPTION, None)
+    log.info("the model is compiled; it is trained uncompiled, which gives the same LoRA")
+    return clone
+
+
+def as_trained(model: Any) -> Any:
+    """A host MODEL as runs train it: its own layers in their places, and not compiled.
+
+    Raises:
+        ValueError: it has LoRAs that hooks switch on and off.
+    """
+    refuse_hooks(model)
+    restore_modules(model)
+    return uncompiled(model)
+
+
+def restore_modules(model: Any) -> None:
+    """Give the network its own modules back where a clone that was loaded has left others in their places.
+
+    The host leaves object patches on the shared network until another clone is loaded, and layers then have other
+    names. A loaded clone gets its patches again when it samples.
+    """
+    if any(isinstance(module, nn.Module) for module in model.object_patches_backup.values()):
+        model.unpatch_model(unpatch_weights=False)
+
+
+def _parts(model: Any) -> Iterator[tuple[str, Any]]:
+    """Names and values of everything on a MODEL; our own repairs are the same for every run."""
+    repairs = own_repairs(model)
+    yield from ((f"object patch {key}", patch) for key, patch in model.object_patches.items() if key not in repairs)
+    options = dict(model.model_options)
+    for name, value in dict(options.pop("transformer_options", {})).items():
+        nested = name in ("patches", "patches_replace", "wrappers", "callbacks")
+        yield from ((f"{name} {key}", entry) for key, entry in value.items()) if nested else ((name, value),)
+    yield from options.items()
+    for kind, group in (("wrapper", model.wrappers), ("callback", model.callbacks)):
+        for point, keys in group.items():
+            yield from ((f"{kind} {point} {key}", functions) for key, functions in keys.items())
+    yield from ((f"injection {key}", value) for key, value in model.injections.items())
+    yield from ((f"weight wrapper {key}", value) for key, value in model.weight_wrapper_patches.items())
+    for key, models in model.additional_models.items():
+        yield f"model {key}", [weights_digest(one) for one in models]
+
+
+def _is_empty(value: Any) -> bool:
+    return isinstance(value, (Mapping, list, tuple, Set)) and not value
+
+
+def _named(name: str, value: Any, own_modules: Mapping[int, str]) -> str:
+    try:
+        return _Digest(own_modules).of(value)
+    except _UnknownError as unknown:
+        raise ValueError(
+            f"the model carries {name}, which holds a {unknown}: a run could not be told from one without it, so take "
+            "the node that put it there off in front of the Train node"
+        ) from unknown
+
+
+class _UnknownError(Exception):
+    """A value without a name that another session could find again."""
+
+
+class _Digest:
+    """Digest of a value, however nested, by names and contents and never by its place in memory."""
+
+    def __init__(self, own_modules: Mapping[int, str]) -> None:
+        self.own_modules = own_modules  # of the network: their weights are counted elsewhere
+        self.digest = hashlib.sha256()
+        self.seen: dict[int, int] = {}
+        self.kept: list[Any] = []  # so that no id is used twice
+
+    def of(self, value: Any) -> str:
+        """Hexadecimal digits."""
+        self._add(value, 0)
+        return self.digest.hexdigest()
+
+    def _tell(self, *words: Any) -> None:
+        self.digest.update(repr(words).encode("utf-8", "backslashreplace"))
+
+    def _add(self, value: Any, depth: int) -> None:
+        if isinstance(value, _NAMED):
+            return self._tell(value)
+        if isinstance(value, (enum.Enum, type, *_STATELESS)):
+            return self._tell(type(value).__name__, getattr(value, "__qualname__", getattr(value, "name", "")))
+        if id(value) in self.seen:
+            return self._tell("again", self.seen[id(value)])
+        self.seen[id(value)] = len(self.seen)
+        self.kept.append(value)
+        if depth > DEPTH:
+            raise _UnknownError(f"{type(value).__name__} {DEPTH} levels down")
+        return self._add_new(value, depth + 1)
+
+    def _add_new(self, value: Any, depth: int) -> None:
+        if isinstance(value, Tensor):
+            return add_tensor(self.digest, value)
+        if isinstance(value, np.ndarray):
+            return self._tell(value.shape, str(value.dtype), hashlib.sha256(value.tobytes()).hexdigest())
+        if isinstance(value, PurePath):
+            return self._tell(value.name)
+        if isinstance(value, nn.Module):
+            return self._add_module(value, depth)
+        if hasattr(value, "model_state_dict") and hasattr(value, "backup"):  # another MODEL
+            return self._tell(type(value.model).__name__, weights_digest(value))
+        if isinstance(value, (Mapping, list, tuple, Set)):
+            return self._add_container(value, depth)
+        if callable(value) and not hasattr(value, "__dict__"):
+            return self._tell(getattr(value, "__qualname__", type(value).__name__))
+        if isinstance(value, (types.FunctionType, types.MethodType, functools.partial)):
+            return self._add_function(value, depth)
+        return self._add_object(value, depth)
+
+    def _add_container(self, value: Any, depth: int) -> None:
+        self._tell(type(value).__name__, len(value))
+        if isinstance(value, Mapping):
+            for key in sorted(value, key=_order):
+                self._add(key, depth)
+                self._add(value[key], depth)
+            return
+        for part in sorted(value, key=_order) if isinstance(value, Set) else value:
+            self._add(part, depth)
+
+    def _add_function(self, value: Any, depth: int) -> None:
+        if isinstance(value, functools.partial):
+            parts: tuple[Any, ...] = (value.func, value.args, value.keywords)
+        elif isinstance(value, types.MethodType):
+            parts = (value.__func__, value.__self__)
+        else:
+            cells = [_content(cell) for cell in value.__closure__ or ()]
+            parts = (cells, value.__defaults__, value.__kwdefaults__)
+            code = value.__code__.co_code.hex() if value.__name__ == "<lambda>" else ""
+            self._tell(_last_name(value.__module__), value.__qualname__, code)
+        for part in parts:
+            self._add(part, depth)
+
+    def _add_module(self, value: nn.Module, depth: int) -> None:
+        if id(value) in self.own_modules:
+            return self._tell("the network's", self.own_modules[id(value)])
+        self._tell(type(value).__qualname__)
+        return self._add(dict(value.state_dict()), depth)
+
+    def _add_object(self, value: Any, depth: int) -> None:
+        slots = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
+        if not hasattr(value, "__dict__") and not slots:
+            raise _UnknownError(type(value).__name__)
+        self._tell(_last_name(type(value).__module__), type(value).__qualname__)
+        held = {name: getattr(value, name) for name in slots if hasattr(value, name)}
+        self._add({**held, **getattr(value, "__dict__", {})}, depth)
+
+
+def _original(patch: Any) -> Any:
+    """What torch.compile was given; anything else is returned as it is."""
+    if isinstance(patch, nn.Module) and type(patch).__name__ == "OptimizedModule":
+        return patch._orig_mod
+    original: Callable[..., Any] = getattr(patch, "_torchdynamo_orig_callable", patch)
+    return original
+
+
+def _last_name(module: str | None) -> str:
+    """A module's last name: what stands before it may be a path of somebody's machine."""
+    return (module or "").replace("\\", "/").rsplit("/", 1)[-1].rsplit(".", 1)[-1]
+
+
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # still empty
+        return None
+
+
+def _order(key: Any) -> str:
+    return f"{type(key).__name__} {key!r}" if isinstance(key, (*_NAMED, tuple)) else type(key).__name__

@@ -1,0 +1,15 @@
+"""How many random calls a node gets."""
+
+from __future__ import annotations
+
+import host_in_process
+import pytest
+
+if host_in_process.is_set():
+    host_in_process.start()
+
+
+@pytest.fixture
+def fuzz_examples(request: pytest.FixtureRequest) -> int:
+    """``--fuzz-examples``: 300 in CI, 5000 by hand."""
+    return request.config.getoption("--fuzz-examples")
