@@ -65,7 +65,7 @@ def seed_streams(words: str) -> None:
     """Start the global random streams anew, as a function of some words."""
     import torch
 
-    seed = zlib.crc32(words.encode())
+    seed = zlib.crc32(words.encode(errors="backslashreplace"))
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - a library may draw from it
     torch.manual_seed(seed)

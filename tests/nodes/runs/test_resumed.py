@@ -270,7 +270,7 @@ def test_a_run_whose_states_are_all_damaged_says_so(model, monkeypatch):
     cancelled(monkeypatch, model, "damaged", 3)
     for path in (runs_folder() / "damaged" / "states").iterdir():
         path.write_bytes(b"")
-    with pytest.raises(ValueError, match="no saved state of the run damaged can be read"):
+    with pytest.raises(ValueError, match="no checkpoint of the run damaged can be read"):
         train(model, "damaged")
 
 
