@@ -12,20 +12,19 @@ from torch import Tensor, nn
 from ....training.core.config import ATTENTION_PRESET, module_pattern
 from ....training.lora.layers import LoraAdapters
 from ..model.families import Family
+from .stored_weights import is_linear
 
 INJECTION = "fewshot_video_training"
 
 
-def select_layers(network: nn.Module, target_modules: str, family: Family) -> dict[str, nn.Linear]:
+def select_layers(network: nn.Module, target_modules: str, family: Family) -> dict[str, Any]:
     """Linear layers of the bare network that get an adapter, by name, in the network's order.
 
     Raises:
         ValueError: nothing matches.
     """
     pattern = module_pattern(target_modules) or re.compile(rf"^(?:{family.attention})$")
-    layers = {
-        name: layer for name, layer in network.named_modules() if isinstance(layer, nn.Linear) and pattern.search(name)
-    }
+    layers = {name: layer for name, layer in network.named_modules() if is_linear(layer) and pattern.search(name)}
     if not layers:
         raise ValueError(
             f"target_modules {target_modules!r} matches no linear layer of {type(network).__name__}; "
@@ -35,7 +34,7 @@ def select_layers(network: nn.Module, target_modules: str, family: Family) -> di
 
 
 @contextmanager
-def attached(model: Any, layers: dict[str, nn.Linear], adapters: LoraAdapters) -> Iterator[None]:
+def attached(model: Any, layers: dict[str, Any], adapters: LoraAdapters) -> Iterator[None]:
     """Add the adapters' outputs to their layers' through an injection of the host, and always take them off.
 
     ``model`` must be a clone that only the caller uses, already loaded: the host takes injections off by

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .stored_weights import over_parts, stored_parts
+
 
 @contextmanager
 def gradients() -> Iterator[None]:
@@ -44,7 +46,7 @@ def ordinary_weights(network: nn.Module) -> Iterator[None]:
                         continue
                     stand_in: Any = ordinary(tensor)
                     if isinstance(tensor, nn.Parameter):
-                        stand_in = nn.Parameter(stand_in, requires_grad=False)
+                        stand_in = _parameter(stand_in)
                     swapped.append((table, name, tensor, stand_in))
                     table[name] = stand_in
         yield
@@ -54,8 +56,20 @@ def ordinary_weights(network: nn.Module) -> Iterator[None]:
                 table[name] = tensor  # else the host has moved or replaced it meanwhile: its word counts
 
 
+def _parameter(tensor: Tensor) -> Any:
+    """A frozen parameter over the same memory; torch's own way copies the scales of a quantised one."""
+    if not hasattr(tensor, "__tensor_flatten__"):
+        return nn.Parameter(tensor, requires_grad=False)
+    found: Any = tensor
+    found._is_param = True  # what ``isinstance(..., nn.Parameter)`` asks for
+    return found
+
+
 def _in_place(tensor: Tensor, stand_in: Tensor) -> bool:
-    """Whether a stand-in still lies where it was made; a wrapper's is a copy, so its place says nothing."""
+    """Whether a stand-in still lies where it was made; that of an unknown wrapper is a copy."""
+    if hasattr(tensor, "__tensor_flatten__"):
+        pairs = zip(stored_parts(tensor), stored_parts(stand_in), strict=True)
+        return all(one.data_ptr() == other.data_ptr() for one, other in pairs)
     return _is_wrapper(tensor) or stand_in.data_ptr() == tensor.data_ptr()
 
 
@@ -67,8 +81,10 @@ def ordinary(tensor: Tensor) -> Tensor:
     """A tensor over the same memory that autograd may save; call it outside inference mode."""
     if not tensor.is_inference():
         return tensor.detach()
+    if hasattr(tensor, "__tensor_flatten__"):
+        return over_parts(tensor, ordinary)
     if _is_wrapper(tensor):
-        copy = tensor.clone()  # a wrapper (quantised weights) has no single storage to share
+        copy = tensor.clone()  # an unknown wrapper has no storage that is known to be shared
         return _of_its_class(tensor) if copy.is_inference() else copy
     empty = torch.empty(0, dtype=tensor.dtype, device=tensor.device)
     return empty.set_(tensor.untyped_storage(), tensor.storage_offset(), tensor.size(), tensor.stride())

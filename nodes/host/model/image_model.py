@@ -11,7 +11,6 @@ from .families import Family
 from .known_model import KnownModel
 from .latents import latent_channels
 from .noise import SAMPLING
-from .quantization import check_trainable
 
 IMAGE_FAMILIES = {"SD15": "Stable Diffusion 1.x", "SD20": "Stable Diffusion 2.x"}  # by the host's name of the kind
 BLOCKS = r".*\.transformer_blocks\.\d+"  # of the network, for checkpointing
@@ -55,7 +54,6 @@ def trainable_image_model(model: Any) -> ImageModel:
         raise ValueError(
             f"the model is the inpainting kind of {found.base}, which also takes a mask; load the plain one"
         )
-    check_trainable(model)
     return found
 
 

@@ -12,7 +12,6 @@ from .families import family_of, trainable
 from .known_model import KnownModel
 from .latents import latent_channels
 from .noise import process_of, repair
-from .quantization import check_trainable
 
 
 @dataclass(frozen=True)
@@ -50,12 +49,11 @@ def trainable_video_model(model: Any) -> VideoModel:
     """As ``video_model``, for a MODEL that is to be trained.
 
     Raises:
-        ValueError: as ``video_model``, or the pack does not train its family, its weights are quantised, it
-            predicts no velocity, or it has LoRAs on hooks.
+        ValueError: as ``video_model``, or the pack does not train its family, it predicts no velocity, or it has LoRAs
+            on hooks.
     """
     model = as_trained(model)
     found = video_model(model)
     trainable(found.family)
-    check_trainable(model)
     _ = found.process  # refuses what no objective is made for
     return found

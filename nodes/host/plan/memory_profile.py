@@ -19,6 +19,7 @@ from ....training.core.optimizers import make_optimizer
 from ....training.core.plan import Network, ProfiledStep, StepShape
 from ..layers.adapters import select_layers
 from ..layers.checkpointing import transformer_blocks
+from ..layers.stored_weights import is_linear, stored_bytes
 from ..model.families import Family
 from ..services.progress import StepProgress, throw_if_cancelled
 from ..session.memory_use import is_out_of_memory, peak_memory
@@ -150,13 +151,13 @@ def _network(session: Session, family: Family) -> Network:
     base = session.predict.base
     network: nn.Module = base.diffusion_model
     blocks = transformer_blocks(network, family.blocks)
-    linears = [layer for block in blocks for layer in block.modules() if isinstance(layer, nn.Linear)]
+    linears: list[Any] = [layer for block in blocks for layer in block.modules() if is_linear(layer)]
     on_device = [weight for weight in base.parameters() if weight.device == session.device]
     # Where no frame attends to all others, as in an image network, time grows with the frames alone.
     width = next(iter(select_layers(network, ATTENTION_PRESET, family).values())).in_features if family.attention else 0
     return Network(
-        weights=_bytes(on_device),  # those that the host keeps in its own memory take no room
-        narrow=max(weight.element_size() for weight in (layer.weight for layer in linears)) == 1,
+        weights=stored_bytes(on_device),  # those that the host keeps in its own memory take no room
+        narrow=stored_bytes(layer.weight for layer in linears) <= 1.25 * sum(layer.weight.numel() for layer in linears),
         used=sum(layer.in_features * layer.out_features for layer in linears),
         depth=len(blocks),
         width=width,

@@ -1,4 +1,4 @@
-"""Quantised models: told apart like others, and refused by training in a sentence."""
+"""Quantised models: told apart like others, and refused where the host cannot change them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ import tiny_wan
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from tic_ft_runs import train
 from torch import Tensor, nn
 
 from pack.nodes.host.layers.autograd import gradients, ordinary_weights
 from pack.nodes.host.model.encoders import clip_key
 from pack.nodes.host.model.fingerprint import model_fingerprint
-from pack.nodes.host.runs.kinds import LORA
 from pack.nodes.host.sampling.motion import apply_motion
 from pack.toy import text
 
@@ -30,7 +28,7 @@ def scaled_fp8(state: dict[str, Tensor], *layers: str, scale: float = 0.01) -> d
     """The state dict with the layers of these names in the host's scaled fp8 layout."""
     state = dict(state)
     conf = list(json.dumps({"format": "float8_e4m3fn"}).encode())
-    for name in [name for name in state if name.endswith(tuple(f"{layer}.weight" for layer in layers))]:
+    for name in [name for name in state if name.endswith(tuple(f".{layer}.weight" for layer in layers))]:
         layer = name.removesuffix(".weight")
         state[name] = (state[name] / scale).clamp(-448, 448).to(torch.float8_e4m3fn)
         state[f"{layer}.weight_scale"] = torch.tensor(scale)
@@ -82,10 +80,9 @@ def test_the_fingerprint_of_a_quantised_model_follows_weights_and_scales(tmp_pat
     assert model_fingerprint(model) != model_fingerprint(fp8_wan(tmp_path, "seed", seed=1))
 
 
-def test_training_on_scaled_fp8_weights_is_refused_in_a_sentence(tmp_path):
-    with pytest.raises(ValueError, match="weights are scaled fp8, which cannot be trained on; load the fp16 or bf16"):
-        train(fp8_wan(tmp_path), "fp8")
-    assert not LORA.files("fp8").exists()
+def test_of_the_attention_only_the_projections_are_quantised(tmp_path):
+    found = {name.rsplit(".", 2)[1] for name in quantised(fp8_wan(tmp_path).model.diffusion_model)}
+    assert found == set("qkvo")
 
 
 def test_weights_that_no_hook_can_change_take_no_lora_for_a_part_of_the_sampling(tmp_path):
