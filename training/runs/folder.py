@@ -12,6 +12,7 @@ from typing import Any
 from ..lora.metadata import PACK_VERSION
 from ..storage.atomic import clear_temporary, is_temporary
 from ..storage.json_text import read_json
+from ..storage.renaming import rename
 from ..storage.state_file import read_state, write_json, write_state
 
 log = logging.getLogger(__name__)
@@ -99,15 +100,20 @@ class RunFolder:
     def save(self, step: int, values: Values, keep: int, best: int | None = None) -> Path:
         """Write a state of the run and remove all but the newest ``keep`` and that of the best step.
 
+        A state that is written counts, whatever becomes of the record and of the old ones.
+
         Raises:
-            OSError: the folder cannot be written.
+            OSError: the state cannot be written.
         """
         path = write_state(self.state_path(step), {**values, "run": self.id})
-        self.note(step=step, best=best)
         kept = [step for step, _ in self.states()][:keep]
-        for other, old in self.states():
-            if other not in kept and other not in (best, step):
-                old.unlink(missing_ok=True)
+        try:
+            self.note(step=step, best=best)
+            for other, old in self.states():
+                if other not in kept and other not in (best, step):
+                    old.unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("%s is saved; its record or an older state could not be changed (%s)", path.name, error)
         return path
 
     def state_path(self, step: int) -> Path:
@@ -151,7 +157,7 @@ class RunFolder:
         number = 1
         while (aside := self.path.with_name(f"{self.name} (old {number})")).exists():
             number += 1
-        self.path.rename(aside)
+        rename(self.path, aside)
         self.record = {}
         return aside
 

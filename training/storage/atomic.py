@@ -14,6 +14,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from .renaming import rename
+
 
 @contextlib.contextmanager
 def whole_file(path: Path, new: bool = False) -> Iterator[Path]:
@@ -35,7 +37,7 @@ def whole_file(path: Path, new: bool = False) -> Iterator[Path]:
         if new:
             _claim(temporary, path)
         else:
-            temporary.replace(path)
+            rename(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)

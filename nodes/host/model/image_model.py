@@ -46,7 +46,7 @@ def trainable_image_model(model: Any) -> ImageModel:
     """As ``image_model``, for a MODEL that is to be trained.
 
     Raises:
-        ValueError: as ``image_model``, or it also takes a mask, or its weights are quantised.
+        ValueError: as ``image_model``, or it also takes a mask.
     """
     model = as_trained(model)
     found = image_model(model)
