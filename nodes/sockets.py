@@ -35,6 +35,30 @@ def schema_inputs(node: type[io.ComfyNode]) -> list[io.Input]:
     return node.define_schema().inputs
 
 
+def schedule_inputs() -> list[io.Input]:
+    """``lr_cycles`` and ``lr_power``, each for one of the schedules."""
+    return [
+        io.Int.Input(
+            "lr_cycles",
+            default=3,
+            min=1,
+            max=1000,
+            optional=True,
+            tooltip="Times that cosine_with_restarts falls from the whole learning rate (a count).",
+        ),
+        io.Float.Input(
+            "lr_power",
+            default=2.0,
+            min=0.1,
+            max=10.0,
+            step=0.1,
+            round=False,
+            optional=True,
+            tooltip="Power of polynomial (no unit): 1 falls in a straight line, higher ones fast at first.",
+        ),
+    ]
+
+
 def latent_counts() -> list[io.Input]:
     """``condition_latents`` and ``buffer_latents`` of training and its plan, to be unpacked into a schema."""
     counts = {

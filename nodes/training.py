@@ -15,12 +15,12 @@ from ..training.core.config import (
     LORA_DTYPES,
     LR_SCHEDULES,
     TrainConfig,
-)
+)  # fmt: skip
 from ..training.core.optimizers import OPTIMIZERS, optimizer_names
 from ..training.core.presets import CUSTOM, PRESETS, summary_of, with_preset
 from .host.model.loras import save_lora_as
 from .host.services.workflow_metadata import workflow_metadata
-from .sockets import Node, TrainSettings
+from .sockets import Node, TrainSettings, schedule_inputs
 
 
 class FewShotTrainSettings(Node):
@@ -180,6 +180,7 @@ class FewShotTrainSettings(Node):
                     optional=True,
                     tooltip="Highest noise level that is trained (sigma, 0 to 1).",
                 ),
+                *schedule_inputs(),
             ],
             outputs=[
                 TrainSettings.Output("settings", tooltip="For the settings input of a Train node."),

@@ -11,6 +11,7 @@ from typing import Any
 from ..storage.patterns import SafePattern
 
 LR_SCHEDULES = ("constant", "linear", "cosine", "cosine_with_restarts", "polynomial")
+SCHEDULE_SHAPES = {"lr_cycles": 1, "lr_power": 1.0}  # with what older versions used in their place
 DENSITIES = ("uniform", "logit_normal", "mode", "high_noise")  # their formulas are in densities.py
 LORA_DTYPES = ("fp32", "bf16")
 CHECKPOINTING = ("off", "blocks", "blocks, offloaded")
@@ -48,6 +49,8 @@ class TrainConfig:
     betas: tuple[float, float] = (0.9, 0.99)
     max_grad_norm: float = 1.0
     lr_schedule: str = "constant"
+    lr_cycles: int = 3  # of cosine_with_restarts
+    lr_power: float = 2.0  # of polynomial; 1 is linear
     warmup_steps: int = 0
     density: str = "uniform"  # of sigma in (0, 1)
     shift: float = 1.0  # sigma' = shift sigma / (1 + (shift - 1) sigma); 0: the model's own
@@ -85,6 +88,12 @@ class TrainConfig:
         """The alpha that is used and saved: the one given, else the rank."""
         return float(self.rank if self.alpha is None else self.alpha)
 
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Settings that mean nothing with the others as they are."""
+        used = {"cosine_with_restarts": "lr_cycles", "polynomial": "lr_power"}.get(self.lr_schedule)
+        return tuple(name for name in SCHEDULE_SHAPES if name != used)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
         return {**asdict(self), "betas": list(self.betas)}
@@ -109,7 +118,15 @@ class TrainConfig:
         return cls(**values)
 
     def _check_counts(self) -> None:
-        minima = {"rank": 1, "steps": 1, "batch_size": 1, "seed": 0, "warmup_steps": 0, "accumulation": 1}
+        minima = {
+            "rank": 1,
+            "steps": 1,
+            "batch_size": 1,
+            "seed": 0,
+            "warmup_steps": 0,
+            "accumulation": 1,
+            "lr_cycles": 1,
+        }
         minima |= {"save_every": 0, "keep": 1, "validate_every": 0, "sample_every": 0}
         for name, least in minima.items():
             value = getattr(self, name)
@@ -117,7 +134,7 @@ class TrainConfig:
                 raise ValueError(f"{name} is {value!r}; it must be a whole number of at least {least}")
 
     def _check_ranges(self) -> None:
-        for name in ("learning_rate", "max_grad_norm"):
+        for name in ("learning_rate", "max_grad_norm", "lr_power"):
             _check_number(name, getattr(self, name), above=0.0)
         for name in ("shift", "weight_decay"):
             _check_number(name, getattr(self, name), least=0.0)

@@ -126,7 +126,10 @@ def make_optimizer(parameters: list[Tensor], config: TrainConfig) -> tuple[torch
     name = config.lr_schedule
     if name == "constant" and config.warmup_steps:
         name = "constant_with_warmup"
-    schedule = get_scheduler(name, optimizer, num_warmup_steps=config.warmup_steps, num_training_steps=config.steps)
+    schedule = get_scheduler(
+        name, optimizer, num_warmup_steps=config.warmup_steps, num_training_steps=config.steps,
+        num_cycles=config.lr_cycles, power=config.lr_power,
+    )  # fmt: skip
     return optimizer, schedule
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.config import BOOKKEEPING, TrainConfig
+from ..core.config import BOOKKEEPING, SCHEDULE_SHAPES, TrainConfig
 
 REFUSE, ACCEPT, START_OVER = "refuse", "accept", "start over"
 ON_CHANGE = (REFUSE, ACCEPT, START_OVER)
@@ -19,8 +19,9 @@ def changed_settings(before: Mapping[str, Any], after: Mapping[str, Any], done: 
         after: The same, as asked for.
         done: Steps that the run has done: another goal is no change while it is not passed already.
     """
-    before = {**TrainConfig().to_dict(), **before}
-    counted = [name for name in after if name not in BOOKKEEPING]
+    before = {**TrainConfig().to_dict(), **SCHEDULE_SHAPES, **before}
+    unused = TrainConfig.from_dict(after).unused
+    counted = [name for name in after if name not in (*BOOKKEEPING, *unused)]
     if after["steps"] >= done:
         counted.remove("steps")
     return [

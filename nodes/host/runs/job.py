@@ -123,5 +123,5 @@ def _told(finished: Trained) -> Trained:
 
 def run_key(config: TrainConfig, identity: dict[str, Any], accepted: Sequence[str] = ()) -> str:
     """Digest of everything that decides the result, changes on the way included."""
-    settings = {name: value for name, value in config.to_dict().items() if name not in BOOKKEEPING}
+    settings = {name: value for name, value in config.to_dict().items() if name not in (*BOOKKEEPING, *config.unused)}
     return hashlib.sha256(json.dumps([settings, identity, list(accepted)], sort_keys=True).encode()).hexdigest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from itertools import pairwise
 
 import pytest
 import torch
@@ -87,3 +88,24 @@ def test_weight_decay_shrinks_what_no_gradient_moves():
         weight.grad = torch.zeros_like(weight)
         optimizer.step()
         torch.testing.assert_close(weight.detach(), torch.full((80, 80), 0.95))
+
+
+def rates(**values) -> list[float]:
+    """Learning rate of each of 30 steps, as a share of the whole one."""
+    config = TrainConfig(steps=30, learning_rate=1.0, **values)
+    _, schedule = optimizers.make_optimizer([torch.nn.Parameter(torch.zeros(2))], config)
+    return [schedule.lr_lambdas[0](step) for step in range(config.steps)]
+
+
+def test_cosine_with_restarts_restarts_as_often_as_asked():
+    for cycles in (2, 3, 5):
+        found = rates(lr_schedule="cosine_with_restarts", lr_cycles=cycles)
+        assert sum(b > a for a, b in pairwise(found)) == cycles - 1
+        assert [found[i * 30 // cycles] for i in range(cycles)] == [1.0] * cycles
+    assert rates(lr_schedule="cosine_with_restarts", lr_cycles=1) == pytest.approx(rates(lr_schedule="cosine"))
+
+
+def test_polynomial_has_a_power():
+    whole = [1 - step / 30 for step in range(30)]
+    assert rates(lr_schedule="polynomial", lr_power=1.0) == pytest.approx(whole, abs=1e-6)
+    assert rates(lr_schedule="polynomial") == pytest.approx([share**2 for share in whole], abs=1e-6)

@@ -195,3 +195,30 @@ def test_of_data_only_its_name_is_told_and_of_plain_values_both():
     before = {"task": "keyframes", "clips": "a" * 64, "gone": 1}
     after = {"task": "custom", "clips": "b" * 64}
     assert changed_identity(before, after) == ["task keyframes → custom", "clips", "gone 1 → (none)"]
+
+
+def test_the_shape_of_a_schedule_counts_where_it_is_used():
+    def changes(before: TrainConfig | dict, **after) -> list[str]:
+        before = before if isinstance(before, dict) else before.to_dict()
+        return changed_settings(before, TrainConfig(**after).to_dict(), 0)
+
+    assert not changes(TrainConfig(lr_cycles=2), lr_cycles=4, lr_power=1.5)
+    restarts = TrainConfig(lr_schedule="cosine_with_restarts", lr_cycles=2)
+    assert changes(restarts, lr_schedule="cosine_with_restarts", lr_cycles=4) == ["lr_cycles 2 → 4"]
+    old = {k: v for k, v in restarts.to_dict().items() if k not in ("lr_cycles", "lr_power")}  # it fell once
+    assert changes(old, lr_schedule="cosine_with_restarts") == ["lr_cycles 1 → 3"]
+    assert not changes(old, lr_schedule="cosine_with_restarts", lr_cycles=1)
+
+
+def test_a_state_that_is_written_counts_where_its_record_cannot_be_changed(tmp_path, monkeypatch, caplog):
+    run = saved_run(tmp_path / "run")
+    monkeypatch.setattr(
+        type(run), "note", lambda *_args, **_values: (_ for _ in ()).throw(PermissionError("it is held"))
+    )
+    values = run.load()
+    assert values is not None
+    path = run.save(9, {key: value for key, value in values.items() if key != "run"}, 3)
+    assert path.exists()
+    assert "state_00000009.safetensors is saved; its record or an older state could not be changed" in caplog.text
+    assert run.states()[0][0] == 9
+    assert run.load() is not None
