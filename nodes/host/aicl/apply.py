@@ -10,6 +10,7 @@ from einops import rearrange
 from torch import Tensor
 
 from ....methods.action_integration import Keys
+from ....methods.action_tokens import ActionTokens
 from ....methods.aicl import add_action
 from ..model.changes import COMPILE_OPTION
 from ..model.forwards import replace_forward
@@ -113,7 +114,7 @@ class Additions:
         told = options.get("transformer_options") or [{}, *(a for a in args if isinstance(a, dict))][-1]
         frames = options.get("num_video_frames", x.shape[0]) if self.kind == SVD else None
         times = times_of(x, self.patch, self.window.span.before, told, frames)
-        told[KEY] = Evaluation(self.window.acting(told), times)
+        told[KEY] = Evaluation(self.window.acting(told), times, tuple(self.applied))
         try:
             return executor(x, *args, **options)
         finally:
@@ -132,23 +133,24 @@ class Additions:
         """The sum of ``strength * integration(x)`` over the actions that act and know the block, or None."""
         total = None
         for number in evaluation.acting:
-            one = self.applied[number]
+            one = (evaluation.applied or self.applied)[number]
             if name not in one.action.adapter.integrations.model:
                 continue
-            part = self._one(name, x, number, evaluation, options)
+            part = self._one(name, x, number, one.action, evaluation, options)
             part = part if one.strength == 1.0 else one.strength * part
             total = part if total is None else total + part
         return total
 
-    def _one(self, name: str, x: Tensor, number: int, evaluation: Evaluation, options: dict[str, Any]) -> Tensor:
+    def _one(
+        self, name: str, x: Tensor, number: int, action: Action, evaluation: Evaluation, options: dict[str, Any]
+    ) -> Tensor:
         from comfy.ldm.modules.attention import optimized_attention
 
         def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
             return optimized_attention(q, k, v, heads, transformer_options=options)
 
-        action = self.applied[number].action
         block = action.adapter.integrations.model[name]
-        keys, mask = self._keys(name, block, number, x)
+        keys, mask = self._keys(name, block, number, action.tokens, x)
         if self.kind == SVD:  # samples and places lie in the batch, and each row is one place over time
             samples = len(action.tokens.tokens)
             rows = 1 if samples == 1 else samples * len(options["cond_or_uncond"])
@@ -158,9 +160,8 @@ class Additions:
         out = block(rearrange(x, "b (t p) c -> b t p c", t=frames), keys, mask, evaluation.times, attend)
         return rearrange(out, "b t p c -> b (t p) c")
 
-    def _keys(self, name: str, block: Any, number: int, x: Tensor) -> tuple[Keys, Tensor | None]:
+    def _keys(self, name: str, block: Any, number: int, tokens: ActionTokens, x: Tensor) -> tuple[Keys, Tensor | None]:
         """Keys and values; outside a run, where weights may change between calls, worked out anew."""
-        tokens = self.applied[number].action.tokens
         mask = None if tokens.mask is None else tokens.mask.to(x.device)
         if self.keys is None or torch.is_grad_enabled():
             return block.keys_values(tokens.to(x)), mask

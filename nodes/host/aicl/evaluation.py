@@ -81,6 +81,7 @@ class Evaluation:
 
     acting: list[int]  # numbers of the actions
     times: Tensor  # [F], share of the clip of each frame of tokens
+    applied: tuple[Applied, ...] = ()  # the actions of this call, also when its blocks are computed again
 
     def frames_of(self, kind: str, x: Tensor, options: dict[str, Any]) -> int:
         """Frames of the tokens ``x [B, L, C]`` of a transformer.

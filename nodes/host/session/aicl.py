@@ -98,14 +98,14 @@ class AiclPredictor(HostPredictor):
         options = model.model_options.setdefault("transformer_options", {})
         options["wrappers"] = {WrappersMP.DIFFUSION_MODEL: {KEY: [self.additions.network]}}
 
-    def __call__(self, xt: Tensor, sigma: Tensor, conditioning: Sequence[Conditioning]) -> Tensor:
+    def predict_alike(self, xt: Tensor, sigma: Tensor, conditioning: Sequence[Conditioning]) -> Tensor:
         """As that of the base, whose output it is where no sample has references."""
         plain, readings = zip(*map(split_reading, conditioning), strict=True)
         applied = []
         if any(reading.references for reading in readings):
             applied = [self._applied(read_actions(self.adapter.prism.model, readings, xt.device))]
-        self.additions.applied[:] = applied  # stays until the next call: blocks may be computed again
-        return super().__call__(xt, sigma, plain)
+        self.additions.applied[:] = applied
+        return super().predict_alike(xt, sigma, plain)
 
     def close(self) -> None:
         """Let go of the last batch's graph, and give the blocks of the shared network back."""

@@ -45,7 +45,7 @@ class ClipPredictor(HostPredictor):
         self.base = model.model
         self.sampling = model.get_model_object(SAMPLING)
 
-    def __call__(self, xt: Tensor, sigma: Tensor, conditioning: Sequence[Conditioning]) -> Tensor:
+    def predict_alike(self, xt: Tensor, sigma: Tensor, conditioning: Sequence[Conditioning]) -> Tensor:
         """Output ``[B, C, T, h, w]`` fp32; ``xt`` in the model's space, sigma ``[B]``."""
         clips, _, frames = xt.shape[:3]
         dtype = self.base.get_dtype_inference()

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from ....training.aicl.reading import split_reading
 from ....training.core.batches import Conditioning
 from ....training.core.config import TrainConfig
 from ....training.lora.layers import LoraAdapters
@@ -46,7 +47,24 @@ class HostPredictor:
         self.sampling = model.get_model_object("model_sampling")
 
     def __call__(self, xt: Tensor, sigma: Tensor, conditioning: Sequence[Conditioning]) -> Tensor:
-        """Output ``[B, C, T, H, W]`` fp32; ``xt`` in the model's space, sigma ``[B]`` or ``[B, T]``."""
+        """Output ``[B, C, T, H, W]`` fp32; ``xt`` in the model's space, sigma ``[B]`` or ``[B, T]``.
+
+        Clips whose captions have other numbers of tokens go through the network apart, as if each were alone: padding
+        would be attended to, and the host's own way, repeating tokens, fails on Wan.
+        """
+        alike = alike_indices(conditioning)
+        if len(alike) == 1:
+            return self.predict_alike(xt, sigma, conditioning)
+        outputs: list[Tensor | None] = [None] * len(xt)
+        for indices in alike:
+            places = torch.tensor(indices, device=xt.device)
+            part = self.predict_alike(xt[places], sigma[places.to(sigma.device)], [conditioning[i] for i in indices])
+            for i, output in zip(indices, part.unbind(0), strict=True):
+                outputs[i] = output
+        return torch.stack([output for output in outputs if output is not None])
+
+    def predict_alike(self, xt: Tensor, sigma: Tensor, conditioning: Sequence[Conditioning]) -> Tensor:
+        """The same for clips whose conditioning can be stacked."""
         dtype = self.base.get_dtype_inference()
         conds = self._conds(xt, conditioning, dtype)
         x = xt.to(dtype)
@@ -100,6 +118,16 @@ class HostPredictor:
             prompt_type="positive",
         )
         return {name: cond.process_cond(batch_size=1, area=None) for name, cond in conds.items()}
+
+
+def alike_indices(conditioning: Sequence[Conditioning]) -> list[list[int]]:
+    """The clips of a batch whose captions have equal shapes, and in the order in which these come first."""
+    groups: dict[Any, list[int]] = {}
+    for i, entries in enumerate(conditioning):
+        plain, _ = split_reading(entries)
+        shapes = tuple((name, tuple(value.shape)) for name, value in sorted(plain.items()))
+        groups.setdefault(shapes, []).append(i)
+    return list(groups.values())
 
 
 class Trainable(Protocol):
