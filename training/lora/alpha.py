@@ -38,7 +38,10 @@ def adapter_settings(metadata: Mapping[str, str]) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise ValueError(f"the LoRA's adapter settings are {text[:40]!r} instead of named values; export it again")
     own = {key.removeprefix(NETWORK_PREFIX): settings[key] for key in settings if key.startswith(NETWORK_PREFIX)}
-    return own or settings
+    found = own or settings
+    if found.get("alpha") is not None:  # PEFT's word for it in a LoHa and a LoKr
+        found = {**found, "lora_alpha": found.get("lora_alpha", found["alpha"])}
+    return found
 
 
 def trained_alpha(settings: Mapping[str, Any], layer: str, rank: int) -> float | None:
@@ -66,6 +69,20 @@ def trained_alpha(settings: Mapping[str, Any], layer: str, rank: int) -> float |
             f"which has rank {rank}; export it again with its own settings"
         )
     return alpha * math.sqrt(rank) if settings.get("use_rslora") else alpha
+
+
+def settings_scale(settings: Mapping[str, Any], layer: str) -> float | None:
+    """``alpha / r`` of a layer as the settings have them; None where they have none.
+
+    Raises:
+        ValueError: the settings are damaged.
+    """
+    if settings.get("lora_alpha") is None or settings.get("r") is None:
+        return None
+    rank = _value(settings, "rank_pattern", "r", layer)
+    if rank <= 0:
+        raise ValueError(f"the LoRA's adapter settings are damaged (rank {rank:g}); export it again")
+    return _value(settings, "alpha_pattern", "lora_alpha", layer) / rank
 
 
 def _value(settings: Mapping[str, Any], patterns: str, name: str, layer: str) -> float:

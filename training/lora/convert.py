@@ -22,9 +22,9 @@ from .foreign import (
     tensors_of,
 )
 from .fused import same_bits
-from .keys import DIFFUSERS_PREFIX, KOHYA_PREFIX, TABLES, KeyTable, some, split_key, tables_of_file
+from .keys import DIFFUSERS_PREFIX, TABLES, UP, KeyTable, some, split_key, tables_of_file
 from .metadata import PREFIX
-from .table import bare_name, template
+from .table import FLAT_PREFIXES, bare_name, template
 
 ORIGIN = f"{PREFIX}converted_from"  # a line for each conversion
 AUTHORS = "the model's authors"  # whose names diffusion-pipe and musubi-tuner write
@@ -76,6 +76,9 @@ def table_of(lora: Mapping[str, Tensor], family: str = "") -> KeyTable:
     if not found:
         raise ValueError(f"none of its layers is known ({some(layers)}); LoRAs of {', '.join(FAMILIES)} can be")
     if len(found) > 1:
+        widths = {value.shape[0] for key, value in lora.items() if split_key(key)[1] == UP and ".attn" in key}
+        found = [table for table in found if widths and widths <= set(table.widths)] or found
+    if len(found) > 1:
         raise ValueError(f"its layers may be those of {' or '.join(table.family for table in found)}; choose `family`")
     unknown = [layer for layer in layers if found[0].to_host(layer) is None]
     if unknown:
@@ -89,7 +92,7 @@ def format_of(keys: Iterable[str], table: KeyTable) -> str:
     Names of the model's authors are other words for ComfyUI's layers and count as its names.
     """
     layers = {split_key(key)[0] for key in keys}
-    if any(layer.startswith(KOHYA_PREFIX) for layer in layers):
+    if any(layer.startswith(FLAT_PREFIXES) for layer in layers):
         return KOHYA
     if _by_authors(layers, table):
         return COMFYUI
@@ -119,7 +122,7 @@ def with_joined_layers(lora: LoraModel, table: KeyTable) -> LoraModel:
 def _differs(layer: str, table: KeyTable) -> bool:
     host = table.to_host(layer)
     return host is not None and (
-        table.part_of(layer) is not None or (table.is_swapped(host) and table.to_diffusers(layer) == bare_name(layer))
+        table.part_of(layer) is not None or (table.is_swapped(host) and table.is_diffusers(layer))
     )
 
 

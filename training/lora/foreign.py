@@ -16,7 +16,7 @@ from .file import LoraModel
 from .fused import LoraLayer, block_ranks, join_parts, split_layer
 from .keys import ALPHA, DOWN, UP, KeyTable, diffusers_key, host_key, kohya_key, some, split_key
 from .metadata import PREFIX
-from .table import bare_name, template
+from .table import bare_name
 
 FORMATS = ("ComfyUI", "diffusers", "kohya")
 COMFYUI, DIFFUSERS, KOHYA = FORMATS
@@ -71,7 +71,7 @@ def read_layers(lora: LoraModel, table: KeyTable) -> tuple[Layers, dict[str, lis
             continue
         if host in whole:
             raise ValueError(f"it holds {host} twice; keep one adapter in it")
-        other_way = table.is_swapped(host) and template(name) in table.names(1)
+        other_way = table.is_swapped(host) and table.is_diffusers(name)
         whole[host] = _swapped(layer) if other_way else layer
     twice = sorted(whole.keys() & parts.keys())
     if twice:

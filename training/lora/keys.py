@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from .layers import KEY_PREFIX
-from .table import KOHYA_PREFIX, KeyTable, template
+from .table import KOHYA_PREFIX, KeyTable, flat_names, template
 from .tables import COGVIDEOX, HUNYUAN, LTXV, TABLES, WAN
 
 __all__ = ["COGVIDEOX", "HUNYUAN", "KOHYA_PREFIX", "LTXV", "TABLES", "WAN", "KeyTable"]
@@ -19,6 +19,8 @@ NAMED = 3  # things that a sentence names before it counts the others
 _HOST_ENDS = {DOWN: "lora_down.weight", UP: "lora_up.weight", ALPHA: "alpha"}
 _DIFFUSERS_ENDS = {DOWN: "lora_A.weight", UP: "lora_B.weight", ALPHA: "alpha"}
 _ROLES = {"A": DOWN, "down": DOWN, "B": UP, "up": UP}
+# Of LyCORIS' GLoRA and IA3, and what PEFT calls the layer that it has put an adapter on.
+_PARTS = re.compile(r"\.((?:a1|a2|b1|b2|bm|on_input)(?:\.weight)?|base_layer\.(?:weight|bias))$")
 _MATRIX = re.compile(r"\.lora_(A|B|down|up)(?:\.(?!weight$|bias$)[^.]+)?(?:\.weight)?$")  # PEFT may name the adapter
 
 
@@ -30,6 +32,9 @@ def split_key(key: str) -> tuple[str, str]:
     if ".lora_" in key:
         layer, _, ending = key.partition(".lora_")
         return layer, f"lora_{ending}"
+    part = _PARTS.search(key)
+    if part:
+        return key[: part.start()], part[1]
     layer, _, ending = key.rpartition(".")
     return (layer, ending) if layer else (key, "")
 
@@ -45,7 +50,7 @@ def host_keys(keys: Iterable[str], table: KeyTable) -> dict[str, str]:
     for key in keys:
         layer, role = split_key(key)
         name = None if table.part_of(layer) is not None else table.to_host(layer)
-        new = host_key(name, role) if name and role in _HOST_ENDS else key
+        new = host_key(name, role) if name and role else key
         if new in old_keys:
             raise ValueError(
                 f"the LoRA holds one tensor twice, as {old_keys[new]} and as {key}; keep one adapter in it"
@@ -56,7 +61,7 @@ def host_keys(keys: Iterable[str], table: KeyTable) -> dict[str, str]:
 
 def host_key(layer: str, role: str) -> str:
     """The host's key of a tensor; the layer has the host's name."""
-    return f"{KEY_PREFIX}{layer}.{_HOST_ENDS[role]}"
+    return f"{KEY_PREFIX}{layer}.{_HOST_ENDS.get(role, role)}"
 
 
 def diffusers_key(layer: str, role: str) -> str:
@@ -107,4 +112,4 @@ def _is_hosts(layer: str, table: KeyTable) -> bool:
 
 
 def _kohya(table: KeyTable) -> set[str]:
-    return {f"{KOHYA_PREFIX}{name.replace('.', '_')}" for name in table.names(0)}
+    return {flat for column in (0, 1) for name in table.names(column) for flat in flat_names(name)}

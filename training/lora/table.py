@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 KOHYA_PREFIX = "lora_unet_"  # of kohya's and musubi-tuner's files, whose names have underscores for dots
+# Those of LyCORIS and of OneTrainer too; behind any of them are the host's names or diffusers'.
+FLAT_PREFIXES = (KOHYA_PREFIX, "lycoris_", "lora_transformer_")
 
 _PREFIXES = re.compile(r"^(?:(?:transformer|base_model\.model|diffusion_model)\.)+")
 _BLOCK = re.compile(r"(?<=blocks[._])\d+(?=[._])")
@@ -27,6 +29,7 @@ class KeyTable:
     fused: tuple[tuple[str, Parts], ...] = ()
     swapped: tuple[str, ...] = ()  # the host's names of layers whose two halves are the other way round in diffusers
     others: tuple[tuple[str, str], ...] = ()  # (the host's name, the name of the model's authors)
+    widths: tuple[int, ...] = ()  # of the attention in published models, where the names alone do not tell the family
 
     def to_host(self, layer: str) -> str | None:
         """The host's name of a layer in any form, with or without a prefix; None if it is not in the table.
@@ -52,9 +55,16 @@ class KeyTable:
         """Whether the halves of a layer of the host are the other way round in diffusers."""
         return template(layer) in self.swapped
 
+    def is_diffusers(self, layer: str) -> bool:
+        """Whether a layer has a name of diffusers, with dots or without, that is not the host's too."""
+        theirs = self.names(1) - self.names(0)
+        return template(layer) in theirs or any(template(layer) in flat_names(name) for name in theirs)
+
     def names(self, column: int) -> set[str]:
         """All names of the host (0) or of diffusers (1), ``{}`` for the block."""
-        fused = {host for host, _ in self.fused} if column == 0 else set(self._places)
+        fused = {
+            name for host, parts in self.fused for name in ([host] if column == 0 else [part for part, _ in parts])
+        }
         return {pair[column] for pair in self.layers} | fused
 
     @cached_property
@@ -62,8 +72,7 @@ class KeyTable:
         known = {name: host for host, diffusers in self.layers for name in (diffusers, host)}
         known |= {name: host for host, parts in self.fused for name in (host, *(part for part, _ in parts))}
         known |= {name: host for host, name in self.others}
-        flat = [*((host, host) for host in self.names(0)), *self.others]
-        return known | {f"{KOHYA_PREFIX}{name.replace('.', '_')}": host for host, name in flat}
+        return known | {flat: host for name, host in known.items() for flat in flat_names(name)}
 
     @cached_property
     def _diffusers_names(self) -> dict[str, str]:
@@ -72,7 +81,13 @@ class KeyTable:
 
     @cached_property
     def _places(self) -> dict[str, int]:
-        return {part: i for _, parts in self.fused for i, (part, _) in enumerate(parts)}
+        parts = {part: i for _, parts in self.fused for i, (part, _) in enumerate(parts)}
+        return parts | {flat: i for part, i in parts.items() for flat in flat_names(part)}
+
+
+def flat_names(name: str) -> tuple[str, ...]:
+    """A layer's name as tools write it that have underscores for dots."""
+    return tuple(f"{prefix}{name.replace('.', '_')}" for prefix in FLAT_PREFIXES)
 
 
 def bare_name(layer: str) -> str:

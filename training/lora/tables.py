@@ -63,6 +63,7 @@ COGVIDEOX = KeyTable(
         ("proj_out", "proj_out"),
     ),
     marks=("blocks.{}.q", "blocks.{}.attn_out"),
+    widths=(1920, 3072),  # 2B; 5B and 1.5
 )
 
 _LTXV_BLOCK = tuple(
@@ -87,6 +88,7 @@ LTXV = KeyTable(
         ("proj_out", "proj_out"),
     ),
     marks=("patchify_proj", "transformer_blocks.{}.attn2.to_q"),
+    widths=(2048, 4096),  # 2B; 13B
 )
 
 _REFINER, _DIFFUSERS_REFINER = "txt_in.individual_token_refiner.blocks", "context_embedder.token_refiner.refiner_blocks"

@@ -16,9 +16,11 @@ from ....training.lora.file import SUFFIX, LoraModel, load_lora, save_numbered
 from ....training.lora.keys import describe_layers, some
 from ....training.lora.metadata import from_metadata
 from ....training.runs.folder import check_length
+from ....training.lora.sidecar import config_beside, with_config_beside
 from ....training.runs.record import run_record
 from ....training.tic_ft.layout import settings_from_record, unlabelled_settings
 from ..services.folders import lora_output_folder, register_lora_output
+from ..services.node_text import show_text
 from .experts import mark_expert
 from .families import find_family
 from .fingerprint import describe_base
@@ -47,7 +49,8 @@ def read_lora(name: str) -> LoraModel:
     path = folder_paths.get_full_path("loras", name)
     if path is None or not name.lower().endswith(SUFFIX):
         raise ValueError(f"there is no LoRA {name!r} in safetensors form; refresh the list and choose another")
-    return load_lora(Path(path))
+    lora = load_lora(Path(path))
+    return LoraModel(lora, with_config_beside(lora.metadata, Path(path)))
 
 
 def lora_stamp(name: str) -> str:
@@ -55,7 +58,10 @@ def lora_stamp(name: str) -> str:
     import folder_paths
 
     path = folder_paths.get_full_path("loras", name)
-    return "" if path is None else file_stamp(Path(path))
+    if path is None:
+        return ""
+    beside = config_beside(Path(path))
+    return file_stamp(Path(path)) + (file_stamp(beside) if beside else "")
 
 
 def file_stamp(path: Path) -> str:
@@ -103,17 +109,26 @@ def fitting_patches(model: Any, lora: LoraModel, strength: float, name: str) -> 
     record = from_metadata(lora.metadata)
     _check_family(model, record, name)
     found = find_patches(model, lora)
-    count, missing = len(found.layers), found.missing
+    count, missing, unpatched = len(found.layers), found.missing, found.unpatched
+    if not found.by_weight and unpatched:
+        raise ValueError(f"{name} changes parameters alone that ComfyUI does not patch: {some(unpatched)}")
     if not found.by_weight:
         raise ValueError(
             f"{name} is {describe_layers(found.layers)} with {count} layers and none of them is in "
             f"{describe_base(model)}; choose a LoRA that was made for it"
         )
     _check_shapes(model, found.by_weight, record, name)
-    log.info("%s: %d of %d layers applied at strength %g", name, count - len(missing), count, strength)
+    applied = count - len(missing) - len(unpatched)
+    log.info("%s: %d of %d layers applied at strength %g", name, applied, count, strength)
+    notes = [found.note] if found.note else []
     if missing:
-        base = describe_base(model)
-        log.warning("%s: %s lacks %d of its layers, they are left out: %s", name, base, len(missing), some(missing))
+        notes.append(f"{describe_base(model)} lacks {len(missing)} of its layers, they are left out: {some(missing)}")
+    if unpatched:
+        notes.append(f"ComfyUI does not patch {len(unpatched)} of its parameters, they are left out: {some(unpatched)}")
+    for note in notes:
+        log.warning("%s: %s", name, note)
+    if notes:
+        show_text("\n".join(notes))
     return found.by_weight
 
 
@@ -184,14 +199,31 @@ def _check_family(model: Any, record: dict[str, str], name: str) -> None:
 def _check_shapes(model: Any, patches: dict[str, Any], record: dict[str, str], name: str) -> None:
     weights = model.model.state_dict()
     for key, patch in patches.items():
+        magnitude = getattr(patch, "magnitude", None)
+        if magnitude is not None and magnitude.numel() not in _sizes(magnitude, weights[key]):
+            raise ValueError(_other_size(model, record, name, key, list(weights[key].shape), list(magnitude.shape)))
+        patch = getattr(patch, "inner", patch)
         if getattr(patch, "name", None) != "lora":  # of the other kinds no shape can be told from two tensors
             continue
         up, down = patch.weights[:2]
         shape = (up.shape[0], down.shape[1:].numel())
         wanted = (weights[key].shape[0], weights[key].shape[1:].numel())
         if shape != wanted:
-            raise ValueError(
-                f"{name} was trained on {record.get('base_model', 'a model of another size')}, "
-                f"the model is {describe_base(model)}: {key} is {list(wanted)}, the LoRA's {list(shape)}; "
-                "load the base it was trained on"
-            )
+            raise ValueError(_other_size(model, record, name, key, list(wanted), list(shape)))
+
+
+def _sizes(magnitude: Tensor, weight: Tensor) -> tuple[int, ...]:
+    """Numbers that a magnitude may have: one for each output, or for each input where it has the weight's axes."""
+    if magnitude.ndim == 1:
+        return (weight.shape[0],)
+    same_axes = magnitude.ndim == weight.ndim
+    if not same_axes or any(m not in (1, w) for m, w in zip(magnitude.shape, weight.shape, strict=True)):
+        return ()
+    return (weight.shape[0], weight.shape[1])
+
+
+def _other_size(model: Any, record: dict[str, str], name: str, key: str, wanted: list[int], found: list[int]) -> str:
+    return (
+        f"{name} was trained on {record.get('base_model', 'a model of another size')}, "
+        f"the model is {describe_base(model)}: {key} is {wanted}, the LoRA's {found}; load the base it was trained on"
+    )

@@ -222,6 +222,19 @@ def test_names_of_two_families_are_not_guessed():
     assert FAMILIES == ("Wan", "CogVideoX", "LTXV", "HunyuanVideo")
 
 
+@pytest.mark.parametrize(
+    ("width", "family"), [(1920, "CogVideoX"), (3072, "CogVideoX"), (2048, "LTXV"), (4096, "LTXV")]
+)
+def test_the_width_tells_a_file_of_the_authors_of_cogvideox_from_one_of_ltxv(width, family):
+    """Both have the same names in diffusers where only self-attention is trained."""
+    layers = [f"transformer.transformer_blocks.{i}.attn1.{name}" for i in (0, 1) for name in ("to_q", "to_out.0")]
+    sizes = {"A": (1, width), "B": (width, 1)}
+    lora = LoraModel({f"{x}.lora_{m}.weight": torch.ones(size) for x in layers for m, size in sizes.items()})
+    assert table_of(lora).family == family
+    with pytest.raises(ValueError, match="choose `family`"):
+        table_of(LoraModel({**lora, f"{layers[0]}.lora_B.weight": torch.ones(1000, 1)}))
+
+
 def with_more(**more: int) -> LoraModel:
     """Two tensors of ``size`` numbers a layer of Wan, and others."""
     tensors = {f"diffusion_model.blocks.0.self_attn.q.lora_{end}.weight": torch.ones(2, 2) for end in ("up", "down")}

@@ -134,15 +134,18 @@ def test_diffusers_keys_become_the_hosts_each_one_of_its_own(table):
 
 def test_what_the_table_does_not_know_keeps_its_name():
     keys = ["transformer.blocks.0.attn3.to_q.lora_A.weight", "text_encoder.x.lora_A.weight",
-            "transformer.blocks.0.attn1.to_q.lora_magnitude_vector", "lora_unet_blocks_0_extra_0.alpha"]  # fmt: skip
+            "lora_unet_blocks_0_extra_0.alpha"]  # fmt: skip
     assert host_keys(keys, WAN) == {key: key for key in keys}
     part = "transformer.transformer_blocks.0.attn.to_q.lora_A.weight"  # its tensor is only a part of the host's
     assert host_keys([part], HUNYUAN) == {part: part}
 
 
-def test_kohyas_keys_become_the_hosts():
-    key = "lora_unet_blocks_0_ffn_0.alpha"
-    assert host_keys([key], WAN) == {key: "diffusion_model.blocks.0.ffn.0.alpha"}
+@pytest.mark.parametrize("role", ["alpha", "hada_w1_a", "lokr_w2_b", "dora_scale", "a1.weight", "diff_b"])
+@pytest.mark.parametrize(
+    "flat", ["lora_unet_blocks_0_ffn_0", "lycoris_blocks_0_ffn_net_0_proj", "lora_transformer_blocks_0_ffn_net_0_proj"]
+)
+def test_flat_keys_become_the_hosts_all_of_a_layer_together(flat, role):
+    assert host_keys([f"{flat}.{role}"], WAN) == {f"{flat}.{role}": f"diffusion_model.blocks.0.ffn.0.{role}"}
 
 
 def test_two_adapters_in_one_file_are_refused():
