@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,14 +28,20 @@ from ..world import (
 from .vae import encode_clip, load_vae
 
 SHARD = 112
+LARGER = 1.25  # objects of these clips against those of the world, three latents across; few-shot stills are smaller
 FRAMES = 49
 
 
 def scene_of(index: int, seed: int) -> Scene:
-    """Scene number ``index``: all combinations and backgrounds in a shuffled order, jittered.
+    """Scene number ``index``: all combinations and backgrounds in a shuffled order, jittered, ``LARGER``.
 
     Every third one shows an object that captions have no name for.
     """
+    scene = _scene(index, seed)
+    return replace(scene, radius=LARGER * scene.radius)
+
+
+def _scene(index: int, seed: int) -> Scene:
     if index % 3 == 2:
         return _unnamed(index, seed)
     index -= index // 3
