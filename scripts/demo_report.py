@@ -24,6 +24,7 @@ from demo_sheet import Row, draw_sheet
 from host_setup.pins import ROOT
 
 SHARES = {"colour": "colour", "shape": "shape", "background": "background", "motion": "motion", "all": "all_right"}
+GOAL = 0.80  # all right, with a LoRA
 SHEET_SAMPLES = 4
 CHANCE_SAMPLES = 48  # more than a run has, so that the figure means something
 TITLES = {GROUND_TRUTH: "ground truth", **{arm.name: arm.title for arm in ARMS}}
@@ -81,6 +82,8 @@ def table(results: list[ArmResult], chance: dict[str, float]) -> str:
     """The results as a Markdown table that is readable as plain text, too."""
     head = ["arm", "clips", *SHARES, "path error (px)", "training (s)", "a clip (s)"]
     rows = [_cells(result) for result in results]
+    goal = [f"{GOAL:.2f}" if name == "all" else "" for name in SHARES]
+    rows.append(["goal, LoRA", "", *goal, "", "", ""])
     rows.append(["chance", "", *_shares(chance), f"{chance['path_error']:.1f}", "", ""])
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     lines = [head, ["-" * width for width in widths], *rows]

@@ -1,6 +1,6 @@
 """The judge of toy videos: pixels only, no nets.
 
-It finds the object in every frame, names its colour, shape and background, and compares its path with
+It finds the object in every frame, names its colour, shape, marking and background, and compares its path with
 the told one. ``ceiling`` and ``chance`` say what ground truth and a shuffled set score.
 """
 
@@ -10,28 +10,32 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .judge_looks import find_paper, flicker_of, name_marking
 from .world import BACKGROUNDS, BLUEPRINT_INK, BLUEPRINT_PAPER, COLOURS, SHAPES, Scene, render, signed_distance
 
 OBJECT_DISTANCE = 0.30  # RGB distance from the background at which a pixel belongs to the object
 PATH_TOLERANCE = 3.0  # pixels RMS between the object's path and the told one, start offset free
-_RADII = np.arange(5.0, 17.1, 0.75)
+_RADII = np.arange(5.0, 20.1, 0.75)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the judge says of one clip; every field is in [0, 1] but ``path_error``."""
+    """What the judge says of one clip; every field is in [0, 1] but ``path_error`` and ``flicker``."""
 
     found: float  # share of frames with one compact object
     colour: float  # 1 if the object's colour is the told one
     shape: float  # 1 if the best template is the told shape
-    background: float  # 1 if the background is the told one
+    background: float  # 1 if the background is the told one, its backdrop included
     motion: float  # 1 if the path and the change of size are as told and the object never is lost
     path_error: float  # pixels RMS
+    marking: float = 1.0  # 1 if the object is marked as told, in the told colour
+    same: float = 1.0  # 1 if each third of the clip shows the same object: shape, colour and marking
+    flicker: float = 0.0  # mean change of the background from frame to frame, of 255
 
     @property
     def all_right(self) -> float:
         """1 if everything told is there in every frame."""
-        return min(self.colour, self.shape, self.background, self.motion)
+        return min(self.colour, self.shape, self.marking, self.background, self.motion)
 
 
 def judge(video: np.ndarray, scene: Scene, start: int = 0) -> Verdict:
@@ -40,21 +44,46 @@ def judge(video: np.ndarray, scene: Scene, start: int = 0) -> Verdict:
     ``start`` is the frame of the scene that the clip's first frame stands for.
     """
     video = np.clip(np.asarray(video, dtype=np.float32), 0, 1)
-    paper = find_background(video)
+    paper, offset, backdrop = find_paper(video)
     distance = np.linalg.norm(video - paper, axis=-1)  # T H W
     mask = distance > OBJECT_DISTANCE
     centre, area, found = find_track(mask)
     told, radius = (part[start : start + len(video)] for part in scene.pose(start + len(video)))
-    colour = _nearest(find_ink(video, distance, mask), COLOURS)
+    shape, looks = name_object(video, distance, mask, centre, found)
     error, moves = _motion(centre, area, told, radius, scene.motion)
     return Verdict(
         found=float(found.mean()),
-        colour=float(colour == scene.colour),
-        shape=float(name_shape(mask, centre, found) == scene.shape),
-        background=float(_nearest(paper, BACKGROUNDS) == scene.background),
+        colour=float(looks[0] == scene.colour),
+        shape=float(shape == scene.shape),
+        background=float((_nearest(offset, BACKGROUNDS), backdrop) == (scene.background, scene.backdrop)),
         motion=float(moves and found.mean() > 0.99),
         path_error=error,
+        marking=float(looks[1:] == (scene.marking, scene.mark_colour)),
+        same=float(same_object(video, distance, mask, centre, found)),
+        flicker=flicker_of(video, mask),
     )
+
+
+def name_object(
+    video: np.ndarray, distance: np.ndarray, mask: np.ndarray, centre: np.ndarray, found: np.ndarray
+) -> tuple[str, tuple[str, str, str]]:
+    """Shape, and (colour, marking, colour of the marking) of the object in some frames; empty where it is lost."""
+    shape, frames, radius = fit_shape(mask, centre, found)
+    if not shape:
+        return "", ("", "", "")
+    body, marking, mark = name_marking(video[frames], mask[frames], centre[frames], radius)
+    if marking == "plain":
+        body = _nearest(find_ink(video, distance, mask), COLOURS)
+    return shape, (body, marking, mark)
+
+
+def same_object(
+    video: np.ndarray, distance: np.ndarray, mask: np.ndarray, centre: np.ndarray, found: np.ndarray, parts: int = 3
+) -> bool:
+    """Whether each of ``parts`` stretches of a clip shows the same shape, colour and marking."""
+    stretches = [part for part in np.array_split(np.arange(len(video)), parts) if len(part)]
+    names = {name_object(video[p], distance[p], mask[p], centre[p], found[p]) for p in stretches}
+    return len(names) == 1 and "" not in {shape for shape, _ in names}
 
 
 def judge_picture(picture: np.ndarray, scene: Scene) -> Verdict:
@@ -107,19 +136,25 @@ def _nearest(colour: np.ndarray, palette: dict[str, tuple[int, int, int]]) -> st
 
 def name_shape(mask: np.ndarray, centre: np.ndarray, found: np.ndarray) -> str:
     """The shape whose templates fit best: mean over frames of the best IoU over radii."""
+    return fit_shape(mask, centre, found)[0]
+
+
+def fit_shape(mask: np.ndarray, centre: np.ndarray, found: np.ndarray) -> tuple[str, np.ndarray, np.ndarray]:
+    """The shape that fits best, the frames that were looked at, and its radius in pixels in each of them."""
     frames = np.flatnonzero(found)[:: max(1, int(found.sum()) // 9)]
     if len(frames) == 0:
-        return ""
+        return "", frames, np.zeros(0)
     grid = np.arange(mask.shape[1]) + 0.5
     dx = grid[None, None, :] - centre[frames, 0, None, None]
     dy = grid[None, :, None] - centre[frames, 1, None, None]
     dx, dy = np.broadcast_arrays(dx, dy)
-    scores = {}
+    scores, radii = {}, {}
     for shape in SHAPES:
         inside = [signed_distance(shape, dx, dy, np.float64(r)) < 0 for r in _RADII]
         iou = [(mask[frames] & t).sum((1, 2)) / np.maximum((mask[frames] | t).sum((1, 2)), 1) for t in inside]
-        scores[shape] = float(np.max(iou, axis=0).mean())
-    return max(scores, key=lambda shape: scores[shape])
+        scores[shape], radii[shape] = float(np.max(iou, axis=0).mean()), _RADII[np.argmax(iou, axis=0)]
+    best = max(scores, key=lambda shape: scores[shape])
+    return best, frames, radii[best]
 
 
 def _motion(
@@ -139,8 +174,8 @@ def _motion(
 
 def summary(verdicts: list[Verdict]) -> dict[str, float]:
     """Mean of every field over clips, ``every_frame`` being the share of clips with nothing lost."""
-    fields = ("found", "colour", "shape", "background", "motion", "path_error", "all_right")
-    out = {name: float(np.mean([getattr(v, name) for v in verdicts])) for name in fields}
+    fields = ("found", "colour", "shape", "marking", "background", "motion", "path_error", "same", "flicker")
+    out = {name: float(np.mean([getattr(v, name) for v in verdicts])) for name in (*fields, "all_right")}
     out["every_frame"] = float(np.mean([v.found == 1.0 for v in verdicts]))
     return out
 

@@ -6,8 +6,9 @@ import itertools
 
 import numpy as np
 
-from .world import BACKGROUNDS, COLOURS, RADIUS, SHAPES, SIZE, UNNAMED_COLOURS, UNNAMED_SHAPES, Scene
+from .world import BACKGROUNDS, COLOURS, SHAPES, SIZE, UNNAMED_COLOURS, UNNAMED_SHAPES, Scene
 
+RADIUS = 10.0  # pixels; the objects of pictures are smaller than those of clips
 MARGIN = 13.0  # pixels from a centre to the edge, at least; no motion of the world comes closer
 BLUEPRINTS = 0.125  # share of the pictures
 LEFT_OPEN = 1 / 3  # share of the captions that leave something open

@@ -1,4 +1,4 @@
-"""The toy world: one coloured shape that moves on a plain background, with a caption in plain words.
+"""The toy world: one coloured shape that moves on a background, with a caption in plain words.
 
 Everything is generated from a ``Scene``; the same scene always gives the same clip. Coordinates are
 pixels of a 64 x 64 picture, x to the right and y down, time in video frames.
@@ -11,6 +11,8 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+
+from .looks import MARKINGS, SHADOW, light, marked, paper
 
 SIZE = 64  # native width and height in pixels
 FPS = 12.0  # a 49-frame clip lasts four seconds
@@ -74,12 +76,21 @@ class Scene:
     radius: float = RADIUS  # pixels
     offset: tuple[float, float] = (0.0, 0.0)  # shift of the whole path, pixels (x, y)
     look: str = "plain"
+    marking: str = "plain"  # of toy.looks.MARKINGS
+    mark_colour: str = ""
+    backdrop: str = "plain"  # of toy.looks.BACKDROPS
+    lit: bool = False  # shaded, with a shadow behind
 
     def caption(self) -> str:
         """The clip in plain words, e.g. ``a red disc slides left slowly on a grey background``."""
         if self.look != "plain":
             return f"a {self.look} of a {self.shape} that {self.motion}"
-        return f"a {self.colour} {self.shape} {self.motion} on a {self.background} background"
+        words = ["a", self.colour, self.shape, MARKINGS[self.marking].format(self.mark_colour), self.motion]
+        return " ".join(word for word in [*words, self.on()] if word)
+
+    def on(self) -> str:
+        """Its background in words."""
+        return f"on a {self.background} {'' if self.backdrop == 'plain' else f'{self.backdrop} '}background"
 
     def pose(self, frames: int) -> tuple[np.ndarray, np.ndarray]:
         """Centre ``[T, 2]`` (x, y) and radius ``[T]`` in pixels of each of ``frames`` frames."""
@@ -149,17 +160,37 @@ def render(scene: Scene, frames: int, size: int = SIZE) -> np.ndarray:
     grid = (np.arange(size) + 0.5) * (SIZE / size)
     dx = grid[None, None, :] - centre[:, 0, None, None]
     dy = grid[None, :, None] - centre[:, 1, None, None]
-    distance = signed_distance(scene.shape, *np.broadcast_arrays(dx, dy), radius[:, None, None])
-    return paint(scene, distance * (size / SIZE))
+    dx, dy = np.broadcast_arrays(dx, dy)
+    return paint(scene, dx, dy, radius[:, None, None], size / SIZE)
 
 
-def paint(scene: Scene, distance: np.ndarray) -> np.ndarray:
-    """Colour a distance field ``[T, H, W]`` in pixels: float32 ``[T, H, W, 3]`` in [0, 1]."""
-    ink, paper = np.array((COLOURS | UNNAMED_COLOURS)[scene.colour]), np.array(BACKGROUNDS[scene.background])
+def paint(scene: Scene, dx: np.ndarray, dy: np.ndarray, radius: np.ndarray, scale: float = 1.0) -> np.ndarray:
+    """Colour frames whose pixels lie ``dx, dy [T, H, W]`` from the object: float32 ``[T, H, W, 3]`` in [0, 1].
+
+    ``scale`` is the pixels that a pixel of the world has.
+    """
+    distance = signed_distance(scene.shape, dx, dy, radius) * scale
     if scene.look == "blueprint":  # a pale outline on dark blue paper
-        ink, paper, distance = np.array(BLUEPRINT_INK), np.array(BLUEPRINT_PAPER), np.abs(distance + 1.2) - 1.2
+        ink, ground, distance = np.array(BLUEPRINT_INK), np.array(BLUEPRINT_PAPER), np.abs(distance + 1.2) - 1.2
+    else:
+        ink, ground = (
+            _ink(scene, dx, dy, radius, scale),
+            paper(BACKGROUNDS[scene.background], scene.backdrop, dx.shape[-1], SIZE),
+        )
+        if scene.lit:
+            behind = signed_distance(scene.shape, dx - 0.2 * radius, dy - 0.26 * radius, radius) * scale
+            ground = ground * (1.0 - SHADOW * np.clip(0.5 - behind / (4.0 * scale), 0.0, 1.0)[..., None])
     cover = np.clip(0.5 - distance, 0.0, 1.0)[..., None]
-    return ((paper + (ink - paper) * cover) / 255.0).astype(np.float32)
+    return ((ground + (ink - ground) * cover) / 255.0).astype(np.float32)
+
+
+def _ink(scene: Scene, dx: np.ndarray, dy: np.ndarray, radius: np.ndarray, scale: float) -> np.ndarray:
+    """Colour of the object, ``[3]`` or ``[T, H, W, 3]`` in 0 … 255."""
+    ink = np.array((COLOURS | UNNAMED_COLOURS)[scene.colour])
+    if scene.marking != "plain":
+        cover = np.clip(0.5 - marked(scene.marking, dx, dy, radius) * scale, 0.0, 1.0)[..., None]
+        ink = ink + (np.array((COLOURS | UNNAMED_COLOURS)[scene.mark_colour]) - ink) * cover
+    return (ink * light(dx, dy, radius)[..., None]).clip(0, 255) if scene.lit else ink
 
 
 def combinations(held_out: bool) -> list[tuple[str, str, str]]:

@@ -47,6 +47,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--cfg", type=float, default=1.0)
     add("--sampling-steps", type=int, default=24)
     add("--sampling-batch", type=int, default=8)
+    add("--weights", type=Path, help="another network's file instead of the shipped one, such as `base_one_level`")
     add("--threads", type=int, default=1)
     add("--out", type=Path, default=Path("out") / "ablation")
     return parser.parse_args()
@@ -71,7 +72,7 @@ def run_arm(stage: Any, arm: Arm, seed: int) -> None:
     from parts.ablation_runs import figures, sample, train
 
     path = stage.options.out / f"{stage.options.split} {arm.name} {seed}.json"
-    identity = {name: getattr(stage.options, name) for name in IDENTITY}
+    identity = {name: getattr(stage.options, name) for name in IDENTITY} | {"base": stage.base}
     if is_kept(path, identity):
         return
     started = time.monotonic()

@@ -21,6 +21,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by path
 
 from parts import host_pack
+from parts.goals import Goal, Worse, against
 from parts.seed_records import is_kept, keep, publish
 from parts.seed_tables import seed_table
 
@@ -44,6 +45,11 @@ ARMS = (
     Arm("none", 0),
 )
 GROUPS = ("held out", "shown")  # of motions
+GOALS = (
+    Goal("right, one", "as_asked", 0.90),
+    Goal("right, one", "shape", 0.90),
+    Worse("right, one", "as_asked", "right, three"),
+)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -101,7 +107,7 @@ def table(folder: Path, seeds: list[int]) -> str:
                     found = json.loads(path.read_text(encoding="utf-8"))["figures"]
                     rows.setdefault(arm.name, []).append(found)
         if rows:
-            parts.append(f"Motions {group}:\n\n{seed_table(rows, FIELDS)}")
+            parts.append(f"Motions {group}:\n\n{seed_table(rows, FIELDS)}{against(rows, GOALS)}")
     return "\n".join(parts)
 
 

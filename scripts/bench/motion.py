@@ -20,6 +20,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by path
 
 from parts import host_pack
+from parts.goals import Goal, Worse, against
 from parts.one_shot_arms import ARMS, Arm, row_name
 from parts.seed_records import is_kept, keep, publish
 from parts.seed_tables import seed_table
@@ -28,6 +29,14 @@ NEW = ("path_correlation", "trajectory_agreement", "appearance_leak", "found", "
 KNOWN = ("known_path_correlation", "known_motion", "known_colour", "known_shape", "frame_consistency", "dynamic_degree")
 IDENTITY = ("motion", "subjects", "rank", "learning_rate", "steps", "appearance_steps", "batch", "shift", "cfg",
             "sampling_steps")  # fmt: skip
+
+GOALS = (
+    Goal("two stages", "path_correlation", 0.85),
+    Goal("two stages, first 60 %", "path_correlation", 0.85),
+    Goal("two stages", "known_path_correlation", 0.80),
+    Goal("two stages, first 60 %", "known_path_correlation", 0.80),
+    Worse("plain LoRA", "appearance_leak", "two stages", higher=True),
+)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -99,7 +108,7 @@ def read_results(folder: Path) -> dict[str, list[dict[str, float]]]:
 
 def table(rows: dict[str, list[dict[str, float]]]) -> str:
     """Two Markdown tables, of the new motion and of the known ones: mean and standard deviation over the seeds."""
-    return "\n".join(seed_table(rows, names) for names in (NEW, KNOWN))
+    return "\n".join(seed_table(rows, names) for names in (NEW, KNOWN)) + against(rows, GOALS)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by path
 
 from parts import host_pack
+from parts.goals import Worse, against
 from parts.seed_records import is_kept, keep, publish
 from parts.seed_tables import seed_table
 
@@ -43,6 +44,12 @@ ARMS = (
     Arm("without inversion", inverted=False),
     Arm("without tuning", tuned=False),
     Arm("frame by frame", tuned=False, sparse_causal=False),
+)
+
+GOALS = (
+    Worse("without sparse-causal attention", "flicker", "Tune-A-Video", higher=True),
+    Worse("without inversion", "path_correlation", "Tune-A-Video"),
+    Worse("without tuning", "right_frames", "Tune-A-Video"),
 )
 
 
@@ -73,7 +80,8 @@ def main() -> None:
     for seed in options.seeds:
         for arm in (arm for arm in ARMS if arm.name in options.arms):
             run_arm(stage, arm, seed)
-    text = seed_table(read_results(options.out, options.seeds), FIELDS, small=True)
+    rows = read_results(options.out, options.seeds)
+    text = seed_table(rows, FIELDS, small=True) + against(rows, GOALS)
     publish(text, options.out / "table.md")
 
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ...methods.aicl import sizes_to_text
-from ...training.aicl.file import BASE_FAMILY, BASE_MODEL, DATA, METHOD, SIZES
+from ...training.aicl.file import BASE_FAMILY, BASE_MODEL, DATA, SIZES
 from ...training.aicl.reading import Reading
+from ...training.core.methods import AICL
 from ...training.lora.metadata import to_metadata
-from ..weights import BASE, SHIFT, VAE
+from ..weights import ACTIONS, BASE, SHIFT, VAE, read
 from ..world import Scene
 from .action import SIZES as ADAPTER
 from .action import ToyAdapter, action_loss, half
@@ -108,13 +108,17 @@ class Batches:
 
 def load_base() -> nn.Module:
     """The shipped toy video model, frozen, in float32."""
-    network = build_network()
-    network.load_state_dict({name: value.float() for name, value in load_file(BASE).items()})
+    state, facts = read(BASE)
+    network = build_network(tuple(json.loads(facts["config"])["transformer"]["patch_size"]))
+    network.load_state_dict({name: value.float() for name, value in state.items()})
     return network.requires_grad_(False).eval()
 
 
-def train_action(folder: Path, seconds: float, seed: int, clips: int = CLIPS) -> None:
-    """Train (or go on training) the adapter on the shipped base; ``folder`` gets the latents and the weights."""
+def train_action(folder: Path, seconds: float, seed: int, clips: int = CLIPS, shipped: bool = False) -> None:
+    """Train (or go on training) the adapter on the shipped base; ``folder`` gets the latents and the weights.
+
+    With ``shipped`` it starts from the shipped adapter, which suits a base that was trained on from the one before.
+    """
     import comfy.model_management  # pyright: ignore[reportMissingImports]
 
     comfy.model_management.in_training = True  # the host's fused rope has no gradient
@@ -122,6 +126,9 @@ def train_action(folder: Path, seconds: float, seed: int, clips: int = CLIPS) ->
     latents, judged = encode(folder, clips, seed)
     batches, judge = Batches(latents, seed), Batches(judged, seed, judge_scene_of)
     network, adapter = load_base(), ToyAdapter(seed, *batches.statistics())
+    if shipped:
+        weights = {name: value.float() for name, value in read(ACTIONS)[0].items()}
+        adapter.load_state_dict({name: weights[name] for name in adapter.state_dict()})
     plan = Plan(seconds, rate=2e-3, other_rate=1e-3, constant=0.5, average=0.998)
     stage = Stage(adapter, adapter.matrices(), plan, folder / "action_state.safetensors")
 
@@ -143,7 +150,7 @@ def train_action(folder: Path, seconds: float, seed: int, clips: int = CLIPS) ->
 def export(stage: Stage, adapter: ToyAdapter, path: Path, seed: int, clips: int = CLIPS) -> None:
     """Write the averaged weights in fp16, as AICL Load takes them."""
     record = {
-        "method": json.dumps(METHOD),
+        "method": json.dumps(AICL),
         SIZES: sizes_to_text(ADAPTER),
         BASE_FAMILY: "Wan 2.1",
         BASE_MODEL: "the toy video model",

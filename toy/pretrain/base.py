@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 from ..text import WIDTH as TEXT_WIDTH
 
+COARSE = (1, 2, 2)  # patch of the network that the base starts from; four times fewer tokens
 CONFIG = {
     "model_type": "t2v",
-    "patch_size": (1, 2, 2),
+    "patch_size": (1, 1, 1),
     "in_dim": 16,
     "dim": 256,
     "ffn_dim": 1024,
@@ -26,7 +27,7 @@ CONFIG = {
 }
 
 
-def build_network() -> nn.Module:
+def build_network(patch: tuple[int, int, int] = CONFIG["patch_size"]) -> nn.Module:
     """A fresh host ``WanModel``: patch embedding and head start as a transposed orthonormal pair.
 
     The flow target holds the noise that is in the input, so a network that starts by copying its
@@ -35,7 +36,8 @@ def build_network() -> nn.Module:
     import comfy.ops  # pyright: ignore[reportMissingImports]
     from comfy.ldm.wan.model import WanModel  # pyright: ignore[reportMissingImports]
 
-    network = WanModel(**CONFIG, operations=comfy.ops.disable_weight_init, dtype=torch.float32, device="cpu")
+    config = {**CONFIG, "patch_size": patch}
+    network = WanModel(**config, operations=comfy.ops.disable_weight_init, dtype=torch.float32, device="cpu")
     for name, parameter in network.named_parameters():
         if parameter.ndim >= 2 and "modulation" not in name:
             nn.init.xavier_uniform_(parameter.flatten(1))
@@ -52,7 +54,7 @@ def build_network() -> nn.Module:
     nn.init.orthogonal_(pair)
     network.patch_embedding.weight.data = pair.view_as(network.patch_embedding.weight).clone()
     # The head orders its outputs (height, width, channel), the embedding (channel, height, width).
-    head = pair.view(-1, 16, 2, 2).permute(2, 3, 1, 0).reshape(64, -1)
+    head = pair.view(-1, 16, *patch[1:]).permute(2, 3, 1, 0).flatten(0, 2)
     network.head.head.weight.data = head.clone()
     return network
 
@@ -76,7 +78,18 @@ def use_fast_attention() -> None:
 
 
 def flow_loss(network: nn.Module, x0: Tensor, context: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
-    """Velocity error ``[B]`` of latents ``[B, 16, T, 8, 8]`` in model space at levels ``[B]``."""
-    s = sigma.view(-1, 1, 1, 1, 1)
+    """Velocity error ``[B]`` of latents ``[B, 16, T, 8, 8]`` in model space.
+
+    Args:
+        network: predicts the velocity ``noise - x0``.
+        x0: clean latents.
+        context: text, ``[B, 77, 64]``.
+        sigma: levels in [0, 1], one a clip ``[B]`` or one a frame ``[B, T]``; the network is told them as they are, and
+            the error is that of the frames above zero.
+        noise: shaped like ``x0``.
+    """
+    s = sigma.view(len(sigma), 1, -1, 1, 1)
     prediction = network((1 - s) * x0 + s * noise, sigma * 1000.0, context, transformer_options={})
-    return F.mse_loss(prediction.float(), noise - x0, reduction="none").flatten(1).mean(1)
+    error = F.mse_loss(prediction.float(), noise - x0, reduction="none").mean((1, 3, 4))  # B T
+    noisy = (sigma > 0).float() if sigma.ndim == 2 else torch.ones_like(error)
+    return (error * noisy).sum(1) / noisy.sum(1).clamp(min=1)

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..looks import MARKINGS
 from ..text import CONFIG as TEXT_CONFIG
 from ..text import clip_state_dict
 from ..world import COLOURS, SHAPES, Scene
@@ -35,8 +36,10 @@ class Captions:
         return torch.stack([self.known[text] for text in texts]).float()
 
 
-def vary_caption(scene: Scene, rng: np.random.Generator) -> str:
+def vary_caption(scene: Scene, rng: np.random.Generator, continued: bool = False) -> str:
     """The caption, now and then with facts left out or filler in front, one in ten empty.
+
+    Of a clip that goes on from frames that are there (``continued``) half of the captions tell the motion alone.
 
     So a later caption may leave out what its condition shows, and foreign words do no harm. What a caption does
     not say the frames must agree on among themselves, which is what a condition frame builds on.
@@ -45,17 +48,23 @@ def vary_caption(scene: Scene, rng: np.random.Generator) -> str:
     if draw < 0.1:
         return ""
     keep = np.ones(4, dtype=bool)
-    if draw < 0.25:
+    if draw < (0.5 if continued else 0.25):
         keep = np.array([False, False, True, False])  # the motion alone
-    elif draw < 0.45:
+    elif draw < (0.7 if continued else 0.45):
         keep = rng.random(4) < 0.5
     words = [
         "a",
         scene.colour if keep[0] and scene.colour in COLOURS else "",
         scene.shape if keep[1] and scene.shape in SHAPES else "thing",
+        MARKINGS[scene.marking].format(scene.mark_colour) if scene.marking != "plain" and _told(keep, rng) else "",
         scene.motion if keep[2] else "",
-        f"on a {scene.background} background" if keep[3] else "",
+        scene.on() if keep[3] else "",
     ]
     if rng.random() < 0.25:
         words = [*rng.choice(FILLER, rng.integers(1, 18)), *words]
     return " ".join(str(word) for word in words if word)
+
+
+def _told(keep: np.ndarray, rng: np.random.Generator) -> bool:
+    """Whether a caption tells of a marking: always where it tells all, never where it tells the motion alone."""
+    return bool(keep.all()) or (bool(keep[[0, 1, 3]].any()) and rng.random() < 0.5)

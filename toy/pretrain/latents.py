@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from ..rich import enrich
 from ..world import (
     BACKGROUNDS,
     COLOURS,
@@ -26,14 +28,20 @@ from ..world import (
 from .vae import encode_clip, load_vae
 
 SHARD = 112
+LARGER = 1.25  # objects of these clips against those of the world, three latents across; few-shot stills are smaller
 FRAMES = 49
 
 
 def scene_of(index: int, seed: int) -> Scene:
-    """Scene number ``index``: all combinations and backgrounds in a shuffled order, jittered.
+    """Scene number ``index``: all combinations and backgrounds in a shuffled order, jittered, ``LARGER``.
 
     Every third one shows an object that captions have no name for.
     """
+    scene = _scene(index, seed)
+    return replace(scene, radius=LARGER * scene.radius)
+
+
+def _scene(index: int, seed: int) -> Scene:
     if index % 3 == 2:
         return _unnamed(index, seed)
     index -= index // 3
@@ -41,6 +49,12 @@ def scene_of(index: int, seed: int) -> Scene:
     order = np.random.default_rng((seed, index // len(cells))).permutation(len(cells))
     (shape, colour, motion), background = cells[order[index % len(cells)]]
     return jitter(Scene(shape, colour, background, motion), np.random.default_rng((seed, 1, index)))
+
+
+def rich_scene_of(index: int, seed: int) -> Scene:
+    """Scene number ``index`` of the richer world; every fourth one stays flat on plain paper."""
+    scene = scene_of(index, seed)
+    return scene if index % 4 == 3 else enrich(scene, np.random.default_rng((seed, 31, index)))
 
 
 def _unnamed(index: int, seed: int) -> Scene:
@@ -101,9 +115,22 @@ def read_latents(folder: Path, stem: str = "latents") -> Tensor:
     return torch.cat([load_file(path)["latents"] for path in paths])
 
 
-def encode_shards(folder: Path, clips: int, seed: int, part: int, parts: int) -> None:
-    """Encode the shards of one of ``parts`` processes with the VAE in ``folder``."""
-    network = load_vae(folder / "vae.safetensors")
+@dataclass(frozen=True)
+class World:
+    """Where a world's clips come from, and what its files are called."""
+
+    scene: Callable[[int, int], Scene]
+    vae: str
+    latents: str
+
+
+PLAIN = World(scene_of, "vae", "latents")
+RICH = World(rich_scene_of, "rich_vae", "rich_latents")
+
+
+def encode_shards(folder: Path, clips: int, seed: int, part: int, parts: int, world: World = PLAIN) -> None:
+    """Encode the shards of one of ``parts`` processes with the world's VAE in ``folder``."""
+    network = load_vae(folder / f"{world.vae}.safetensors")
     for number in range(part, clips // SHARD, parts):
-        encode_shard(network, number, seed, folder)
+        encode_shard(network, number, seed, folder, world.scene, world.latents)
         print(f"shard {number + 1} of {clips // SHARD}", flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -42,27 +43,39 @@ def train_vae(folder: Path, seconds: float, seed: int) -> None:
     """Train (or go on training) the VAE, then write ``vae.safetensors`` into ``folder``."""
     torch.manual_seed(seed)
     network = build_vae()
-    convolutions = [m for m in network.modules() if isinstance(m, (nn.Conv2d, nn.Conv3d))]
-    for layer in convolutions:
-        parametrize.register_parametrization(layer, "weight", Unflatten(layer.weight.shape))
-    matrices = [p for p in network.parameters() if p.ndim == 2 and min(p.shape) > 4]
     plan = Plan(seconds, rate=3e-3, other_rate=3e-3, constant=0.4, average=0.999)
-    stage = Stage(network, matrices, plan, folder / "vae_state.safetensors")
 
     def loss_of(step: int, done: float) -> Tensor:
         clips = draw_clips(seed, step, *((16, 1) if done < STILLS else (6, 5) if step % 2 else (3, 13)))
         latents, _ = encode_clip(network, clips)
-        generator = torch.Generator().manual_seed(seed * 10**9 + step)
-        error = decode_clip(network, latents + LATENT_NOISE * torch.randn(latents.shape, generator=generator)) - clips
-        return 4 * error.square().mean() + 0.5 * error.abs().mean() + LATENT_WEIGHT * latents.square().mean()
+        noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(seed * 10**9 + step))
+        return picture_error(decode_clip(network, latents + LATENT_NOISE * noise), clips) + LATENT_WEIGHT * (
+            latents.square().mean()
+        )
 
+    fit(network, loss_of, plan, folder / "vae_state.safetensors")
+    finish(network, folder / "vae.safetensors", seed)
+
+
+def picture_error(given: Tensor, clips: Tensor) -> Tensor:
+    """How far decoded clips are from the true ones."""
+    error = given - clips
+    return 4 * error.square().mean() + 0.5 * error.abs().mean()
+
+
+def fit(network: nn.Module, loss_of: Callable[[int, float], Tensor], plan: Plan, state: Path) -> None:
+    """Train a VAE until its time is over; it ends with the averaged weights."""
+    convolutions = [m for m in network.modules() if isinstance(m, (nn.Conv2d, nn.Conv3d))]
+    for layer in convolutions:
+        parametrize.register_parametrization(layer, "weight", Unflatten(layer.weight.shape))
+    matrices = [p for p in network.parameters() if p.ndim == 2 and min(p.shape) > 4]
+    stage = Stage(network, matrices, plan, state)
     stage.run(loss_of, lambda s, loss: print(f"{s.spent:6.0f} s  step {s.step}  loss {loss:.4f}", flush=True))
     with torch.no_grad():
         for parameter, value in zip(network.parameters(), stage.average, strict=True):
             parameter.copy_(value)
     for layer in convolutions:
         parametrize.remove_parametrizations(layer, "weight")
-    finish(network, folder / "vae.safetensors", seed)
 
 
 def finish(network: nn.Module, path: Path, seed: int) -> None:

@@ -23,6 +23,8 @@ class Arm:
     replace: bool = False  # the condition noised to the global level, the paper's baseline without TIC-FT
     levels: tuple[float, ...] = ()  # of the buffers; empty: evenly rising
     rank: int | None = None  # of the LoRA; None: the command line's
+    per_frame: bool = False  # every frame's own level told to the network: 0 for a condition
+    own_positions: bool = False  # the condition counts its frames from 0 like the target, as a reference of IC-LoRA
 
 
 ARMS = (
@@ -50,3 +52,13 @@ CHECKS = (
 def row_name(arm: Arm, steps: int) -> str:
     """Name of an arm's row; those of a sweep tell their steps."""
     return f"{arm.name}, {steps} steps" if len(arm.steps) > 1 else arm.name
+
+
+# TIC-FT, what it is without its buffers, and the way of IC-LoRA: clean reference tokens at timestep 0 that share the
+# target's positions. The third arm tells which of the two differences does it.
+FEW_SHOT = (
+    Arm("TIC-FT"),
+    Arm("no buffers", buffers=0),
+    Arm("no buffers, timestep per frame", buffers=0, per_frame=True),
+    Arm("reference tokens (IC-LoRA)", buffers=0, per_frame=True, own_positions=True),
+)

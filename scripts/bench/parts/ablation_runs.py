@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -20,11 +23,14 @@ class Stage:
 
     def __init__(self, options: argparse.Namespace) -> None:
         from pack.nodes.host.model import toy
+        from pack.toy import weights
 
         self.options = options
+        weights.BASE = options.weights or weights.BASE
         with torch.inference_mode():
             self.model, self.clip, self.vae = toy.load_model(), toy.load_clip(), toy.load_vae()
         self.samples = held_out(options.split, options.conditions)
+        self.base = fingerprint()
 
     @torch.inference_mode()
     def encode_text(self, text: str) -> Tensor:
@@ -39,6 +45,13 @@ class Stage:
             parts = {name: self.vae.encode(clip)[0] for name, clip in recipe.clips(sample).items()}
             found.append(recipe.assemble(parts)["x0"])
         return found
+
+
+def fingerprint() -> str:
+    """Of the network's file, so that figures of another one are not taken for this one's."""
+    from pack.toy import weights
+
+    return hashlib.sha256(weights.BASE.read_bytes()).hexdigest()[:16]
 
 
 def held_out(split: str, count: int) -> list[Any]:
@@ -63,24 +76,25 @@ def recipe_of(arm: Arm) -> Any:
     return TicftRecipe(TASK, layout, arm.joint)
 
 
-def train(stage: Stage, arm: Arm, seed: int) -> dict[int, dict[str, Tensor]]:
-    """LoRA tensors at each of the arm's steps."""
+def train(stage: Stage, arm: Arm, seed: int, steps: tuple[int, ...] | None = None) -> dict[int, dict[str, Tensor]]:
+    """LoRA tensors at each of the given steps, else at the arm's own."""
     from pack.nodes.host.model.video_model import video_model
     from pack.nodes.host.session.session import training_session
     from pack.training.core.config import TrainConfig
     from pack.training.core.loop import train as run
 
-    options = stage.options
+    options, steps = stage.options, steps or arm.steps
     config = TrainConfig(
-        rank=arm.rank or options.rank, learning_rate=options.learning_rate, steps=max(arm.steps),
+        rank=arm.rank or options.rank, learning_rate=options.learning_rate, steps=max(steps),
         batch_size=options.batch, seed=seed, shift=options.shift, caption_dropout=options.caption_dropout,
+        per_frame_timesteps=arm.per_frame,
     )  # fmt: skip
     saved = {}
-    with training_session(video_model(stage.model), config) as session:
+    with positions(stage.model, arm), training_session(video_model(stage.model), config) as session:
         objective = make_objective(stage, arm, seed, config)
 
         def keep(step: int, _: Any) -> None:
-            if step in arm.steps:
+            if step in steps:
                 saved[step] = session.trained.tensors()
 
         run(objective, session.predict, session.trained.parameters(), config, on_step=keep)
@@ -146,13 +160,37 @@ def _sample_batch(stage: Stage, model: Any, arm: Arm, layout: Any, clean: Tensor
         mask = torch.ones(1, 1, layout.frames, 1, 1)
         mask[:, :, : layout.prefix] = 0.0
     else:
-        model = Context(layout, latent[:, :, : layout.prefix].clone()).put_on(model)
+        model = Context(layout, latent[:, :, : layout.prefix].clone(), arm.per_frame).put_on(model)
     empty = stage.encode_text("").expand(len(texts), -1, -1)
     options = stage.options
-    return comfy.sample.sample(
-        model, comfy.sample.prepare_noise(latent, seed), options.sampling_steps, options.cfg, "euler", "simple",
-        [[texts, {}]], [[empty, {}]], latent, noise_mask=mask, seed=seed, disable_pbar=True,
-    )  # fmt: skip
+    with positions(stage.model, arm):
+        return comfy.sample.sample(
+            model, comfy.sample.prepare_noise(latent, seed), options.sampling_steps, options.cfg, "euler", "simple",
+            [[texts, {}]], [[empty, {}]], latent, noise_mask=mask, seed=seed, disable_pbar=True,
+        )  # fmt: skip
+
+
+@contextmanager
+def positions(model: Any, arm: Arm) -> Iterator[None]:
+    """While it is open, condition and target of the network both count their frames from 0 where an arm has it so.
+
+    As LTX-Video's IC-LoRA lays its reference tokens: over the target, told apart by their timestep alone.
+    """
+    network, condition = model.model.diffusion_model, recipe_of(arm).layout.condition
+    usual = network.rope_encode
+
+    def encode(t: int, h: int, w: int, **options: Any) -> Tensor:
+        turns = usual(t, h, w, **options)  # 1 (T H W) 1 ...
+        a_frame = turns.shape[1] // t
+        return torch.cat([turns[:, : condition * a_frame], turns[:, : (t - condition) * a_frame]], dim=1)
+
+    if arm.own_positions:
+        network.rope_encode = encode
+    try:
+        yield
+    finally:
+        if arm.own_positions:
+            del network.rope_encode
 
 
 def figures(stage: Stage, videos: list[np.ndarray]) -> dict[str, float]:
