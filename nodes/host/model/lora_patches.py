@@ -22,8 +22,8 @@ from ....training.lora.keys import (
     table_of_network,
 )
 from ....training.lora.layers import KEY_PREFIX
-from .changes import restore_modules
 from ....training.lora.scales import add_scales
+from .changes import restore_modules
 from .dora import with_magnitude
 
 log = logging.getLogger(__name__)

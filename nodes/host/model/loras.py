@@ -15,8 +15,8 @@ from ....training.lora.convert import convert_lora
 from ....training.lora.file import SUFFIX, LoraModel, load_lora, save_numbered
 from ....training.lora.keys import describe_layers, some
 from ....training.lora.metadata import from_metadata
-from ....training.runs.folder import check_length
 from ....training.lora.sidecar import config_beside, with_config_beside
+from ....training.runs.folder import check_length
 from ....training.runs.record import run_record
 from ....training.tic_ft.layout import settings_from_record, unlabelled_settings
 from ..services.folders import lora_output_folder, register_lora_output
