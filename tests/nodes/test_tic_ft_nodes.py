@@ -215,13 +215,15 @@ def test_the_prompt_node_writes_the_tasks_or_the_loras_caption():
 
 
 class ImageVae:
-    latent_dim = 2
+    latent_dim, latent_channels = 2, 4
+    encode = decode = None
 
 
 class OtherVae:
     """A video VAE of another model."""
 
     latent_dim, latent_channels = 3, 48
+    encode = decode = None
 
     def temporal_compression_decode(self) -> int:
         return 4
@@ -229,7 +231,7 @@ class OtherVae:
 
 REFUSED = [
     ({"width": 40}, "width 40 is no multiple of 16, which Wan 2.1 needs; use 32 or 48"),
-    ({"height": 8}, "height 8 is no multiple of 16, which Wan 2.1 needs; use 16 or 32"),
+    ({"height": 8}, "height is 8; it must be a whole number from 16 to 8192"),
     ({"target_frames": 10}, "target_frames 10 must be a multiple of 4; use 8 or 12"),
     (
         {"target_frames": 8, "condition_latents": 0, "buffer_latents": 0, "sources": {}},
@@ -259,7 +261,7 @@ REFUSED = [
         {"settings": SETTINGS},
         "the LoRA was trained for 'keyframes', the task is 'image to video'; set the task to 'keyframes'",
     ),
-    ({"resize": "zoom"}, "resize mode 'zoom' is not known; use one of crop, pad, stretch"),
+    ({"resize": "zoom"}, "resize is 'zoom'; choose one of crop, pad, stretch"),
 ]
 
 
@@ -274,7 +276,7 @@ def test_what_does_not_fit_is_refused_in_one_sentence(options, sentence):
 class OtherModel:
     """What the node sees of a MODEL of another family."""
 
-    model = type("SDXL", (), {})()
+    model, clone = type("SDXL", (), {})(), None
 
 
 def test_models_of_other_families_are_refused_in_one_sentence():
@@ -286,7 +288,7 @@ def test_models_of_other_families_are_refused_in_one_sentence():
         context(model=OtherModel())
     with pytest.raises(ValueError, match=f"^{re.escape(other)}$"):
         context(model_2=OtherModel())
-    i2v = type("Model", (), {"model": type("WAN21", (), {"image_to_video": True})()})()
+    i2v = type("Model", (), {"model": type("WAN21", (), {"image_to_video": True})(), "clone": None})()
     with pytest.raises(ValueError, match=r"^the model is an image-to-video Wan 2\.1, .*; load that instead$"):
         context(model=i2v)
 

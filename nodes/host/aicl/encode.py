@@ -107,6 +107,12 @@ def _latents(adapter: HostAdapter, vae: Any, clip: Tensor, limit: int) -> Tensor
         raise ValueError(
             f"the VAE is for images, {adapter.base_family} has a video VAE; load the one that belongs to it"
         )
+    channels = adapter.sizes.prism.channels
+    if vae.latent_channels != channels:
+        raise ValueError(
+            f"the VAE makes latents of {vae.latent_channels} channels, the adapter reads {channels}; load the VAE of "
+            f"{adapter.base_family}"
+        )
     size = adapter.sizes.prism.size
     compression = vae.temporal_compression_decode() or 1
     if size is not None:

@@ -87,7 +87,7 @@ def test_a_sequence_without_a_condition_crops_to_exactly_the_target_frames(famil
 def test_an_even_number_of_latents_is_cropped_by_the_batch_it_came_from():
     """Four latents and a VAE like CogVideoX's: 13 videos of 16 images are also 16 videos of 13."""
     place = {"condition": 1, "buffer": 1, "target": 2, "compression": 4, "target_frames": 8}
-    images = torch.arange(13 * 16).view(-1, 1, 1, 1)
+    images = torch.linspace(0, 1, 13 * 16).view(-1, 1, 1, 1).expand(-1, 1, 1, 3)
     for batch in (13, 16):
         latent = {"samples": torch.zeros(batch, 1, 4, 1, 1), "tic_ft": place}
         (target,) = TICFTCrop.execute(images, latent, "target").args

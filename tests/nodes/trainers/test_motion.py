@@ -310,7 +310,7 @@ def test_the_node_runs_again_when_one_of_its_runs_has_gone_on(model):
         ({"encoded": one_clip(width=24)}, "width 24 is no multiple of 16"),
         ({"encoded": one_clip(channels=4)}, "makes latents of 4 channels"),
         ({"sparse_latents": 1}, "motion needs at least 2"),
-        ({"debiased_weight": -1.0}, "the debiased weight is -1.0"),
+        ({"debiased_weight": -1.0}, "debiased_weight is -1.0; it must be a number from 0 to 100"),
         ({"still_caption": "a\nb"}, "2 captions of stills were given for 1 clips"),
         ({"settings": TrainConfig(per_frame_timesteps=True)}, "one noise level for all frames"),
         ({"settings": TrainConfig(target_modules="q, v"), "classic": True}, "classic trains the queries alone"),
