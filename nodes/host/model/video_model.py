@@ -52,8 +52,8 @@ def trainable_video_model(model: Any) -> VideoModel:
         ValueError: as ``video_model``, or the pack does not train its family, it predicts no velocity, or it has LoRAs
             on hooks.
     """
-    model = as_trained(model)
     found = video_model(model)
     trainable(found.family)
+    found = found.with_model(as_trained(found.model))
     _ = found.process  # refuses what no objective is made for
     return found

@@ -20,6 +20,7 @@ from training_steps import loss_and_gradients, objective_of
 from pack.nodes.host.layers.autograd import gradients, ordinary_weights
 from pack.nodes.host.layers.stored_weights import stored_bytes, stored_parts
 from pack.nodes.host.model.fingerprint import describe_base, model_fingerprint
+from pack.nodes.host.model.video_model import video_model
 from pack.nodes.host.session.memory_use import peak_memory
 from pack.nodes.host.session.session import training_session
 from pack.training.core.config import TrainConfig
@@ -103,7 +104,7 @@ def test_no_dequantised_copy_outlives_its_layer(tmp_path, kind, product):
             kept.add(tuple(tensor.shape))
             return tensor
 
-        with torch.inference_mode(), training_session(model, CONFIG) as session:
+        with torch.inference_mode(), training_session(video_model(model), CONFIG) as session:
             objective = objective_of(WAN, CONFIG, size=6)
             hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
             with hooks, peak_memory(session.device) as peak:

@@ -169,11 +169,11 @@ def test_a_way_that_runs_out_of_memory_already_in_a_small_step_is_left_out(monke
             raise management.OOM_EXCEPTION("out of memory")
         return step(session, config, *args)
 
-    monkeypatch.setattr(memory_profile, "micro_step", failing)
+    monkeypatch.setattr(memory_profile, "profile_step", failing)
     text, planned = plan(families.model_of("Wan 2.1"))
     assert planned.checkpointing == BLOCKS
     assert "Checkpointing off: even a step of (6, 4, 4) latents is too large." in text
-    monkeypatch.setattr(memory_profile, "micro_step", lambda *_args: (_ for _ in ()).throw(MemoryError()))
+    monkeypatch.setattr(memory_profile, "profile_step", lambda *_args: (_ for _ in ()).throw(MemoryError()))
     text, planned = plan(families.model_of("Wan 2.1"))
     assert text.endswith("Not even a small step fits; use a smaller model, or its weights in fp8.")
 
@@ -182,7 +182,7 @@ def test_another_error_in_a_small_step_is_not_swallowed(monkeypatch):
     def failing(*_args: Any) -> None:
         raise RuntimeError("something else")
 
-    monkeypatch.setattr(memory_profile, "micro_step", failing)
+    monkeypatch.setattr(memory_profile, "profile_step", failing)
     with pytest.raises(RuntimeError, match="something else"):
         plan(families.model_of("Wan 2.1"))
 

@@ -264,7 +264,7 @@ def test_image_to_video_variants_are_not_trained(more, tmp_path):
 
 
 def test_unknown_classes_are_not_trained():
-    other = type("Model", (), {"model": type("SDXL", (), {})()})()
+    other = type("Model", (), {"model": type("SDXL", (), {})(), "clone": None})()
     with pytest.raises(ValueError, match=r"^the model is a SDXL, this node works with Wan 2\.1, .*; load one of these"):
         train(other, "refused")
 
