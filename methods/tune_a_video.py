@@ -95,7 +95,7 @@ class TemporalLayers(nn.Module):
 
     def tensors(self) -> dict[str, Tensor]:
         """A copy as ``<block>.<weight>``, fp32 on the CPU."""
-        return {name: value.detach().to("cpu", torch.float32, copy=True) for name, value in self._weights().items()}
+        return {name: value.detach().to("cpu", torch.float32, copy=True) for name, value in self.weights().items()}
 
     def load(self, tensors: Mapping[str, Tensor]) -> TemporalLayers:
         """Take the weights that ``tensors`` gave.
@@ -103,7 +103,7 @@ class TemporalLayers(nn.Module):
         Raises:
             ValueError: they are of other blocks or of another size.
         """
-        own = self._weights()
+        own = self.weights()
         wrong = sorted(key for key in own.keys() | tensors.keys() if shape_of(own, key) != shape_of(tensors, key))
         if wrong:
             raise ValueError(
@@ -115,7 +115,8 @@ class TemporalLayers(nn.Module):
                 value.copy_(tensors[key])
         return self
 
-    def _weights(self) -> dict[str, Tensor]:
+    def weights(self) -> dict[str, Tensor]:
+        """Every weight by its name in a file."""
         layers = self.by_name.items()
         return {f"{name}.{key}": value for name, layer in layers for key, value in layer.named_parameters()}
 

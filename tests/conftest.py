@@ -35,7 +35,7 @@ class SkippedModule(pytest.Module):
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How many random calls a node gets in ``tests/fuzz``."""
-    parser.addoption("--fuzz-examples", type=int, default=300, help="random calls of each node in tests/fuzz")
+    parser.addoption("--fuzz-examples", type=int, default=40, help="random calls of each node in tests/fuzz")
 
 
 def needs_host(path: Path) -> bool:

@@ -99,7 +99,7 @@ def test_reading_can_be_cancelled(clips_folder):
 def test_a_name_that_leads_out_of_input_is_refused_before_running(clips_folder, name):
     assert clips_folder.is_dir()
     assert "below ComfyUI's input folder" in FewShotDatasetFolder.validate_inputs(name)
-    with pytest.raises(ValueError, match="below ComfyUI's input folder|null character"):
+    with pytest.raises(ValueError, match=r"below ComfyUI's input folder|null character"):
         FewShotDatasetFolder.execute(name, 32, 32, 5, 10.0)
 
 

@@ -76,7 +76,11 @@ def _claim(temporary: Path, path: Path) -> None:
         raise
     except OSError:  # a disk without hard links, exFAT for one
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-        temporary.replace(path)
+        try:
+            temporary.replace(path)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
     else:
         temporary.unlink()
 

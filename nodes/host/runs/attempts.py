@@ -101,10 +101,8 @@ def _attempt(task: RunTask, data: _Data, before: _Again | None = None) -> Traine
                     job.kind, job.file_name, session.trained, trainer, run.state, opened.folder,
                     _base_record(task, data.objective), job.workflow,
                 )  # fmt: skip
-                run.keep_best, saver.note = (
-                    saver.keep_best,
-                    run.monitors.note,
-                )  # of the run itself: a circle of references
+                # Not the run's own note: that would be a circle of references.
+                run.keep_best, saver.note = saver.keep_best, run.monitors.note
                 return _go(task, run, saver, retry=before is None)
     finally:
         _free_memory()

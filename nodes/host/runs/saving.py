@@ -26,8 +26,8 @@ from .previews import Note
 log = logging.getLogger(__name__)
 
 
-def _log_only(_kind: str, text: str) -> None:
-    log.warning("%s", text)
+def _unheard(_kind: str, _text: str) -> None:
+    """What is said before there is a run to say it."""
 
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -45,7 +45,7 @@ class Saver:
     folder: RunFolder
     record: dict[str, str]  # for the metadata
     workflow: Mapping[str, str] = field(default_factory=dict)  # for the metadata too
-    note: Note = _log_only  # the run's, once there is one
+    note: Note = _unheard  # the run's, once there is one
 
     def file(self, finished: bool) -> LoraModel:
         """What is trained as it is now, the running average if there is one."""
@@ -100,6 +100,7 @@ class Saver:
     def _tell(self, text: str) -> None:
         """Say where the file is, if it is not where it belongs: in the log, on the node and in the panel."""
         if text:
+            log.warning("%s", text)
             self.note("save", text)
             show_text(text)
 

@@ -12,9 +12,8 @@ from comfy.hooks import WeightHook
 from comfy.patcher_extension import WrappersMP
 from tic_ft_runs import train
 
-from pack.nodes.host.model.changes import changes_on, restore_modules, uncompiled
+from pack.nodes.host.model.changes import as_trained, changes_on, restore_modules, uncompiled
 from pack.nodes.host.model.loras import apply_lora
-from pack.nodes.host.runs.job import trainable
 
 pytestmark = pytest.mark.usefixtures("own_output")
 
@@ -128,4 +127,4 @@ def test_blocks_that_a_compiled_clone_left_behind_are_put_back(model):
 def test_a_compiled_model_keeps_its_other_patches(model):
     clone = stretched(compiled(model))
     assert uncompiled(clone).model_options["transformer_options"]["rope_options"]["scale_t"] == 3.0
-    assert not trainable(clone).object_patches.keys() & compiled(model).object_patches.keys()
+    assert not as_trained(clone).object_patches.keys() & compiled(model).object_patches.keys()

@@ -181,7 +181,7 @@ def test_the_settings_are_those_of_the_train_node_with_checkpointing_alone_chang
         ("magic", {}, "method is 'magic'; choose one of TIC-FT, one-shot motion, AICL, Tune-A-Video"),
         (MOTION, {"rank": 0}, "rank is 0, which Tune-A-Video alone can do; give one-shot motion a rank of 1 or more"),
         (TUNE_A_VIDEO, {}, "the model is a WAN21"),
-        (AICL, {"size": "huge"}, "preset 'huge' is not known"),
+        (AICL, {"size": "huge"}, "size is 'huge'; choose one of small, base, paper"),
         (MOTION, {"settings": TrainConfig(per_frame_timesteps=True)}, "one noise level for all frames"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +38,18 @@ def temp(tmp_path, monkeypatch) -> Path:
 
 def fill_the_disk(monkeypatch, *below: Path, suffix: str = "") -> None:
     """Finishing a file below one of these folders fails, as on a full disk."""
-    replace = Path.replace
+    replace, link = Path.replace, os.link
 
-    def full(self: Path, target: Path) -> Path:
+    def check(target: Path) -> None:
         if target.name.endswith(suffix) and any(target.is_relative_to(folder) for folder in below):
             raise OSError(28, "No space left on device")
+
+    def full(self: Path, target: Path) -> Path:
+        check(target)
         return replace(self, target)
 
     monkeypatch.setattr(Path, "replace", full)
+    monkeypatch.setattr(os, "link", lambda source, target: (check(target), link(source, target)))
 
 
 def stop_the_last_validation(monkeypatch, stop: type[BaseException]) -> None:
@@ -77,29 +82,28 @@ def test_a_stop_in_the_validation_after_training_keeps_the_lora(model, monkeypat
 
 
 @pytest.mark.parametrize("suffix", [".json", ".safetensors"])
-def test_a_full_disk_sends_the_lora_to_the_temp_folder(model, monkeypatch, caplog, temp, suffix):
+def test_a_full_disk_sends_the_lora_to_the_runs_folder(model, monkeypatch, caplog, temp, suffix):
     name = f"full {suffix[1:]}"
     fill_the_disk(monkeypatch, LORA.files(name), suffix=suffix)
     with caplog.at_level("WARNING"):
         lora, _, _, path, _ = train(model, name)
-    assert Path(path).is_relative_to(temp)
-    assert files(LORA.files(name)) == []
-    assert files(temp) == [".json", ".safetensors"]
+    assert Path(path).parent == runs_folder() / name
+    assert files(LORA.files(name)) + files(temp) == []
     assert all(torch.equal(value, lora[key]) for key, value in load_lora(Path(path)).items())
     assert path in caplog.text
     assert "No space left" in caplog.text
 
 
-def test_a_lora_that_can_be_saved_nowhere_says_so_and_leaves_nothing(model, monkeypatch, temp):
-    fill_the_disk(monkeypatch, LORA.files("nowhere"), temp)
+def test_a_lora_that_can_be_saved_nowhere_says_so_and_leaves_nothing(model, monkeypatch, temp, host_base):
+    fill_the_disk(monkeypatch, LORA.files("nowhere"), host_base, temp, suffix=".safetensors")
     with pytest.raises(RuntimeError, match=r"saved neither in .*nowhere \(.*No space.* nor in .*free some space"):
         train(model, "nowhere")
     assert files(LORA.files("nowhere")) + files(temp) == []
 
 
-def test_a_cancelled_run_that_cannot_be_saved_is_still_a_cancelled_one(model, monkeypatch, caplog, temp):
+def test_a_cancelled_run_that_cannot_be_saved_is_still_a_cancelled_one(model, monkeypatch, caplog, temp, host_base):
     stop_the_last_validation(monkeypatch, comfy.model_management.InterruptProcessingException)
-    fill_the_disk(monkeypatch, LORA.files("cancelled and full"), temp)
+    fill_the_disk(monkeypatch, LORA.files("cancelled and full"), host_base, temp, suffix=".safetensors")
     with pytest.raises(comfy.model_management.InterruptProcessingException):
         train(model, "cancelled and full", validation=encoded_pairs())
     assert f"stopped after {STEPS} steps and the LoRA could be saved neither" in caplog.text

@@ -14,7 +14,8 @@ import torch
 from clip_pairs import TEXT_DIM, encoded_pairs
 from tiny_wan import load_tiny_wan, save_tiny_wan
 
-from pack.nodes.host.model.noise import repaired
+from pack.nodes.host.model.image_model import image_model
+from pack.nodes.host.model.video_model import video_model
 from pack.nodes.host.session.aicl import aicl_session
 from pack.nodes.host.session.clip import Form, clip_session
 from pack.nodes.host.session.session import alike_indices, training_session
@@ -37,7 +38,7 @@ def test_clips_go_together_whose_captions_can_be_stacked():
 def test_a_batch_of_unequal_captions_gives_what_each_clip_gives_alone(name):
     with (
         torch.inference_mode(),
-        training_session(repaired(tiny_families.model_of(name)), TrainConfig(rank=2)) as session,
+        training_session(video_model(tiny_families.model_of(name)), TrainConfig(rank=2)) as session,
     ):
         generator = torch.Generator().manual_seed(0)
         xt, sigma = torch.randn(3, 16, 2, 4, 4, generator=generator), torch.tensor([0.3, 0.5, 0.7])
@@ -48,7 +49,7 @@ def test_a_batch_of_unequal_captions_gives_what_each_clip_gives_alone(name):
 
 
 def test_an_image_model_that_sees_clips_does_so_too():
-    with torch.inference_mode(), clip_session(tiny_unet.tiny_unet(), TrainConfig(), Form()) as session:
+    with torch.inference_mode(), clip_session(image_model(tiny_unet.tiny_unet()), TrainConfig(), Form()) as session:
         generator = torch.Generator().manual_seed(0)
         size = (3, tiny_unet.CHANNELS, 3, tiny_unet.SIZE, tiny_unet.SIZE)
         xt, sigma = torch.randn(size, generator=generator), torch.tensor([0.3, 0.5, 0.7])
@@ -63,11 +64,11 @@ def test_an_adapter_s_blocks_are_computed_again_with_the_references_of_their_own
     config = TrainConfig(batch_size=2)
     objective = aicl_runs.objective_of("Wan 2.1", config)
     texts = captions((5, 9, 5, 9))
-    objective = type(objective)(replace(objective.data, conditioning=texts), objective.order, config)
+    objective = type(objective)(replace(objective.data, conditioning=texts), objective.aicl, config)
     found: list[list[Any]] = []
     for mode in ("off", "blocks"):
         with torch.inference_mode(), aicl_session(
-            tiny_families.model_of("Wan 2.1"), replace(config, checkpointing=mode), objective
+            video_model(tiny_families.model_of("Wan 2.1")), replace(config, checkpointing=mode), objective
         ) as session:  # fmt: skip
             aicl_runs.stirred(session.trained)
             batch = objective.batch([0, 1], StepGenerators.at(0, 0))

@@ -31,7 +31,14 @@ def test_the_settings_node_carries_every_input(model):
         "target_modules": "q, v",
         "per_frame_timesteps": False,
     }
-    values |= {"preset": "custom", "optimizer": "adamw", "accumulation": 2, "ema_decay": 0.5}
+    values |= {
+        "preset": "custom",
+        "optimizer": "adamw",
+        "accumulation": 2,
+        "ema_decay": 0.5,
+        "lr_cycles": 3,
+        "lr_power": 2.0,
+    }
     values |= {"sigma_low": 0.1, "sigma_high": 0.9}
     assert set(values) == {entry.id for entry in FewShotTrainSettings.define_schema().inputs}
     config = FewShotTrainSettings.execute(**values).result[0]
