@@ -27,23 +27,25 @@ function drawBorders(borders, sequence, off, limits, step) {
   let before = 0
   ROLES.forEach((role, i) => {
     before += sequence[role]
-    const { element: knob, set } = borders[i]
+    const border = borders[i]
+    const knob = border.element
     knob.style.left = `${(100 * before) / sequence.bars.length}%`
     knob.hidden = limits[role] === null
     const text = `${role}: ${sequence[role]} latents` + (off[role] ? ' (wired)' : '')
     const min = role === 'target' ? step : 0
-    set({ value: sequence[role], min, max: limits[role] ?? 0, step, page: PAGE * step, text, off: off[role] })
+    border.set({ value: sequence[role], min, max: limits[role] ?? 0, step, page: PAGE * step, text, off: off[role] })
   })
 }
 
 function drawLevels(levels, sequence, off) {
-  levels.forEach(({ element: knob, set }, i) => {
+  levels.forEach((handle, i) => {
     const level = sequence.levels[i]
+    const knob = handle.element
     knob.style.left = `${(100 * (sequence.condition + i)) / sequence.bars.length}%`
     knob.style.width = `${100 / sequence.bars.length}%`
     knob.style.bottom = `${100 * level}%`
     const text = `buffer ${i + 1}: noise level ${Number(level.toFixed(4))}` + (off.levels ? ' (wired)' : '')
-    set({ value: level, min: 0, max: 1, step: 0.01, page: 0.1, text, off: off.levels })
+    handle.set({ value: level, min: 0, max: 1, step: 0.01, page: 0.1, text, off: off.levels })
   })
 }
 

@@ -20,7 +20,7 @@ function lastRun(node, app) {
 
 /**
  * @param {any} node @param {any} app the host's
- * @returns what `createTimeline().update` draws
+ * @returns what `TimelineView.update` draws
  */
 export function readState(node, app) {
   const run = lastRun(node, app)
