@@ -94,16 +94,16 @@ def test_a_full_disk_sends_the_lora_to_the_runs_folder(model, monkeypatch, caplo
     assert "No space left" in caplog.text
 
 
-def test_a_lora_that_can_be_saved_nowhere_says_so_and_leaves_nothing(model, monkeypatch, temp, host_base):
-    fill_the_disk(monkeypatch, LORA.files("nowhere"), host_base, temp, suffix=".safetensors")
+def test_a_lora_that_can_be_saved_nowhere_says_so_and_leaves_nothing(model, monkeypatch, temp):
+    fill_the_disk(monkeypatch, Path(temp.anchor), suffix=".safetensors")
     with pytest.raises(RuntimeError, match=r"saved neither in .*nowhere \(.*No space.* nor in .*free some space"):
         train(model, "nowhere")
     assert files(LORA.files("nowhere")) + files(temp) == []
 
 
-def test_a_cancelled_run_that_cannot_be_saved_is_still_a_cancelled_one(model, monkeypatch, caplog, temp, host_base):
+def test_a_cancelled_run_that_cannot_be_saved_is_still_a_cancelled_one(model, monkeypatch, caplog, temp):
     stop_the_last_validation(monkeypatch, comfy.model_management.InterruptProcessingException)
-    fill_the_disk(monkeypatch, LORA.files("cancelled and full"), host_base, temp, suffix=".safetensors")
+    fill_the_disk(monkeypatch, Path(temp.anchor), suffix=".safetensors")
     with pytest.raises(comfy.model_management.InterruptProcessingException):
         train(model, "cancelled and full", validation=encoded_pairs())
     assert f"stopped after {STEPS} steps and the LoRA could be saved neither" in caplog.text
