@@ -98,7 +98,7 @@ def check_warmup(config: TrainConfig) -> None:
     """Refuse a warm-up that is longer than the run.
 
     Raises:
-        ValueError: as said.
+        ValueError: it has no fewer steps.
     """
     if config.warmup_steps >= config.steps and config.warmup_steps:
         raise ValueError(

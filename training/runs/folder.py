@@ -173,7 +173,7 @@ def check_length(name: str) -> None:
     """Refuse a name that is too long for a file once a number, an ending and a temporary one are added.
 
     Raises:
-        ValueError: as said.
+        ValueError: the name has too many bytes.
     """
     length = len(name.encode())
     if length > LONGEST:

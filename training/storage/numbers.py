@@ -24,7 +24,7 @@ def require_finite(tensors: Mapping[str, Tensor], what: str, advice: str) -> Non
     """Refuse tensors with NaN or infinite values; ``what`` holds them, ``advice`` says what to do.
 
     Raises:
-        ValueError: as said.
+        ValueError: a value is not finite.
     """
     broken = [name for name, tensor in tensors.items() if isinstance(tensor, Tensor) and not is_finite(tensor)]
     if broken:

@@ -174,10 +174,10 @@ class Additions:
 def refuse_compiled(model: Any) -> None:
     """Refuse a MODEL that the host's compile node was put on: it lets compiled graphs be used where they do not fit.
 
-    That node drops all guards on the transformer options, and which action acts, and when, is told there.
+    That node drops all guards on the transformer options, and those say which action acts, and when.
 
     Raises:
-        ValueError: as said.
+        ValueError: the model has the option of that node.
     """
     if COMPILE_OPTION in model.model_options:
         raise ValueError(

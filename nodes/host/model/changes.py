@@ -48,7 +48,7 @@ def refuse_hooks(model: Any) -> None:
     """Refuse a MODEL with LoRAs that hooks switch on and off while it samples; training has no schedule.
 
     Raises:
-        ValueError: as said.
+        ValueError: it has.
     """
     if model.hook_patches or getattr(model, "forced_hooks", None):
         raise ValueError(

@@ -105,7 +105,7 @@ def check_settings(job: Job, config: TrainConfig) -> None:
     """Refuse settings that no step could be done with, while nothing is encoded yet.
 
     Raises:
-        ValueError: as said.
+        ValueError: a setting cannot hold for this run.
     """
     check_warmup(config)
     if job.kind.fits is not None:

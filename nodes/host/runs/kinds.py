@@ -42,7 +42,7 @@ def find_layers(model: KnownModel, config: TrainConfig) -> None:
     """Refuse settings whose target_modules name no layer of a model.
 
     Raises:
-        ValueError: as said.
+        ValueError: they match none.
     """
     select_layers(model.model.model.diffusion_model, config.target_modules, model.family)
 

@@ -167,7 +167,7 @@ def check_state(x: Tensor, layout: tic_ft.Layout, x0: Tensor) -> None:
     """Refuse a solver's state of another size than the sequence, of a sampler that grows the latent for one.
 
     Raises:
-        ValueError: as said.
+        ValueError: frames, channels or size differ.
     """
     if x.shape[2] != layout.frames or x.shape[3:] != x0.shape[3:]:
         raise ValueError(
