@@ -18,7 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from .fingerprint import add_tensor, weights_digest
+from .forwards import KEY, Replaced
 from .noise import own_repairs
+from .position_table import FORWARD
 
 log = logging.getLogger(__name__)
 
@@ -99,17 +101,24 @@ def restore_modules(model: Any) -> None:
 
 
 def _parts(model: Any) -> Iterator[tuple[str, Any]]:
-    """Names and values of everything on a MODEL; our own repairs are the same for every run."""
+    """Names and values of everything on a MODEL.
+
+    Our own repairs are the same for every run; where one has changed what is learned, it counts by its name.
+    """
     repairs = own_repairs(model)
     yield from ((f"object patch {key}", patch) for key, patch in model.object_patches.items() if key not in repairs)
+    if FORWARD in repairs:  # runs from before had the embeddings of 720 x 480
+        yield "position embeddings", "of the size at hand"
     options = dict(model.model_options)
     for name, value in dict(options.pop("transformer_options", {})).items():
         nested = name in ("patches", "patches_replace", "wrappers", "callbacks")
         yield from ((f"{name} {key}", entry) for key, entry in value.items()) if nested else ((name, value),)
     yield from options.items()
+    others = any(isinstance(patch, Replaced) for key, patch in model.object_patches.items() if key not in repairs)
     for kind, group in (("wrapper", model.wrappers), ("callback", model.callbacks)):
         for point, keys in group.items():
-            yield from ((f"{kind} {point} {key}", functions) for key, functions in keys.items())
+            counted = ((key, functions) for key, functions in keys.items() if others or key != KEY)
+            yield from ((f"{kind} {point} {key}", functions) for key, functions in counted)
     yield from ((f"injection {key}", value) for key, value in model.injections.items())
     yield from ((f"weight wrapper {key}", value) for key, value in model.weight_wrapper_patches.items())
     for key, models in model.additional_models.items():

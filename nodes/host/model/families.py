@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ....training.data.encoding import TextWidth
+from .position_table import is_2b
 
 
 def _any_network(_network: Any) -> bool:
@@ -27,7 +28,6 @@ class Family:
     takes_image: bool = False  # whether the class also takes an image, which a text-to-video run leaves out
     snr_shift: float = 1.0  # of the schedule of discrete timesteps
     blocks: str = r"blocks\.\d+"  # pattern of the transformer blocks in the network, where the pack trains it
-    places: int | None = None  # patches the network's table of places has room for; None: it needs no table
     expert_boundary: float | None = None  # sigma from which on the high-noise expert of such a network works
     motion: str = ""  # pattern of the projections that decide where a token looks: one-shot motion is learned there
     classic: str = ""  # of the queries alone, which Tune-A-Video trains
@@ -40,8 +40,8 @@ def _patches_time(network: Any) -> bool:
     return bool(getattr(network, "patch_size_t", None))
 
 
-def _has_place_table(network: Any) -> bool:
-    return not getattr(network, "use_rotary_positional_embeddings", True)
+def _has_no_table(network: Any) -> bool:
+    return getattr(network.patch_embed, "pos_embedding", None) is None
 
 
 WAN_ATTENTION = r"blocks\.\d+\.(self_attn|cross_attn)\.(q|k|v|o)"
@@ -74,9 +74,8 @@ FAMILIES: tuple[Family, ...] = (
     Family("Wan 2.2 5B", "WAN22", spatial=32, takes_image=True, **WAN),
     Family("CogVideoX 1.5", time_patch=2, matches=_patches_time, **COGVIDEOX),
     # Its schedule is shifted: arXiv 2408.06072, and snr_shift_scale of its scheduler in diffusers.
-    # The places are those of 13 latents of 720 x 480.
-    Family("CogVideoX 2B", snr_shift=3.0, places=17550, matches=_has_place_table, **COGVIDEOX),
-    Family("CogVideoX 5B", **COGVIDEOX),
+    Family("CogVideoX 2B", snr_shift=3.0, matches=is_2b, **COGVIDEOX),
+    Family("CogVideoX 5B", matches=_has_no_table, **COGVIDEOX),
     Family("LTXV", "LTXV", 8, 32),
     Family("HunyuanVideo", "HunyuanVideo", 4, 16),
 )

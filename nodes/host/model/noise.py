@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 from ....methods.ddpm import DdpmProcess, snr_shifted, zero_terminal_snr
 from ....methods.flow import FLOW, NoiseProcess
 from .families import Family, find_family
+from .position_table import FORWARD, is_2b, own_patches, with_computed_positions
 from .rope import PLACES, rotary_places, trained_places
 
 log = logging.getLogger(__name__)
@@ -43,33 +45,49 @@ def repair(model: Any, family: Family | None) -> tuple[Any, tuple[str, ...]]:
     """The same for a MODEL whose family is known, and what the host does wrong about it, for sentences.
 
     The host's CogVideoX sampling hands a k-sampler's ``x0 + sigma noise`` to the network, which wants it divided by
-    ``sqrt(1 + sigma^2)``, and it spaces the tokens of CogVideoX 1.0 too far apart, see ``trained_places``. A sampling
-    that the user has put on already is left alone.
+    ``sqrt(1 + sigma^2)``; it spaces the tokens of CogVideoX 5B too far apart, see ``trained_places``, and gives those
+    of CogVideoX 2B the position embeddings of another size, see ``position_table``. A sampling that the user has put
+    on already is left alone.
     """
-    patches, repairs = {}, []
-    if _is_unscaled(model):
-        patches[SAMPLING] = _scaled_sampling(model, family)
-        repairs.append("does not scale what %s sees")
-    places = None if PLACES in model.object_patches else trained_places(model)
-    if places is not None:
-        patches[PLACES] = places
-        repairs.append("spaces the tokens of %s too far apart")
-    if not patches:
+    made = [one for one in (_scaling(model, family), _positions(model)) if one is not None]
+    if not made:
         return model, ()
     clone, name = model.clone(), type(model.model).__name__ if family is None else family.name
-    for key, patch in patches.items():
-        clone.add_object_patch(key, patch)
-    repairs = [what % name for what in repairs]
+    repairs = tuple(what % name for _, what in made)
+    for act, _ in made:
+        act(clone)
     for what in repairs:
         log.info("FewShot Video: the host %s; this model does it right", what)
-    return clone, tuple(repairs)
+    return clone, repairs
+
+
+Repair = tuple[Callable[[Any], None], str]  # what to do to a clone, and what the host does wrong
+
+
+def _scaling(model: Any, family: Family | None) -> Repair | None:
+    if not _is_unscaled(model):
+        return None
+    return lambda clone: clone.add_object_patch(
+        SAMPLING, _scaled_sampling(model, family)
+    ), "does not scale what %s sees"
+
+
+def _positions(model: Any) -> Repair | None:
+    if type(model.model).__name__ == "CogVideoX" and is_2b(model.model.diffusion_model):
+        if FORWARD in model.object_patches:
+            return None
+        return with_computed_positions, "gives the tokens of %s the positions of 720 x 480"
+    positions = None if PLACES in model.object_patches else trained_places(model)
+    if positions is None:
+        return None
+    return lambda clone: clone.add_object_patch(PLACES, positions), "spaces the tokens of %s too far apart"
 
 
 def own_repairs(model: Any) -> set[str]:
     """Keys of the object patches on a MODEL that ``repaired`` has put there."""
     ours = {SAMPLING: isinstance(model.object_patches.get(SAMPLING), _scaled())}
     ours[PLACES] = getattr(model.object_patches.get(PLACES), "func", None) is rotary_places
-    return {key for key, own in ours.items() if own}
+    return {key for key, own in ours.items() if own} | own_patches(model)
 
 
 def _is_unscaled(model: Any) -> bool:

@@ -60,7 +60,6 @@ def build_context(
     check_size(request.width, request.height, family)
     check_vae(vae, video)
     layout = layout_of(request, images, family)
-    check_places(layout.frames, request.width, request.height, family)
     _tell_difference(request, layout)
     images = [frames.resize(clip[..., :3].float(), request.width, request.height, request.resize) for clip in images]
     segments = tic_ft_tasks.arrange(request.task, images, layout.condition, layout.buffer, family.compression)
@@ -160,20 +159,6 @@ def check_size(width: int, height: int, family: Family) -> None:
                 f"{name} {size} is no multiple of {family.spatial}, which {family.name} needs; "
                 f"use {low} or {low + family.spatial}"
             )
-
-
-def check_places(frames: int, width: int, height: int, family: Family) -> None:
-    """Refuse a sequence of so many latent frames, of a size in pixels, that the network has no places for.
-
-    Raises:
-        ValueError: it has a table of places, and a shorter one.
-    """
-    patches = frames // family.time_patch * (width // family.spatial) * (height // family.spatial)
-    if family.places is not None and patches > family.places:
-        raise ValueError(
-            f"{family.name} has places for {family.places} patches, {frames} latents of {width} x {height} make "
-            f"{patches}; use fewer frames or a smaller size"
-        )
 
 
 def check_vae(vae: Any, video: VideoModel) -> None:

@@ -24,7 +24,7 @@ from ..runs.job import Job, run_job
 from ..runs.kinds import LORA
 from ..runs.output import Trained
 from ..runs.previews import Note, Preview, Sample, make_sample
-from ..sampling.context import ENCODINGS, check_places, check_size
+from ..sampling.context import ENCODINGS, check_size
 from ..session.session import Session
 from .clips import encoded_clips
 
@@ -113,11 +113,7 @@ def plan_recipe(video: VideoModel, dataset: Dataset, request: TicftRequest) -> T
     for layout in layouts:
         tic_ft.sigma_layout(layout, video.process)  # refuses what could not be sampled
     joint = request.encoding == ENCODINGS[1]
-    recipe = TicftRecipe(request.task, layouts[0], joint, family.compression, video.channels, layouts[1:])
-    for sample in dataset.samples:
-        bucket = dataset.bucket(sample)
-        check_places(recipe.layout_of(sample).frames, bucket.width, bucket.height, family)
-    return recipe
+    return TicftRecipe(request.task, layouts[0], joint, family.compression, video.channels, layouts[1:])
 
 
 def make_objective(

@@ -115,7 +115,7 @@ def test_the_base_samples_as_before_after_a_repaired_clone_has():
 @pytest.mark.parametrize("zsnr", [False, True])
 def test_a_sampling_that_the_user_put_on_is_left_alone(zsnr):
     patched = ModelSamplingDiscrete().patch(families.model_of("CogVideoX 2B"), "v_prediction", zsnr)[0]
-    assert repaired(patched) is patched
+    assert sampling_of(repaired(patched)) is sampling_of(patched)
     process = process_of(patched)
     assert torch.equal(process.sigmas, sampling_of(patched).sigmas)
     prompts = (COG_2B.conditioning(1), COG_2B.conditioning(2))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,7 +25,6 @@ from torch import Tensor
 
 from pack.methods.tic_ft import Layout
 from pack.nodes.host.model import loras
-from pack.nodes.host.model.families import FAMILIES
 from pack.nodes.host.model.noise import repaired
 from pack.nodes.host.runs.kinds import LORA
 from pack.nodes.host.session import session as training
@@ -246,14 +244,6 @@ def test_an_order_that_a_family_cannot_fill_is_refused_in_a_sentence(family, ord
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         train(families.model_of(family.name), "refused", **{"encoded": data, **order})
     assert not LORA.files("refused").exists()
-
-
-def test_a_sequence_longer_than_the_table_of_places_is_not_trained(monkeypatch):
-    table = tuple(replace(known, places=known.places and 5) for known in FAMILIES)
-    monkeypatch.setattr("pack.nodes.host.model.families.FAMILIES", table)
-    said = "CogVideoX 2B has places for 5 patches, 6 latents of 16 x 16 make 6; use fewer frames or a smaller size"
-    with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
-        train(families.model_of("CogVideoX 2B"), "refused", encoded=pairs(COG_2B))
 
 
 @pytest.mark.parametrize("more", [{}, tiny_cogvideox.LATER])

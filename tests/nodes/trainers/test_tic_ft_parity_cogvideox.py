@@ -60,11 +60,12 @@ def test_network_input_and_loss_equal_the_papers_definitions(family):
     timesteps = torch.tensor([ceil(level * T) for level in LEVELS])
     given = (scheduler, layout, ours["latents"], ours["batch"].noise, timesteps, ours["context"])
     host = model.model.diffusion_model
-    trained = diffusers_networks.cogvideox(diffusers_networks.with_lora(weights, ours["lora"]), host)
+    tokens = ours["context"].shape[1]
+    trained = diffusers_networks.cogvideox(diffusers_networks.with_lora(weights, ours["lora"]), host, tokens=tokens)
     xt, loss, loss_of_theirs = paper_step(trained, *given)
     torch.testing.assert_close(ours["xt"], xt, rtol=1e-4, atol=1e-5)
     assert ours["timestep"].tolist() == (timesteps - 1).tolist()
     torch.testing.assert_close(ours["loss"], loss, rtol=1e-4, atol=0)
     torch.testing.assert_close(ours["loss"], loss_of_theirs, rtol=1e-4, atol=0)
-    bare = paper_step(diffusers_networks.cogvideox(weights, host), *given)[1]
+    bare = paper_step(diffusers_networks.cogvideox(weights, host, tokens=tokens), *given)[1]
     assert ((loss - bare) / bare).abs().max() > 1e-3  # the LoRA is really part of what was compared

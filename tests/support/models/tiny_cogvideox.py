@@ -14,8 +14,8 @@ CONFIG = {
     "use_rotary_positional_embeddings": True,
 }  # fmt: skip
 LATER = {"patch_size_t": 2}  # CogVideoX 1.5 packs two latent frames into a token
-# CogVideoX 2B has a table of places, 13 latents of 60 x 90, in which a head of 64 channels does not fit.
-PLACE_TABLE = {
+# CogVideoX 2B with its table of position embeddings, 13 latents of 60 x 90; the host takes no head of 64 channels.
+POSITION_TABLE = {
     "num_attention_heads": 3, "num_layers": 1,
     "use_rotary_positional_embeddings": False, "use_learned_positional_embeddings": True,
 }  # fmt: skip
@@ -23,7 +23,7 @@ LATENT_CHANNELS = 16
 
 
 def save_tiny_cogvideox(path: Path, seed: int = 0, **config: Any) -> Path:
-    """Write seeded random weights: rope as in 5B, else ``**PLACE_TABLE`` for 2B or ``**LATER`` for 1.5.
+    """Write seeded random weights: rope as in 5B, else ``**POSITION_TABLE`` for 2B or ``**LATER`` for 1.5.
 
     ``ofs_embed_dim=16`` adds what 1.5's image-to-video form has.
     """
@@ -38,9 +38,18 @@ def save_tiny_cogvideox(path: Path, seed: int = 0, **config: Any) -> Path:
     for name, parameter in net.named_parameters():
         flat = parameter.ndim < 2 and "bias" not in name
         state[name] = torch.ones(parameter.shape) if flat else torch.randn(parameter.shape, generator=generator) * 0.1
-    state.update((name, value) for name, value in net.state_dict().items() if name not in state)  # its place table
+    if config.get("use_learned_positional_embeddings"):
+        state["patch_embed.pos_embedding"] = published_table(net.dim)
     save_file(state, path)
     return path
+
+
+def published_table(channels: int) -> torch.Tensor:
+    """The table of CogVideoX 2B, ``[1, 226 + 13 30 45, channels]``, as diffusers makes it."""
+    from diffusers.models.embeddings import CogVideoXPatchEmbed
+
+    with torch.inference_mode(False):
+        return CogVideoXPatchEmbed(embed_dim=channels, text_embed_dim=1).pos_embedding.float()
 
 
 def load_tiny_cogvideox(path: Path) -> Any:

@@ -80,7 +80,7 @@ def _random(net: nn.Module, seed: int) -> dict[str, Tensor]:
 WAN = Tiny("Wan 2.1", tiny_wan.save_tiny_wan)
 WAN_5B = Tiny("Wan 2.2 5B", partial(tiny_wan.save_tiny_wan, channels=48))
 COG_5B = Tiny("CogVideoX 5B", tiny_cogvideox.save_tiny_cogvideox, flow=False)
-COG_2B = Tiny("CogVideoX 2B", partial(tiny_cogvideox.save_tiny_cogvideox, **tiny_cogvideox.PLACE_TABLE), flow=False)
+COG_2B = Tiny("CogVideoX 2B", partial(tiny_cogvideox.save_tiny_cogvideox, **tiny_cogvideox.POSITION_TABLE), flow=False)
 COG_15 = Tiny(
     "CogVideoX 1.5",
     partial(tiny_cogvideox.save_tiny_cogvideox, **tiny_cogvideox.LATER),

