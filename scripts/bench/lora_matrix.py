@@ -129,7 +129,7 @@ def main() -> int:
     parser.add_argument("--writer", default="", help="only rows whose name has this in it")
     options = parser.parse_args()
     host_pack.start(threads=1)
-    sys.path.append(str(SUPPORT))
+    sys.path += [str(folder) for folder in SUPPORT.iterdir() if folder.is_dir()]
     from converted_loras import TWINS
 
     families = [name for name in TWINS if options.family in name]
