@@ -1,6 +1,6 @@
 """Action Integration of AICL: what makes a frozen video network look at action tokens.
 
-B samples, F frames of P places and C channels in a block; L action tokens of D channels.
+B samples, F frames of P positions and C channels in a block; L action tokens of D channels.
 Source: EchoReel / AICL, arXiv 2403.11535, as far as its v1 overview figure and code tell.
 """
 
@@ -28,11 +28,11 @@ class ActionIntegration(nn.Module):
     Differs: rotary times as shares of the clip instead of learned relative ones of at most 16 frames.
     """
 
-    def __init__(self, channels: int, token: int, inner: int, operations: Any = nn, **place: Any) -> None:
+    def __init__(self, channels: int, token: int, inner: int, operations: Any = nn, **factory: Any) -> None:
         super().__init__()
         heads = max(1, inner // HEAD_CHANNELS)
-        self.norm = operations.LayerNorm(channels, **place)
-        self.attention = Attention(channels, heads, token, inner, operations, **place)
+        self.norm = operations.LayerNorm(channels, **factory)
+        self.attention = Attention(channels, heads, token, inner, operations, **factory)
 
     def keys_values(self, action: ActionTokens) -> Keys:
         """What a block needs of the action; it can be kept while the action stays."""
@@ -77,10 +77,10 @@ class ActionIntegrations(nn.Module):
         inner: most channels of the attention; narrower blocks take their own.
     """
 
-    def __init__(self, blocks: Mapping[str, int], token: int, inner: int, operations: Any = nn, **place: Any) -> None:
+    def __init__(self, blocks: Mapping[str, int], token: int, inner: int, operations: Any = nn, **factory: Any) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(
-            ActionIntegration(channels, token, inner_channels(channels, inner), operations, **place)
+            ActionIntegration(channels, token, inner_channels(channels, inner), operations, **factory)
             for channels in blocks.values()
         )
         self.numbers = {name: number for number, name in enumerate(blocks)}

@@ -1,6 +1,6 @@
-"""What AICL's modules are made of: attention, feed-forward, and the codes of time and place.
+"""What AICL's modules are made of: attention, feed-forward, and the encodings of time and position.
 
-B samples, T frames, S places of a frame, L tokens, D channels in h heads of d.
+B samples, T frames, S positions of a frame, L tokens, D channels in h heads of d.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Attend = Callable[[Tensor, Tensor, Tensor, int], Tensor]  # q, k, v [B, L, D], h
 
 TURNS = 16.0  # radians by which the fastest channel turns over a clip
 SLOWEST = 100.0  # times slower is the slowest
-OCTAVES = 6  # of the code of places
+OCTAVES = 6  # of the position encoding
 
 
 def frame_times(frames: int, device: Any = None) -> Tensor:
@@ -58,8 +58,8 @@ def turned(x: Tensor, angles: Tensor) -> Tensor:
     return torch.cat([turned_first, torch.addcmul(second * cos, first, sin)], dim=-1)
 
 
-def place_features(height: int, width: int, device: Any = None) -> Tensor:
-    """Sines and cosines of each place in a grid of any size, ``[height, width, 24]``: ``sin, cos (2^k pi u)``.
+def position_features(height: int, width: int, device: Any = None) -> Tensor:
+    """Sines and cosines of each position in a grid of any size, ``[height, width, 24]``: ``sin, cos (2^k pi u)``.
 
     ``u`` in (0, 1) is the row, then the column, as a share of the picture; k = 0 to 5.
     """
@@ -94,17 +94,17 @@ class Attention(nn.Module):
     """
 
     def __init__(
-        self, channels: int, heads: int, context: int = 0, inner: int = 0, operations: Any = nn, **place: Any
+        self, channels: int, heads: int, context: int = 0, inner: int = 0, operations: Any = nn, **factory: Any
     ) -> None:
         super().__init__()
         context, inner = context or channels, inner or channels
         if inner % heads or (inner // heads) % 2:
             raise ValueError(f"{inner} channels cannot be shared by {heads} heads in pairs; choose other numbers")
         self.heads, self.head_channels = heads, inner // heads
-        self.to_q = operations.Linear(channels, inner, bias=False, **place)
-        self.to_k = operations.Linear(context, inner, bias=False, **place)
-        self.to_v = operations.Linear(context, inner, bias=False, **place)
-        self.to_out = operations.Linear(inner, channels, **place)
+        self.to_q = operations.Linear(channels, inner, bias=False, **factory)
+        self.to_k = operations.Linear(context, inner, bias=False, **factory)
+        self.to_v = operations.Linear(context, inner, bias=False, **factory)
+        self.to_out = operations.Linear(inner, channels, **factory)
 
     def keys_values(self, context: Tensor, times: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Keys and values ``[B, L, D]`` of ``context [B, L, C]``; ``times [B or 1, L]`` turn the keys."""
@@ -141,10 +141,10 @@ class FeedForward(nn.Module):
     Source: GEGLU, Shazeer, arXiv 2002.05202, equation 6.
     """
 
-    def __init__(self, channels: int, operations: Any = nn, **place: Any) -> None:
+    def __init__(self, channels: int, operations: Any = nn, **factory: Any) -> None:
         super().__init__()
-        self.widen = operations.Linear(channels, 8 * channels, **place)
-        self.narrow = operations.Linear(4 * channels, channels, **place)
+        self.widen = operations.Linear(channels, 8 * channels, **factory)
+        self.narrow = operations.Linear(4 * channels, channels, **factory)
 
     def forward(self, x: Tensor) -> Tensor:
         """``x [..., C]``, shape kept."""
@@ -155,12 +155,12 @@ class FeedForward(nn.Module):
 class AttentionStep(nn.Module):
     """Attention and feed-forward, both behind a norm and added: ``x + Attn(LN(x), c)``, then ``x + FF(LN(x))``."""
 
-    def __init__(self, channels: int, heads: int, operations: Any = nn, **place: Any) -> None:
+    def __init__(self, channels: int, heads: int, operations: Any = nn, **factory: Any) -> None:
         super().__init__()
-        self.norm = operations.LayerNorm(channels, **place)
-        self.attention = Attention(channels, heads, operations=operations, **place)
-        self.norm_2 = operations.LayerNorm(channels, **place)
-        self.feed_forward = FeedForward(channels, operations, **place)
+        self.norm = operations.LayerNorm(channels, **factory)
+        self.attention = Attention(channels, heads, operations=operations, **factory)
+        self.norm_2 = operations.LayerNorm(channels, **factory)
+        self.feed_forward = FeedForward(channels, operations, **factory)
 
     def forward(
         self, x: Tensor, context: Tensor | None = None, times: Tensor | None = None, mask: Tensor | None = None

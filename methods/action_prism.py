@@ -14,12 +14,12 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from .action_layers import OCTAVES, AttentionStep, frame_times, place_features
+from .action_layers import OCTAVES, AttentionStep, frame_times, position_features
 from .action_tokens import ActionTokens
 
 RESAMPLER, FLATTENED = "resampler", "flattened"
 HEADS = (RESAMPLER, FLATTENED)
-FLAT_CHANNELS = 4  # a place keeps in the flattened head
+FLAT_CHANNELS = 4  # a position keeps in the flattened head
 
 
 MOST, MOST_LAYERS = 2**17, 512  # beyond what anybody trains: a file that says more is damaged
@@ -74,25 +74,25 @@ class PrismSizes:
 
 
 class PrismLayer(nn.Module):
-    """Attention within a frame, of a place over time, and to the caption, each with a feed-forward.
+    """Attention within a frame, of a position over time, and to the caption, each with a feed-forward.
 
     Source: EchoReel, overview figure.
     Differs: rotary times instead of learned relative ones, so that references may have any length; the second
     temporal attention that only the authors' code has is left out.
     """
 
-    def __init__(self, width: int, heads: int, operations: Any = nn, **place: Any) -> None:
+    def __init__(self, width: int, heads: int, operations: Any = nn, **factory: Any) -> None:
         super().__init__()
-        self.spatial = AttentionStep(width, heads, operations, **place)
-        self.temporal = AttentionStep(width, heads, operations, **place)
-        self.caption = AttentionStep(width, heads, operations, **place)
+        self.spatial = AttentionStep(width, heads, operations, **factory)
+        self.temporal = AttentionStep(width, heads, operations, **factory)
+        self.caption = AttentionStep(width, heads, operations, **factory)
 
     def forward(self, x: Tensor, text: Tensor, times: Tensor, mask: Tensor) -> Tensor:
         """``x [B, T, S, W]``, shape kept; ``text [B, n, W]``, ``times [T]``, ``mask [B, n]``."""
-        batch, frames, places, _ = x.shape
+        batch, frames, positions, _ = x.shape
         x = self.spatial(rearrange(x, "b t s w -> (b t) s w"))
         x = self.temporal(rearrange(x, "(b t) s w -> (b s) t w", b=batch, t=frames), times=times[None])
-        x = self.caption(rearrange(x, "(b s) t w -> b (t s) w", b=batch, s=places), text, mask=mask)
+        x = self.caption(rearrange(x, "(b s) t w -> b (t s) w", b=batch, s=positions), text, mask=mask)
         return rearrange(x, "b (t s) w -> b t s w", t=frames)
 
 
@@ -107,21 +107,21 @@ class ActionPrism(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, sizes: PrismSizes, operations: Any = nn, **place: Any) -> None:
+    def __init__(self, sizes: PrismSizes, operations: Any = nn, **factory: Any) -> None:
         super().__init__()
         self.sizes = sizes
         width = sizes.width
         # Of the latents it was trained on, so that it takes them as the VAE gives them.
         self.register_buffer("mean", torch.zeros(sizes.channels))
         self.register_buffer("std", torch.ones(sizes.channels))
-        self.embed = operations.Linear(sizes.channels * sizes.patch**2, width, **place)
-        self.embed_place = operations.Linear(4 * OCTAVES, width, **place)
-        self.embed_text = operations.Linear(sizes.text, width, **place)
+        self.embed = operations.Linear(sizes.channels * sizes.patch**2, width, **factory)
+        self.embed_place = operations.Linear(4 * OCTAVES, width, **factory)
+        self.embed_text = operations.Linear(sizes.text, width, **factory)
         self.layers = nn.ModuleList(
-            PrismLayer(width, sizes.heads, operations, **place) for _ in range(sizes.layers)
+            PrismLayer(width, sizes.heads, operations, **factory) for _ in range(sizes.layers)
         )  # fmt: skip
         head = ResamplerHead if sizes.head == RESAMPLER else FlattenedHead
-        self.head = head(sizes, operations, **place)
+        self.head = head(sizes, operations, **factory)
 
     def forward(self, latents: Tensor, text: Tensor) -> ActionTokens:
         """Tokens of B references, each frame's with the time of that frame.
@@ -157,7 +157,7 @@ class ActionPrism(nn.Module):
         rows, columns = (min(side, self.sizes.grid) for side in x.shape[1:3])
         if self.sizes.size is None and (rows, columns) != tuple(x.shape[1:3]):
             x = F.adaptive_avg_pool2d(x.movedim(-1, 1), (rows, columns)).movedim(1, -1)
-        x = x + self.embed_place(place_features(x.shape[1], x.shape[2], x.device).to(x))
+        x = x + self.embed_place(position_features(x.shape[1], x.shape[2], x.device).to(x))
         return rearrange(x, "(b t) h w c -> b t (h w) c", b=batch)
 
     def _check(self, latents: Tensor, text: Tensor) -> None:
@@ -182,13 +182,13 @@ class ActionPrism(nn.Module):
 class ResamplerHead(nn.Module):
     """M learned queries look at the S tokens of each frame: any resolution, ``[B, T, S, W]`` to ``[B, T, M, D]``."""
 
-    def __init__(self, sizes: PrismSizes, operations: Any = nn, **place: Any) -> None:
+    def __init__(self, sizes: PrismSizes, operations: Any = nn, **factory: Any) -> None:
         super().__init__()
-        self.queries = nn.Parameter(torch.zeros(sizes.queries, sizes.width, **place))
-        self.norm = operations.LayerNorm(sizes.width, **place)
-        self.look = AttentionStep(sizes.width, sizes.heads, operations, **place)
-        self.norm_out = operations.LayerNorm(sizes.width, **place)
-        self.project = operations.Linear(sizes.width, sizes.token, **place)
+        self.queries = nn.Parameter(torch.zeros(sizes.queries, sizes.width, **factory))
+        self.norm = operations.LayerNorm(sizes.width, **factory)
+        self.look = AttentionStep(sizes.width, sizes.heads, operations, **factory)
+        self.norm_out = operations.LayerNorm(sizes.width, **factory)
+        self.project = operations.Linear(sizes.width, sizes.token, **factory)
 
     def forward(self, x: Tensor) -> Tensor:
         batch, frames = x.shape[:2]
@@ -198,17 +198,17 @@ class ResamplerHead(nn.Module):
 
 
 class FlattenedHead(nn.Module):
-    """Three layers to four channels a place, laid side by side: ``[B, T, S, W]`` to ``[B, T, 1, 4 S]``.
+    """Three layers to four channels a position, laid side by side: ``[B, T, S, W]`` to ``[B, T, 1, 4 S]``.
 
     Source: EchoReel, arXiv 2403.11535v1, appendix (three layers, the first widens).
     Differs: GELU between them; without, as in the authors' code, the three are one.
     """
 
-    def __init__(self, sizes: PrismSizes, operations: Any = nn, **place: Any) -> None:
+    def __init__(self, sizes: PrismSizes, operations: Any = nn, **factory: Any) -> None:
         super().__init__()
-        self.widen = operations.Linear(sizes.width, 4 * sizes.width, **place)
-        self.mix = operations.Linear(4 * sizes.width, 4 * sizes.width, **place)
-        self.narrow = operations.Linear(4 * sizes.width, FLAT_CHANNELS, **place)
+        self.widen = operations.Linear(sizes.width, 4 * sizes.width, **factory)
+        self.mix = operations.Linear(4 * sizes.width, 4 * sizes.width, **factory)
+        self.narrow = operations.Linear(4 * sizes.width, FLAT_CHANNELS, **factory)
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.narrow(F.gelu(self.mix(F.gelu(self.widen(x)))))

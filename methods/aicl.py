@@ -120,10 +120,10 @@ def sizes_from_text(text: str) -> AdapterSizes:
         ) from error
 
 
-def build(sizes: AdapterSizes, operations: Any = nn, **place: Any) -> tuple[ActionPrism, ActionIntegrations]:
+def build(sizes: AdapterSizes, operations: Any = nn, **factory: Any) -> tuple[ActionPrism, ActionIntegrations]:
     """The two modules of an adapter, with whatever weights ``operations`` start with."""
-    prism = ActionPrism(sizes.prism, operations, **place)
-    return prism, ActionIntegrations(sizes.blocks, sizes.prism.token_channels, sizes.inner, operations, **place)
+    prism = ActionPrism(sizes.prism, operations, **factory)
+    return prism, ActionIntegrations(sizes.blocks, sizes.prism.token_channels, sizes.inner, operations, **factory)
 
 
 def parameter_counts(sizes: AdapterSizes) -> tuple[int, int]:

@@ -82,7 +82,7 @@ def sparse_stride(frames: int, most: int) -> int:
         ValueError: fewer than 2 frames would be taken, which show no motion.
 
     Source: Follow-Your-Motion, arXiv 2506.05207, which trains on about 17 of 81 frames.
-    Differs: a whole step, so that the places are exact; theirs spread the frames over the clip.
+    Differs: a whole step, so that the position ids are exact; theirs spread the frames over the clip.
     """
     if most < 2 or frames < 2:
         raise ValueError(f"{most} of {frames} latent frames were asked for; motion needs at least 2 of 2")

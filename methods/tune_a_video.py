@@ -45,7 +45,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
 
 
 class TemporalAttention(nn.Module):
-    """Attention of each place over all frames, added behind the feed-forward: ``x + W_O Attn(LN(x)) + b_O``.
+    """Attention of each position over all frames, added behind the feed-forward: ``x + W_O Attn(LN(x)) + b_O``.
 
     Weights are fp32 and are cast to the input's type at each call. ``to_out`` starts at zero, so an untrained layer
     adds exactly nothing; the norm has no weights.
@@ -81,7 +81,7 @@ class TemporalLayers(nn.Module):
 
     Args:
         shapes: channels and heads of each block.
-        seed: a layer's start depends on it and on the layer's place, not on how many others there are.
+        seed: a layer's start depends on it and on the layer's position, not on how many others there are.
     """
 
     def __init__(self, shapes: Mapping[str, tuple[int, int]], seed: int = 0) -> None:

@@ -17,7 +17,7 @@ SCALE = 0.18215  # the class multiplies what its VAE gives by this
 NOISE = 0.05  # std of the VAE's posterior, as a share of the latents' own
 
 # What the host reads off a file of the full size; 64 channels on grids of 16 x 16, 8 x 8 and 4 x 4. Attention between
-# 256 places would be half the cost of a training step, so it starts at 8 x 8.
+# 256 positions would be half the cost of a training step, so it starts at 8 x 8.
 UNET: dict[str, Any] = {
     "image_size": 32,
     "in_channels": CHANNELS,

@@ -131,7 +131,7 @@ def dropped_seeds() -> Iterator[list[str]]:
         yield [name, "yes" if keeps else "no", "yes" if torch.equal(*runs) else "no"]
 
 
-def places() -> Iterator[list[str]]:
+def position_ids() -> Iterator[list[str]]:
     """Rows of tokens in CogVideoX, 480 x 720 pixels: diffusers' pipeline beside ComfyUI and this pack."""
     from parts import host_pack
 
@@ -140,7 +140,7 @@ def places() -> Iterator[list[str]]:
     from comfy.ldm.cogvideo.model import CogVideoXTransformer3DModel
     from diffusers.models.embeddings import get_3d_rotary_pos_embed
 
-    from pack.nodes.host.model.rope import rotary_places
+    from pack.nodes.host.model.rope import rotary_embeddings
 
     yield ["CogVideoX", "rows in diffusers", "rows in ComfyUI", "rows with this pack"]
     height, width, head = 30, 45, 64
@@ -153,7 +153,7 @@ def places() -> Iterator[list[str]]:
         theirs = get_3d_rotary_pos_embed(head, ((0, 0), (height, width)), (height, width), 3, **options)
         cpu = torch.device("cpu")
         host = network._get_rotary_emb(height, width, 3, cpu)
-        tables = (theirs, host, host if time_patch else rotary_places(head, height, width, 3, cpu))
+        tables = (theirs, host, host if time_patch else rotary_embeddings(head, height, width, 3, cpu))
         yield [name, *(" ".join(f"{row:.4g}" for row in _rows(*table, (3, height, width, head))) for table in tables)]
 
 
@@ -191,7 +191,7 @@ def main() -> None:
     for title, rows in tables.items():
         show(title, rows())
     if os.environ.get("COMFYUI_PATH"):
-        show("Places of CogVideoX's tokens", places())
+        show("Position ids of CogVideoX's tokens", position_ids())
 
 
 if __name__ == "__main__":

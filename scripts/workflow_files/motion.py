@@ -14,8 +14,8 @@ from workflow_files.toy import SHIFT, add_clips, add_toy_model, toy_sampling
 TOY, WAN, COGVIDEOX = "motion_toy", "motion_wan21_1_3b", "motion_cogvideox_5b"
 USE = "motion_again_wan21_1_3b"
 TRAIN_NOTE = """
-Two LoRAs are trained, one after the other: first one of how the clip **looks**, on its single frames, then, on top of
-it, one of how it **moves**. Only the second is used afterwards, so that the looks stay behind.
+Two LoRAs are trained, one after the other: first one of the clip's **appearance**, on its single frames, then, on top
+of it, one of its **motion**. Only the second is used afterwards, so that the appearance stays behind.
 
 A finished run is kept. Write a `run_name` before a long one: after a stop the next **Run** goes on. Another clip or
 caption needs another name.
@@ -25,8 +25,8 @@ The first {frames} frames are used, as they come, and the result is saved at {fp
 rate, cut to the motion: one with more frames a second comes out slower.
 """
 APPLY_NOTE = """
-Motion is decided at high noise, so the LoRA acts in the first 0.6 of the sampling (`end_percent`) and leaves the looks
-to the caption. `end_percent` 1 keeps it to the end: try that when the motion is not followed.
+Motion is decided at high noise, so the LoRA acts in the first 0.6 of the sampling (`end_percent`) and leaves the
+appearance to the caption. `end_percent` 1 keeps it to the end: try that when the motion is not followed.
 """
 
 
@@ -173,13 +173,13 @@ TOY_SUMMARY = """
 
 One clip goes in; its motion, by another subject, comes out.
 
-Press **Run**. The graph draws one clip of a motion the toy model has never seen, learns first how the clip looks and
-then how it moves, and makes a video of another object with that motion. Nothing has to be downloaded.
+Press **Run**. The graph draws one clip of a motion the toy model has never seen, learns first the clip's appearance
+and then its motion, and makes a video of another object with that motion. Nothing has to be downloaded.
 
 **Change** the clip's seed in step 2, the steps in step 3, the caption in step 4.
 
 **Out come** two videos in `output/video`, the clip and the new one, two LoRAs in `output/loras`, and scores that say
-how alike the two videos move and look.
+how alike the two videos are in motion and appearance.
 """
 REAL_SUMMARY = """
 ## One-shot motion with {model}

@@ -23,9 +23,9 @@ def tokens(length: int, seed: int = 0, batch: int = 1) -> ActionTokens:
     return ActionTokens(values, torch.rand(batch, length, generator=generator))
 
 
-def video(batch: int = 1, frames: int = 3, places: int = 5, seed: int = 0) -> torch.Tensor:
+def video(batch: int = 1, frames: int = 3, positions: int = 5, seed: int = 0) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(batch, frames, places, 8, generator=generator, dtype=torch.float64)
+    return torch.randn(batch, frames, positions, 8, generator=generator, dtype=torch.float64)
 
 
 def added(block: ActionIntegration, x: torch.Tensor, action: ActionTokens, **options) -> torch.Tensor:
@@ -89,7 +89,7 @@ def test_samples_with_fewer_references_or_none_are_not_disturbed_by_the_batch():
     assert not out[1].any()
 
 
-def test_places_are_alike_and_times_are_not():
+def test_positions_are_alike_and_times_are_not():
     block, action = integration(), tokens(4)
     same = torch.ones(1, 3, 5, 8, dtype=torch.float64) * torch.arange(8)
     out = added(block, same, action)

@@ -1,4 +1,4 @@
-"""Codes of time and place, and attention that AICL's modules share."""
+"""Encodings of time and position, and attention that AICL's modules share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pack.methods.action_layers import (
     clip_times,
     frame_times,
     grouped_times,
-    place_features,
+    position_features,
     time_angles,
     turned,
 )
@@ -53,8 +53,8 @@ def test_the_fastest_channel_turns_sixteen_radians_over_a_clip_and_the_slowest_f
     assert 0.16 < angles[-1] < 0.2
 
 
-def test_places_of_all_sizes_lie_over_each_other():
-    small, large = place_features(2, 2), place_features(6, 6)
+def test_positions_of_all_sizes_lie_over_each_other():
+    small, large = position_features(2, 2), position_features(6, 6)
     assert small.shape == (2, 2, 24)
     torch.testing.assert_close(small[0, 1], large[1, 4], atol=1e-5, rtol=1e-5)  # the middle of the same quarter
 

@@ -55,7 +55,7 @@ def test_every_reference_of_a_batch_is_on_its_own(sizes):
 
 
 @pytest.mark.parametrize("sizes", [SIZES, FLAT], ids=["resampler", "flattened"])
-def test_tokens_depend_on_other_frames_places_and_the_caption(sizes):
+def test_tokens_depend_on_other_frames_positions_and_the_caption(sizes):
     prism, still = prism_of(sizes), clip(2, 4, 6)
     before = prism(still, caption()).tokens
     for place in ((slice(None), slice(None), 1), (slice(None), slice(None), 0, 3, 5)):
@@ -131,5 +131,5 @@ def test_sizes_that_do_not_go_together_are_refused(change, message):
 
 def test_where_something_is_matters():
     prism, here = prism_of(), clip(3, 4, 4)
-    there = here.roll(2, dims=-1)  # whole patches, so that the same patches come in other places
+    there = here.roll(2, dims=-1)  # whole patches, so that the same patches come at other positions
     assert (prism(here, caption()).tokens - prism(there, caption()).tokens).abs().max() > 1e-4

@@ -67,11 +67,11 @@ def test_an_untrained_layer_adds_exactly_nothing():
     assert all(float(weight.detach().std()) > 0.1 for weight in (layer.to_q, layer.to_k, layer.to_v))
 
 
-def test_places_and_parts_do_not_see_each_other_and_all_frames_do():
+def test_positions_and_parts_do_not_see_each_other_and_all_frames_do():
     layer, x = trained(), random(2 * FRAMES, TOKENS, CHANNELS)
     before = layer(x, FRAMES)
     moved = x.clone()
-    moved[FRAMES - 1, 1, 0] += 1  # a place of the last frame of the first part
+    moved[FRAMES - 1, 1, 0] += 1  # a position of the last frame of the first part
     change = (layer(moved, FRAMES) - before).abs().amax(-1)
     assert (change[:FRAMES, 1] > 1e-4).all()
     change[:FRAMES, 1] = 0

@@ -16,7 +16,7 @@ import tiny_wan
 import torch
 from comfy.ldm.cogvideo.model import CogVideoXTransformer3DModel
 from comfy.ldm.wan.model import WanModel
-from diffusers_networks import rotary_places
+from diffusers_networks import rope
 from lora_files import PAIRS, RANK
 from torch import Tensor, nn
 
@@ -120,8 +120,8 @@ def velocity(name: str, network: Any, of_host: bool) -> Tensor:
         if PAIRS[name].family == "Wan":
             return network(x, time, text, return_dict=False)[0]
         ours = files.shared_model(name).model.diffusion_model
-        places = rotary_places(64, 4 // (ours.patch_size_t or 1), 3, 2, ours.patch_size_t)
-        video = network(x.transpose(1, 2), text, time, image_rotary_emb=places, return_dict=False)[0]
+        turned = rope(64, 4 // (ours.patch_size_t or 1), 3, 2, ours.patch_size_t)
+        video = network(x.transpose(1, 2), text, time, image_rotary_emb=turned, return_dict=False)[0]
         return video.transpose(1, 2)
 
 

@@ -17,7 +17,7 @@ from ...training.aicl.reading import Reading, read_actions
 from ..text import WIDTH as TEXT_WIDTH
 from .base import CONFIG
 
-# 16 queries a frame: one for each token of a frame, so that places can stay places.
+# 16 queries a frame: one for each token of a frame, so that positions can stay positions.
 SIZES = AdapterSizes(
     PrismSizes(CONFIG["in_dim"], TEXT_WIDTH, width=96, heads=4, layers=1, queries=16, token=128, grid=4),
     {f"blocks.{i}": CONFIG["dim"] for i in range(CONFIG["num_layers"])},
@@ -73,9 +73,9 @@ def _acted(adapter: ToyAdapter, tokens: ActionTokens, args: dict) -> Tensor:
     x, options = args["x"], args["transformer_options"]
     block = adapter.integrations[f"blocks.{options['block_index']}"]
     frames = options["grid_sizes"][0]
-    places = rearrange(x, "b (t p) c -> b t p c", t=frames)
+    positions = rearrange(x, "b (t p) c -> b t p c", t=frames)
     mask = None if tokens.mask is None else tokens.mask.to(x.device)
-    added = block(places, block.keys_values(tokens), mask)
+    added = block(positions, block.keys_values(tokens), mask)
     return x + rearrange(added, "b t p c -> b (t p) c").to(x.dtype)
 
 

@@ -151,7 +151,7 @@ class Additions:
 
         block = action.adapter.integrations.model[name]
         keys, mask = self._keys(name, block, number, action.tokens, x)
-        if self.kind == SVD:  # samples and places lie in the batch, and each row is one place over time
+        if self.kind == SVD:  # samples and positions lie in the batch, and each row is one position over time
             samples = len(action.tokens.tokens)
             rows = 1 if samples == 1 else samples * len(options["cond_or_uncond"])
             out = block(rearrange(x, "(b p) t c -> b t p c", b=rows), keys, mask, evaluation.times, attend)

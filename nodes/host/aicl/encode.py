@@ -87,7 +87,7 @@ def run_prism(adapter: HostAdapter, latents: Tensor, caption: Tensor) -> ActionT
     import comfy.model_management as management
 
     patcher, sizes = adapter.prism, adapter.sizes.prism
-    values = latents.shape[2] * _places(sizes, *latents.shape[3:]) * sizes.width
+    values = latents.shape[2] * _positions(sizes, *latents.shape[3:]) * sizes.width
     management.load_models_gpu([patcher], memory_required=BYTES * values)
     device = patcher.load_device
     with torch.inference_mode():
@@ -95,10 +95,10 @@ def run_prism(adapter: HostAdapter, latents: Tensor, caption: Tensor) -> ActionT
     return ActionTokens(tokens.tokens.cpu(), tokens.times.cpu())
 
 
-def _places(sizes: PrismSizes, height: int, width: int) -> int:
+def _positions(sizes: PrismSizes, height: int, width: int) -> int:
     """Tokens of a frame; the resampler averages large ones down."""
-    places = -(-height // sizes.patch) * -(-width // sizes.patch)
-    return places if sizes.size is not None else min(places, sizes.grid**2)
+    positions = -(-height // sizes.patch) * -(-width // sizes.patch)
+    return positions if sizes.size is not None else min(positions, sizes.grid**2)
 
 
 def _latents(adapter: HostAdapter, vae: Any, clip: Tensor, limit: int) -> Tensor:

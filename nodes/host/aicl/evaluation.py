@@ -94,7 +94,7 @@ class Evaluation:
             frames, height, width = options["grid_sizes"]
             if (frames, frames * height * width) != (len(self.times), x.shape[1]):
                 raise RuntimeError(
-                    f"the model has {x.shape[1]} tokens in {frames} x {height} x {width} places, the video "
+                    f"the model has {x.shape[1]} tokens in {frames} x {height} x {width} positions, the video "
                     f"{len(self.times)} latents; AICL cannot tell them from those of a reference image: take that off"
                 )
         return frames

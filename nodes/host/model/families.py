@@ -32,7 +32,7 @@ class Family:
     motion: str = ""  # pattern of the projections that decide where a token looks: one-shot motion is learned there
     classic: str = ""  # of the queries alone, which Tune-A-Video trains
     appearance: str = ""  # of attention and feed-forward, where the appearance of a clip is learned
-    stretches_time: bool = False  # whether the host can space the tokens' temporal places out
+    stretches_time: bool = False  # whether the host can space the tokens' temporal position ids out
     matches: Callable[[Any], bool] = _any_network  # among networks of the same class
 
 

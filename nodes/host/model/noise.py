@@ -11,7 +11,7 @@ from ....methods.ddpm import DdpmProcess, snr_shifted, zero_terminal_snr
 from ....methods.flow import FLOW, NoiseProcess
 from .families import Family, find_family
 from .position_table import FORWARD, is_2b, own_patches, with_computed_positions
-from .rope import PLACES, rotary_places, trained_places
+from .rope import ROPE, rotary_embeddings, trained_rope
 
 log = logging.getLogger(__name__)
 SAMPLING = "model_sampling"  # the host's name of the object
@@ -45,7 +45,7 @@ def repair(model: Any, family: Family | None) -> tuple[Any, tuple[str, ...]]:
     """The same for a MODEL whose family is known, and what the host does wrong about it, for sentences.
 
     The host's CogVideoX sampling hands a k-sampler's ``x0 + sigma noise`` to the network, which wants it divided by
-    ``sqrt(1 + sigma^2)``; it spaces the tokens of CogVideoX 5B too far apart, see ``trained_places``, and gives those
+    ``sqrt(1 + sigma^2)``; it spaces the tokens of CogVideoX 5B too far apart, see ``trained_rope``, and gives those
     of CogVideoX 2B the position embeddings of another size, see ``position_table``. A sampling that the user has put
     on already is left alone.
     """
@@ -67,26 +67,25 @@ Repair = tuple[Callable[[Any], None], str]  # what to do to a clone, and what th
 def _scaling(model: Any, family: Family | None) -> Repair | None:
     if not _is_unscaled(model):
         return None
-    return lambda clone: clone.add_object_patch(
-        SAMPLING, _scaled_sampling(model, family)
-    ), "does not scale what %s sees"
+    sampling = _scaled_sampling(model, family)
+    return lambda clone: clone.add_object_patch(SAMPLING, sampling), "does not scale what %s sees"
 
 
 def _positions(model: Any) -> Repair | None:
     if type(model.model).__name__ == "CogVideoX" and is_2b(model.model.diffusion_model):
         if FORWARD in model.object_patches:
             return None
-        return with_computed_positions, "gives the tokens of %s the positions of 720 x 480"
-    positions = None if PLACES in model.object_patches else trained_places(model)
-    if positions is None:
+        return with_computed_positions, "gives the tokens of %s the position embeddings of 720 x 480"
+    rope = None if ROPE in model.object_patches else trained_rope(model)
+    if rope is None:
         return None
-    return lambda clone: clone.add_object_patch(PLACES, positions), "spaces the tokens of %s too far apart"
+    return lambda clone: clone.add_object_patch(ROPE, rope), "spaces the tokens of %s too far apart"
 
 
 def own_repairs(model: Any) -> set[str]:
     """Keys of the object patches on a MODEL that ``repaired`` has put there."""
     ours = {SAMPLING: isinstance(model.object_patches.get(SAMPLING), _scaled())}
-    ours[PLACES] = getattr(model.object_patches.get(PLACES), "func", None) is rotary_places
+    ours[ROPE] = getattr(model.object_patches.get(ROPE), "func", None) is rotary_embeddings
     return {key for key, own in ours.items() if own} | own_patches(model)
 
 

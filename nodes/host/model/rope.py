@@ -1,4 +1,4 @@
-"""Where the tokens of CogVideoX 1.0 lie: the places it was trained with, which the host spaces too far apart."""
+"""RoPE of CogVideoX 1.0 for the position ids it was trained with, which the host spaces too far apart."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-PLACES = "diffusion_model._get_rotary_emb"  # the host's name of what computes them
+ROPE = "diffusion_model._get_rotary_emb"  # the host's name of what computes it
 GRID = (30, 45)  # rows and columns of tokens the model was trained on, 480 x 720 pixels
 
 Region = tuple[tuple[int, int], tuple[int, int]]
 
 
-def trained_places(model: Any) -> Callable[..., tuple[Tensor, Tensor]] | None:
-    """What to compute the places with instead of the host's own; None where the host's are right.
+def trained_rope(model: Any) -> Callable[..., tuple[Tensor, Tensor]] | None:
+    """What to compute RoPE with instead of the host's own; None where the host's is right.
 
-    The host multiplies rows and columns by the 1.875 by which CogVideoX 2B's table of places is divided; rotary places
-    know no such number. Found by comparing the tables, so that a host that is right is left alone.
+    The host multiplies rows and columns by the 1.875 by which those of CogVideoX 2B's position embeddings are divided;
+    RoPE knows no such number. Found by comparing the tables, so that a host that is right is left alone.
     """
     network: Any = getattr(model.model, "diffusion_model", None)
     if not getattr(network, "use_rotary_positional_embeddings", False) or network.patch_size_t is not None:
         return None
-    right = partial(rotary_places, network.attention_head_dim)
-    # Of the class: while a repaired clone is loaded, the network itself has the right ones.
+    right = partial(rotary_embeddings, network.attention_head_dim)
+    # Of the class: while a repaired clone is loaded, the network itself has the right one.
     own = type(network)._get_rotary_emb
     cos, sin = (table.double() for table in own(network, *GRID, 1, torch.device("cpu")))
     own_cos, own_sin = (table.double() for table in right(*GRID, 1, torch.device("cpu")))
@@ -34,7 +34,9 @@ def trained_places(model: Any) -> Callable[..., tuple[Tensor, Tensor]] | None:
     return right if float(apart.abs().max()) > 1e-3 else None
 
 
-def rotary_places(channels: int, height: int, width: int, frames: int, device: torch.device) -> tuple[Tensor, Tensor]:
+def rotary_embeddings(
+    channels: int, height: int, width: int, frames: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
     """Cosines and sines of every token, each ``[frames height width, channels]``, for a grid of any size.
 
     A larger picture is squeezed into the trained grid, a smaller one spread over it, keeping its proportions.

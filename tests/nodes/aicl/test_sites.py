@@ -107,18 +107,18 @@ def additions_of(name, samples):
 
 
 @pytest.mark.parametrize("samples", [1, 2])
-def test_rows_of_svd_are_places_over_time_of_the_right_sample(samples):
+def test_rows_of_svd_are_positions_over_time_of_the_right_sample(samples):
     from pack.nodes.host.aicl.evaluation import Evaluation
 
     with torch.inference_mode():
         additions, name, keys = additions_of("SVD", samples)
         layer = additions.applied[0].action.adapter.integrations.model[name]
-        parts, places, frames = 2, 3, 4
-        x = torch.randn(parts * samples * places, frames, layer.attention.to_q.in_features)
+        parts, positions, frames = 2, 3, 4
+        x = torch.randn(parts * samples * positions, frames, layer.attention.to_q.in_features)
         times = torch.tensor([0.1, 0.2, 0.5, 0.9])
         out = additions.added(name, x, Evaluation([0], times), {"cond_or_uncond": [1, 0]})
         for row in range(len(x)):
-            own = keys[row // places % samples]
+            own = keys[row // positions % samples]
             alone = layer(x[row][None, :, None], own, times=times)[0, :, 0]
             torch.testing.assert_close(out[row], alone, atol=1e-4, rtol=1e-4)
 
@@ -141,5 +141,5 @@ def test_tokens_of_transformers_lie_frame_after_frame(name):
 def test_tokens_that_are_not_the_video_s_are_reported():
     from pack.nodes.host.aicl.evaluation import Evaluation
 
-    with pytest.raises(RuntimeError, match="16 tokens in 3 x 2 x 2 places"):
+    with pytest.raises(RuntimeError, match="16 tokens in 3 x 2 x 2 positions"):
         Evaluation([0], torch.zeros(3)).frames_of("WAN", torch.zeros(1, 16, 8), {"grid_sizes": (3, 2, 2)})

@@ -73,7 +73,7 @@ def test_a_repaired_model_says_so_once_and_its_base_stays(caplog):
     with caplog.at_level(logging.INFO):
         model = repaired(base)
         assert repaired(model) is model
-    assert caplog.text.count("gives the tokens of CogVideoX 2B the positions of 720 x 480") == 1
+    assert caplog.text.count("gives the tokens of CogVideoX 2B the position embeddings of 720 x 480") == 1
     assert not torch.equal(answer(model, given), before)
     assert torch.equal(answer(base, given), before)
     assert find_family(model).name == find_family(base).name == "CogVideoX 2B"

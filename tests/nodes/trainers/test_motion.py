@@ -69,10 +69,10 @@ def data_for(family: tiny.Tiny) -> Any:
 
 @pytest.mark.parametrize("family", TRAINED, ids=lambda family: family.name)
 def test_each_stage_trains_exactly_its_layers_in_every_family(family):
-    motion, looks, _ = LAYERS[family.name.split()[0]]
+    motion, appearance, _ = LAYERS[family.name.split()[0]]
     found = train(tiny.model_of(family.name), "layers", encoded=data_for(family), steps=2, appearance_steps=2)
     assert layers_of(found["motion"]) == motion
-    assert layers_of(found["appearance"]) == looks
+    assert layers_of(found["appearance"]) == appearance
     for lora in (found["motion"], found["appearance"]):
         ups = [value for key, value in lora.items() if key.endswith("lora_up.weight")]
         assert ups

@@ -130,8 +130,8 @@ def _ask_wan(net: nn.Module, x: Tensor, text: Tensor, _host: nn.Module) -> Tenso
 
 def _ask_cogvideox(net: nn.Module, x: Tensor, text: Tensor, host: Any) -> Tensor:
     # The positions are the host's own: they are not what is compared here.
-    places = host.diffusion_model._get_rotary_emb(x.shape[3] // 2, x.shape[4] // 2, x.shape[2], device="cpu")
-    return net(x.transpose(1, 2), text, TIME, image_rotary_emb=places, return_dict=False)[0].transpose(1, 2)
+    turned = host.diffusion_model._get_rotary_emb(x.shape[3] // 2, x.shape[4] // 2, x.shape[2], device="cpu")
+    return net(x.transpose(1, 2), text, TIME, image_rotary_emb=turned, return_dict=False)[0].transpose(1, 2)
 
 
 def _ask_host_ltxv(net: nn.Module, x: Tensor, text: Tensor) -> Tensor:
@@ -155,7 +155,7 @@ def _ask_hunyuan(net: nn.Module, x: Tensor, text: Tensor, _host: nn.Module) -> T
     )[0]  # fmt: skip
 
 
-# LTXV and HunyuanVideo are shown one token of video: its place is where both turn nothing.
+# LTXV and HunyuanVideo are shown one token of video: at its position ids both turn nothing.
 TWINS = {
     twin.family: twin
     for twin in (

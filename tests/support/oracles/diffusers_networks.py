@@ -118,17 +118,15 @@ def cogvideox(weights: dict[str, Tensor], host: Any, prepare: Prepare | None = N
 
     def answer(xt: Tensor, timestep: Tensor, text: Tensor) -> Tensor:
         frames, height, width = xt.shape[2] // (time_patch or 1), xt.shape[3] // 2, xt.shape[4] // 2
-        places = rotary_places(head, frames, height, width, time_patch) if rotary else None
+        turned = rope(head, frames, height, width, time_patch) if rotary else None
         with torch.set_grad_enabled(prepare is not None):
             frames_first = xt.transpose(1, 2)
-            return network(frames_first, text, timestep, image_rotary_emb=places, return_dict=False)[0].transpose(1, 2)
+            return network(frames_first, text, timestep, image_rotary_emb=turned, return_dict=False)[0].transpose(1, 2)
 
     return answer
 
 
-def rotary_places(
-    head: int, frames: int, height: int, width: int, time_patch: int | None = None
-) -> tuple[Tensor, Tensor]:
+def rope(head: int, frames: int, height: int, width: int, time_patch: int | None = None) -> tuple[Tensor, Tensor]:
     """Cosines and sines of the tokens, each ``[frames height width, head]``, as the pipeline of CogVideoX has them."""
     grid = {"embed_dim": head, "grid_size": (height, width), "temporal_size": frames}
     if time_patch:

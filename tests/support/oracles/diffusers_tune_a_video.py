@@ -99,9 +99,9 @@ class Oracle:
             out = x.clone()
             for start in range(0, len(x), self.frames):
                 part = slice(start, start + self.frames)
-                for place in range(x.shape[1]):
-                    line = norm(x[part, place])  # [F, D]
-                    out[part, place] = x[part, place] + manual_attention(layer, line, line)
+                for position in range(x.shape[1]):
+                    line = norm(x[part, position])  # [F, D]
+                    out[part, position] = x[part, position] + manual_attention(layer, line, line)
             return out
 
         return add
