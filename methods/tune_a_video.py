@@ -134,11 +134,12 @@ class Tuned:
         ValueError: the group norms are of no known kind.
     """
 
-    base: str  # the family and prediction it was tuned on
+    base: str  # the family and prediction it was tuned on; empty: it does not say
     temporal: Mapping[str, Tensor] = field(default_factory=dict)  # of ``TemporalLayers.tensors``
     queries: Mapping[str, Tensor] = field(default_factory=dict)  # added to a layer's weight, by its name, [out, in]
     group_norms: str = PER_FRAME
     sparse_causal: bool = True  # else each frame sees itself alone, as in the image model
+    whole: bool = False  # whether the queries are the layers' weights themselves, and not what is added to them
 
     def __post_init__(self) -> None:
         if self.group_norms not in GROUP_NORMS:

@@ -72,6 +72,15 @@ def read_metadata(path: Path) -> dict[str, str]:
         raise ValueError(f"{path.name} is not a readable safetensors file ({error}); train or copy it again") from error
 
 
+def tensor_names(path: Path) -> list[str]:
+    """Names of a safetensors file's tensors, without reading them; none where it cannot be read."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return list(file.keys())
+    except SafetensorError:
+        return []
+
+
 def same_lora(first: LoraModel, second: LoraModel) -> bool:
     """Whether keys, dtypes, values and metadata are equal, bit for bit."""
     return (

@@ -17,9 +17,10 @@ from ...methods.tune_a_video import PER_FRAME, Tuned
 from ..aicl.file import describe_method
 from ..core.config import TrainConfig
 from ..core.methods import TUNE_A_VIDEO
-from ..lora.file import LoraModel, load_lora, read_metadata
+from ..lora.file import LoraModel, load_lora, read_metadata, tensor_names
 from ..lora.metadata import from_metadata, plain_value, to_metadata
 from .layers import QUERIES, TEMPORAL
+from .published import is_published, published_tuned
 
 BASE, GROUP_NORMS, CAUSAL = "base_family", "group_norms", "sparse_causal"
 UP, DOWN, ALPHA = ".lora_up.weight", ".lora_down.weight", ".alpha"
@@ -39,11 +40,13 @@ def file_metadata(
 
 
 def load_tuned(path: Path) -> Tuned:
-    """Read what was tuned.
+    """Read what was tuned, also of a whole network that the authors' code has saved.
 
     Raises:
         ValueError: the file is no safetensors file, not of Tune-A-Video, or damaged.
     """
+    if is_published(tensor_names(path)):
+        return published_tuned(load_lora(path), path.name)
     check_method(read_metadata(path), path.name)  # first: other files are refused before they are read
     return tuned_from(load_lora(path), path.name)
 

@@ -30,13 +30,13 @@ def weights_digest(patcher: Any, *settings: Any, prefix: str = "") -> str:
     """
     digest = hashlib.sha256()
     _add(digest, settings)
-    for entries in (_original_weights(patcher), patcher.patches):
+    for entries in (original_weights(patcher), patcher.patches):
         for name in sorted(name for name in entries if name.startswith(prefix)):
             _add(digest, (name, entries[name]))
     return digest.hexdigest()
 
 
-def _original_weights(patcher: Any) -> dict[str, Any]:
+def original_weights(patcher: Any) -> dict[str, Any]:
     """The model's state dict with what the host keeps aside for weights it has patched."""
     weights = dict(patcher.model_state_dict())
     # Of a quantised layer; it comes and goes with the patches, the scale and the type say the same.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ....methods.tune_a_video import TemporalLayers, Tuned, shape_of
+from ..model.fingerprint import original_weights
 from ..model.forwards import NETWORK
 from ..model.image_model import base_of
 from .inflation import blocks_of, inflate
@@ -25,7 +27,7 @@ def apply_tuned(model: Any, tuned: Tuned, strength: float, group_norms: str | No
         ValueError: it was tuned on another base, or the clone has other settings already.
     """
     base = base_of(model)
-    if tuned.base != base:
+    if tuned.base not in ("", base):
         raise ValueError(f"this was tuned on {tuned.base}, the model is {base}; load the base it was tuned on")
     weights = model.model.diffusion_model.state_dict()
     for name, delta in tuned.queries.items():
@@ -34,6 +36,10 @@ def apply_tuned(model: Any, tuned: Tuned, strength: float, group_norms: str | No
                 f"this was tuned on a model whose {name} is {tuple(delta.shape)}, the {base} that is loaded has "
                 f"{shape_of(weights, f'{name}.weight')}; load the base it was tuned on"
             )
+    if tuned.whole:
+        own = original_weights(model)
+        whole = {name: value - own[f"{NETWORK}{name}.weight"].to(value) for name, value in tuned.queries.items()}
+        tuned = replace(tuned, queries=whole)
     layers = new_layers(model).load(tuned.temporal).requires_grad_(False) if tuned.temporal else None
     clone = inflate(
         model, layers if strength else None, strength, group_norms or tuned.group_norms, tuned.sparse_causal
