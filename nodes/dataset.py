@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from comfy_api.latest import io
 
-from ..training.data.dataset import Footage, add_footage
+from ..training.data.dataset import add_footage
+from ..training.data.media.options import DEFAULT
 from .host.model import encoders
-from .host.services.images import connected_frames, rate_of
-from .sockets import Dataset, Encoded, Node
+from .host.services.images import footage
+from .sockets import Dataset, Encoded, Node, background
 
 if TYPE_CHECKING:
     from ..training.data import clips
@@ -68,33 +69,47 @@ class FewShotDatasetClip(Node):
                 ),
                 io.Float.Input(
                     "fps",
-                    default=16.0,
-                    min=0.1,
+                    default=0.0,
+                    min=0.0,
                     max=240.0,
                     step=0.01,
                     optional=True,
                     tooltip=(
-                        "Frames a second of a first target that is an IMAGE batch; a VIDEO and a connected "
-                        "dataset bring their own."
+                        "Frames a second of clips that are IMAGE batches, which are resampled where the connected "
+                        "dataset has another rate. 0: they have the dataset's rate, or 16. A VIDEO brings its own."
                     ),
                 ),
+                background(),
             ],
             outputs=[Dataset.Output(display_name="dataset", tooltip="The clip, after those of the connected dataset.")],
         )
 
     @classmethod
     def execute(
-        cls, target, caption, reference=None, reference_caption="", dataset=None, fps=16.0, **conditions
+        cls,
+        target,
+        caption,
+        reference=None,
+        reference_caption="",
+        dataset=None,
+        fps=0.0,
+        background=DEFAULT.background,
+        **conditions,
     ) -> io.NodeOutput:
+        rate = None if dataset is None else dataset.fps
+        given = [conditions[name] for name in CONDITIONS if conditions.get(name) is not None]
+        first = footage(target, rate, background)
+        rate = rate or first.fps or fps or None
         return io.NodeOutput(
             add_footage(
                 dataset,
-                footage(target),
+                first,
                 caption,
-                [footage(conditions[name]) for name in CONDITIONS if conditions.get(name) is not None],
-                None if reference is None else footage(reference),
+                [footage(condition, rate, background) for condition in given],
+                None if reference is None else footage(reference, rate, background),
                 reference_caption,
                 fps,
+                background,
             )
         )
 
@@ -189,13 +204,6 @@ class FewShotEncodeDataset(Node):
     @classmethod
     def execute(cls, dataset, vae, clip, cache=True, cache_limit=0.0) -> io.NodeOutput:
         return io.NodeOutput(*encoders.encode_dataset(dataset, vae, clip, cache, cache_limit))
-
-
-def footage(value: Any) -> Footage:
-    """Frames of an IMAGE batch, or frames and rate of a VIDEO."""
-    if isinstance(value, torch.Tensor):
-        return Footage(value)
-    return Footage(connected_frames(value), rate_of(value))
 
 
 def frames_or_black(clip: clips.Clip | None, width: int, height: int) -> torch.Tensor:

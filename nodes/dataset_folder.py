@@ -8,10 +8,11 @@ from comfy_api.latest import io, ui
 
 from ..training.data.buckets import BUCKETS, ONE_SIZE
 from ..training.data.folder import read_folder
+from ..training.data.media.options import DEFAULT, HDR, ReadOptions
 from .host.services import folders
 from .host.services.node_text import show_text
 from .host.services.progress import encoding_progress
-from .sockets import Dataset, Node
+from .sockets import Dataset, Node, background
 
 CATEGORY = "FewShot Video/data"
 
@@ -24,8 +25,8 @@ class FewShotDatasetFolder(Node):
             display_name="Dataset from Folder",
             category=CATEGORY,
             description=(
-                "Reads NAME.mp4 (mov, webm, mkv, gif) or a folder NAME of pictures, with the caption in "
-                "NAME.txt. "
+                "Reads NAME.mp4 (or another video, an animated GIF, WebP, PNG or AVIF) or a folder NAME of pictures, "
+                "with the caption in NAME.txt. "
                 "Beside it: NAME.condition, NAME.condition_2 … and NAME.reference with NAME.reference.txt. "
                 "The report, shown on the node, says what was changed or left out; queue this node alone to read "
                 "it before anything is encoded."
@@ -107,6 +108,15 @@ class FewShotDatasetFolder(Node):
                     optional=True,
                     tooltip="Sides of the buckets' sizes are multiples of this, in pixels: 16, for Wan 2.2 5B 32.",
                 ),
+                background(),
+                io.Combo.Input(
+                    "hdr",
+                    options=list(HDR),
+                    default=DEFAULT.hdr,
+                    optional=True,
+                    tooltip="Clips in HDR (PQ or HLG, as phones record). tone-map: bring them to the colours of SDR, "
+                    "BT.709, by FFmpeg's filter. refuse: leave them out with a sentence.",
+                ),
             ],
             outputs=[
                 Dataset.Output(display_name="dataset", tooltip="Holds paths; a clip is decoded when it is needed."),
@@ -132,11 +142,23 @@ class FewShotDatasetFolder(Node):
 
     @classmethod
     def execute(
-        cls, folder, width, height, frames, fps, condition_frames=49, buckets=ONE_SIZE, multiple=16
+        cls,
+        folder,
+        width,
+        height,
+        frames,
+        fps,
+        condition_frames=49,
+        buckets=ONE_SIZE,
+        multiple=16,
+        background=DEFAULT.background,
+        hdr=DEFAULT.hdr,
     ) -> io.NodeOutput:
         asked = (width, height, frames, fps, condition_frames, buckets, multiple)
+        options = ReadOptions(background, hdr)
         try:
-            found = read_folder(folders.input_folder(folder), *asked, encoding_progress(), folders.input_root())
+            root = folders.input_root()
+            found = read_folder(folders.input_folder(folder), *asked, encoding_progress(), root, options)
         except ValueError as error:
             show_text(str(error))  # in place of the last report
             raise

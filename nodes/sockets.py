@@ -6,6 +6,7 @@ from functools import cache
 
 from comfy_api.latest import io
 
+from ..training.data.media.options import BACKGROUNDS, DEFAULT
 from ..training.runs.changes import ON_CHANGE, REFUSE
 from .host.services.inputs import checked
 
@@ -71,6 +72,17 @@ def latent_counts() -> list[io.Input]:
         )
         for name, what in counts.items()
     ]
+
+
+def background() -> io.Input:
+    """``background`` of the nodes that read clips."""
+    return io.Combo.Input(
+        "background",
+        options=list(BACKGROUNDS),
+        default=DEFAULT.background,
+        optional=True,
+        tooltip="What is seen, and learned, where a picture or clip is transparent; the report names the files.",
+    )
 
 
 def learning_rate(default: float = 1e-4, tooltip: str = "Size of a step of the optimiser (no unit).") -> io.Input:

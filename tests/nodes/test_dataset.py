@@ -100,7 +100,7 @@ def encode(dataset, vae, clip, cache=True):
         (
             FewShotDatasetClip,
             "target caption",
-            "condition condition_2 condition_3 condition_4 reference reference_caption dataset fps",
+            "condition condition_2 condition_3 condition_4 reference reference_caption dataset fps background",
             "FEWSHOT_DATASET",
         ),
         (FewShotDatasetItem, "dataset index", "", "IMAGE IMAGE IMAGE STRING INT IMAGE IMAGE IMAGE"),

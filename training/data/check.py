@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .buckets import Bucket, kept_share
-from .decode import ClipInfo
+from .media.timing import ClipInfo
 
 NO_TAGS, BOTH_TAGS, WRONG_TAGS = "none", "both", "wrong"  # of a caption: [CONDITION] and [VIDEO]
 MUCH_CROPPED = 0.25  # share of the picture
@@ -26,6 +26,8 @@ class FileCheck:
     width: int  # pixels it is brought to
     height: int  # pixels it is brought to
     unused: tuple[str, ...] = ()  # in a folder of pictures, names of what is no picture
+    notes: tuple[str, ...] = ()  # what is done to it so that it is seen as a player shows it
+    warned: tuple[str, ...] = ()  # what to look at
 
     @property
     def available(self) -> int:
@@ -65,6 +67,7 @@ class FileCheck:
         cropped = f", {self.cropped:.0%} cropped" if self.cropped > SOME else ""
         enlarged = f", enlarged {number(self.enlarged)} times" if self.enlarged > 1 + SOME else ""
         changes = [f"{self.info.width}x{self.info.height} pixels{cropped}{enlarged}"] if cropped or enlarged else []
+        changes += self.notes
         return changes + ([f"no pictures and not used: {', '.join(self.unused)}"] if self.unused else [])
 
 

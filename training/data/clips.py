@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +13,12 @@ import torch
 from torch import Tensor
 
 from ...methods.frames import resize
-from .decode import LAST_FRAME, ClipInfo, folder_images, probe, read_frames
+from .content import clip_digest, clip_files
+from .media.decode import decoder_name, probe, read_frames
+from .media.findings import movement
+from .media.notes import Notes
+from .media.options import BACKGROUNDS, DEFAULT, ReadOptions
+from .media.timing import LAST_FRAME, ClipInfo
 
 BEYOND = 0.5  # how far a value of a pixel may lie outside of [0, 1], where it is cut off
 
@@ -25,8 +31,18 @@ class Clip(Protocol):
         ...
 
     def key(self) -> str:
-        """Text that changes whenever the frames change; caches are kept by it."""
+        """Text that changes whenever the frames change; caches are kept by it.
+
+        A clip may also have ``content()``, which stays when only the library that decodes it changes; runs are told
+        apart by it.
+        """
         ...
+
+
+def content_of(clip: Clip) -> str:
+    """Identity of what a clip shows, whichever version of a library decodes it."""
+    content = getattr(clip, "content", None)
+    return clip.key() if content is None else content()
 
 
 def check_frames(frames: Tensor) -> None:
@@ -53,21 +69,42 @@ def check_frames(frames: Tensor) -> None:
         )
 
 
+def over_background(frames: Tensor, background: str) -> Tensor:
+    """Frames ``[T, H, W, C]`` as ``[T, H, W, 3]``: ``a c + (1 - a) b`` where there is an alpha channel ``a``.
+
+    Args:
+        frames: float in [0, 1] or uint8 in 0..255; C of 3, or of 4 with alpha last. Alpha is not premultiplied.
+        background: One of ``BACKGROUNDS``.
+    """
+    if not has_transparency(frames):
+        return frames[..., :3]
+    colours = frames.float() if frames.is_floating_point() else frames.float() / 255
+    alpha, paper = colours[..., 3:4], torch.tensor(BACKGROUNDS[background]) / 255
+    return alpha * colours[..., :3] + (1 - alpha) * paper
+
+
+def has_transparency(frames: Tensor) -> bool:
+    """Whether frames ``[T, H, W, C]`` have an alpha channel that is not opaque everywhere."""
+    opaque = 1.0 if frames.is_floating_point() else 255
+    return frames.shape[-1] == 4 and bool((frames[..., 3] < opaque).any())
+
+
 class TensorClip:
     """A clip held in memory, as 8 bits a channel: a quarter of its float size."""
 
-    def __init__(self, frames: Tensor) -> None:
+    def __init__(self, frames: Tensor, background: str = DEFAULT.background) -> None:
         """Keep ``frames``.
 
         Args:
-            frames: float ``[T, H, W, C]`` in [0, 1] or uint8 in 0..255, C of 3 or more (alpha is dropped).
+            frames: float ``[T, H, W, C]`` in [0, 1] or uint8 in 0..255, C of 3, or of 4 with alpha last.
+            background: One of ``BACKGROUNDS``, seen through transparent parts.
 
         Raises:
             ValueError: The shape is another, or there are no frames.
         """
         check_frames(frames)
         with torch.inference_mode(False):
-            pixels = frames[..., :3].detach().to("cpu", copy=True)
+            pixels = over_background(frames.detach().to("cpu", copy=True), background)
             if pixels.dtype != torch.uint8:
                 pixels = (pixels.float().clamp(0, 1) * 255).round().to(torch.uint8)
             self._pixels = pixels.contiguous()
@@ -104,6 +141,7 @@ class FileClip:
         frames: int | None,
         fps: float,
         info: ClipInfo | None = None,
+        options: ReadOptions = DEFAULT,
     ) -> None:
         """Look at the file, decode nothing yet.
 
@@ -113,13 +151,15 @@ class FileClip:
             height: Wanted height in pixels.
             frames: Wanted number of frames, taken from the start; None for all.
             fps: Wanted frames a second.
-            info: What ``probe(path)`` gave, if it has been asked already.
+            info: What ``probe(path, options)`` gave, if it has been asked already.
+            options: How it is read.
 
         Raises:
             ValueError: The file cannot be read, or has fewer frames than wanted.
         """
         self.path = path
-        self.info = info or probe(path)
+        self.info = info or probe(path, options)
+        self.options = options
         self.width, self.height, self.fps = width, height, fps
         available = self.info.frames_at(fps)
         if frames is not None and frames > available:
@@ -137,7 +177,7 @@ class FileClip:
         """
         out = torch.empty(self.count, self.height, self.width, 3)
         previous, filled = None, 0
-        for picture in read_frames(self.path, self.info, self.fps, self.count):
+        for picture in read_frames(self.path, self.info, self.fps, self.count, self.options):
             if picture is previous:  # slowed down: the same frame again
                 out[filled] = out[filled - 1]
             else:
@@ -151,21 +191,45 @@ class FileClip:
         return out
 
     def key(self) -> str:
-        """The file's path, time of change and size, and what is wanted of it; nothing is decoded.
+        """The file's content, what is wanted of it, by which rule it is read and by which library.
 
         Raises:
             ValueError: The file is gone.
         """
-        wanted = f"{self.width}x{self.height} {self.count} frames {self.fps:g} fps"
-        return f"file {self.path.resolve().as_posix()} {file_stamps(self.path)} {wanted}"
+        return f"{self.content()} {decoder_name(self.path)}"
 
-    def check(self) -> None:
-        """Decode all that ``frames`` will need and keep nothing; an unchanged file is decoded once a session.
+    def content(self) -> str:
+        """The file's content, what is wanted of it, and by which rule it is read; its place and age do not matter.
+
+        Raises:
+            ValueError: The file is gone.
+        """
+        return f"content {clip_digest(self.path)} {self._wanted()} {self.options.key()}"
+
+    def former_key(self) -> str:
+        """What ``key`` was before content decided: path, time of change and size. Old records are known by it."""
+        return f"file {self.path.resolve().as_posix()} {file_stamps(self.path)} {self._wanted()}"
+
+    def _wanted(self) -> str:
+        return f"{self.width}x{self.height} {self.count} frames {self.fps:g} fps"
+
+    def check(self) -> FileNotes:
+        """Decode all that ``frames`` will need and keep only what was noticed; an unchanged file once a session.
 
         Raises:
             ValueError: A frame cannot be decoded, or there are fewer than the file promises.
         """
-        _check_decoding(self.path, self.info, self.fps, self.count, tuple(file_stamps(self.path)))
+        stamps = tuple(file_stamps(self.path))
+        return _check_decoding(self.path, self.info, self.fps, self.count, self.options, stamps)
+
+
+@dataclass(frozen=True)
+class FileNotes:
+    """What was noticed in a file, in words."""
+
+    said: tuple[str, ...] = ()  # what is done to it
+    warned: tuple[str, ...] = ()  # what to look at
+    moves: tuple[str, ...] = ()  # what is odd about its movement, where it is a target or reference
 
 
 def file_stamps(path: Path) -> list[tuple[str, int, int]]:
@@ -174,18 +238,21 @@ def file_stamps(path: Path) -> list[tuple[str, int, int]]:
     Raises:
         ValueError: A file is gone.
     """
-    files = folder_images(path) if path.is_dir() else [path]
     try:
-        return [(file.name, (stat := file.stat()).st_mtime_ns, stat.st_size) for file in files]
+        return [(file.name, (stat := file.stat()).st_mtime_ns, stat.st_size) for file in clip_files(path)]
     except OSError as error:
         raise ValueError(f"{path.name} is gone; load the folder again") from error
 
 
 @lru_cache(maxsize=4096)
-def _check_decoding(path: Path, info: ClipInfo, fps: float, count: int, _stamps: tuple) -> None:
-    decoded = sum(1 for _ in read_frames(path, info, fps, count))
+def _check_decoding(
+    path: Path, info: ClipInfo, fps: float, count: int, options: ReadOptions, _stamps: tuple
+) -> FileNotes:
+    notes = Notes([*info.notes], [*info.warnings])
+    seen, decoded = movement(read_frames(path, info, fps, count, options, notes))
     if decoded < count:
         raise ValueError(f"{path.name} decodes only to {decoded} of {count} frames; re-encode or remove it")
+    return FileNotes(tuple(notes.said), tuple(notes.warned), tuple(seen.warnings()))
 
 
 def clip_length(clip: Clip) -> int:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from torch import Tensor
-
 from .buckets import Bucket
 from .check import WRONG_TAGS, ClipCheck, caption_tags
-from .clips import Clip, TensorClip, check_frames, clip_length, fit, resample
+from .clips import Clip, TensorClip, check_frames, clip_length, content_of, fit
+from .footage import Footage, at_rate
+from .media.options import DEFAULT
 
+FPS = 16.0  # frames a second of what says nothing else
 SMALLEST = 16  # pixels; no video model works below one latent patch
 
 
@@ -33,10 +34,20 @@ class Sample:
 
     def key(self) -> str:
         """Identity of the pixels: every clip's key, without the captions."""
-        clips = [self.target, *self.conditions]
-        parts = [clip.key() for clip in clips]
+        return self._joined(lambda clip: clip.key())
+
+    def content(self) -> str:
+        """As ``key``, but the same whichever version of a library decodes the files."""
+        return self._joined(content_of)
+
+    def former_key(self) -> str:
+        """As ``key`` was when files were told apart by their paths and times."""
+        return self._joined(lambda clip: getattr(clip, "former_key", clip.key)())
+
+    def _joined(self, name: Callable[[Clip], str]) -> str:
+        parts = [name(clip) for clip in (self.target, *self.conditions)]
         if self.reference is not None:
-            parts.append(f"reference {self.reference.key()}")
+            parts.append(f"reference {name(self.reference)}")
         return "\n".join([f"{self.fps:g} fps", *parts])
 
 
@@ -75,11 +86,11 @@ class Dataset:
         """All buckets and their numbers of clips, the fullest first; of equals the one that comes first."""
         return dict(Counter(self.bucket(sample) for sample in self.samples).most_common())
 
-    def with_sample(self, sample: Sample) -> Dataset:
-        """A new dataset with one more sample; this one is left as it is."""
+    def with_sample(self, sample: Sample, notes: Sequence[str] = ()) -> Dataset:
+        """A new dataset with one more sample, and ``notes`` on it in the report; this one is left as it is."""
         wrong = caption_tags(sample.caption) == WRONG_TAGS
         note = "; its caption's tags are incomplete, write [CONDITION] and then [VIDEO], or neither" if wrong else ""
-        report = f"{self.report}\n{sample.name}: added{note}".strip()
+        report = f"{self.report}\n{'; '.join([f'{sample.name}: added', *notes])}{note}".strip()
         return replace(self, samples=(*self.samples, sample), report=report)
 
     def key(self) -> str:
@@ -103,14 +114,6 @@ def check_size(width: int, height: int, fps: float) -> None:
         raise ValueError(f"{fps:g} fps was asked for; use a rate above 0")
 
 
-@dataclass(frozen=True)
-class Footage:
-    """Frames in memory and their rate."""
-
-    frames: Tensor  # [T, H, W, C] in [0, 1]
-    fps: float | None = None  # frames a second; None where unknown, as for an IMAGE batch
-
-
 def add_footage(
     dataset: Dataset | None,
     target: Footage,
@@ -118,12 +121,15 @@ def add_footage(
     conditions: Sequence[Footage] = (),
     reference: Footage | None = None,
     reference_caption: str = "",
-    fps: float = 16.0,
+    fps: float = 0.0,
+    background: str = DEFAULT.background,
 ) -> Dataset:
     """Append frames in memory as one sample.
 
-    The dataset's size and rate win; without one the target's do (``fps`` where the target carries none).
-    Every clip is cropped to that size and, where its own rate is known, resampled to that rate.
+    The dataset's size and rate win; without one the target's do (``fps``, or 16, where the target carries none).
+    Every clip is cropped to that size and, where its own rate is known, resampled to that rate; what was done is in
+    the dataset's report. ``fps`` is the rate of clips that carry none, 0 for the dataset's. ``background`` is seen
+    through transparent parts.
 
     Raises:
         ValueError: The caption is empty, a clip has no frames, or the size is too small.
@@ -133,22 +139,25 @@ def add_footage(
     check_frames(target.frames)
     if dataset is None:
         height, width = target.frames.shape[1:3]
-        dataset = Dataset((), width, height, target.fps or fps, "")
+        dataset = Dataset((), width, height, target.fps or fps or FPS, "")
     check_size(dataset.width, dataset.height, dataset.fps)
+    notes: list[str] = []
 
-    def clip(footage: Footage) -> TensorClip:
+    def clip(footage: Footage, part: str) -> TensorClip:
         check_frames(footage.frames)
-        frames = resample(footage.frames[..., :3].float(), footage.fps or dataset.fps, dataset.fps)
-        return TensorClip(fit(frames, dataset.width, dataset.height))
+        footage = at_rate(footage, dataset.fps, fps or None, background)
+        notes.extend(f"{part}{note}" for note in footage.notes)
+        return TensorClip(fit(footage.frames, dataset.width, dataset.height))
 
     return dataset.with_sample(
         Sample(
-            target=clip(target),
+            target=clip(target, ""),
             caption=caption.strip(),
-            conditions=tuple(clip(c) for c in conditions),
-            reference=None if reference is None else clip(reference),
+            conditions=tuple(clip(c, "condition ") for c in conditions),
+            reference=None if reference is None else clip(reference, "reference "),
             reference_caption=reference_caption.strip(),
             name=f"clip {len(dataset) + 1}",
             fps=dataset.fps,
-        )
+        ),
+        notes,
     )

@@ -120,11 +120,21 @@ class EncodedDataset:
     def key(self, recipe: Recipe) -> str:
         """Identity of what ``encode(recipe)`` gives, as a hexadecimal digest.
 
+        Files count by what they hold, so that a copied or touched folder is the same data set, and so is one that
+        another version of a library decodes; the cache tells those apart.
+
         Raises:
             ValueError: The VAE is of another kind than the recipe needs.
         """
+        return self._digest(recipe, Sample.content)
+
+    def former_key(self, recipe: Recipe) -> str:
+        """As ``key`` was when files counted by path and time: records of older versions hold it."""
+        return self._digest(recipe, Sample.former_key)
+
+    def _digest(self, recipe: Recipe, name: Callable[[Sample], str]) -> str:
         self._check_kind(recipe)
-        entries = [self._latents_key(sample, recipe) for sample in self.dataset.samples]
+        entries = [self._latents_key(sample, recipe, name) for sample in self.dataset.samples]
         captions = [recipe.captions(sample) for sample in self.dataset.samples]
         return hashlib.sha256(json.dumps([entries, captions, self.text_key]).encode()).hexdigest()
 
@@ -179,10 +189,10 @@ class EncodedDataset:
                 "belongs to the model and encode with it"
             )
 
-    def _latents_key(self, sample: Sample, recipe: Recipe) -> str:
+    def _latents_key(self, sample: Sample, recipe: Recipe, name: Callable[[Sample], str] = Sample.key) -> str:
         # A recipe that treats buckets unlike has a key for each sample, so that a new bucket leaves the others alone.
         key_of = getattr(recipe, "key_of", None)
-        return json.dumps(["latents", recipe.key if key_of is None else key_of(sample), self.encoder_key, sample.key()])
+        return json.dumps(["latents", recipe.key if key_of is None else key_of(sample), self.encoder_key, name(sample)])
 
     def _text_key(self, text: str) -> str:
         return json.dumps(["text", self.text_key, text])

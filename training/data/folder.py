@@ -16,11 +16,14 @@ from .buckets import (
     shortest_length,
 )
 from .check import ClipCheck, FileCheck, caption_tags
-from .clips import FileClip
+from .clips import FileClip, FileNotes
 from .dataset import Dataset, Sample, check_size
-from .decode import VIDEO_SUFFIXES, ClipInfo, other_files, probe
 from .duplicates import earlier_copies
 from .folder_files import REFERENCE, TARGET, ClipFiles, FolderFiles, list_folder
+from .media.decode import probe
+from .media.kinds import VIDEO_SUFFIXES, other_files
+from .media.options import DEFAULT, ReadOptions
+from .media.timing import ClipInfo
 from .report import RequestedFormat, report_text, warnings_on
 
 Progress = Callable[[int, int], None]  # done, total; may raise to cancel
@@ -37,6 +40,7 @@ def read_folder(
     multiple: int = 16,
     progress: Progress | None = None,
     within: Path | None = None,
+    options: ReadOptions = DEFAULT,
 ) -> Dataset:
     """The dataset a folder holds. Every clip is decoded once, to be sure that it can be; no frame is kept.
 
@@ -52,6 +56,7 @@ def read_folder(
         multiple: Sides of the buckets' sizes are multiples of this, in pixels.
         progress: Called with (done, total) after each clip; may raise to cancel.
         within: Links in the folder may lead to anywhere in this one; without it, nowhere out of the folder.
+        options: What lies behind transparent parts, and what becomes of HDR.
 
     Raises:
         ValueError: A number is out of range, or nothing in the folder can be used; the reasons are named.
@@ -61,7 +66,7 @@ def read_folder(
     if frames < 1 or condition_frames < 1:
         raise ValueError(f"{frames} frames a target and {condition_frames} a condition were asked for; use at least 1")
     asked = RequestedFormat(width, height, frames, fps, buckets)
-    return FolderReader(Path(folder), asked, condition_frames, multiple, within).read(progress)
+    return FolderReader(Path(folder), asked, condition_frames, multiple, within, options).read(progress)
 
 
 class TooShortError(ValueError):
@@ -77,6 +82,7 @@ class FolderReader:
     condition_frames: int  # longest condition or reference
     multiple: int  # of the sides of buckets, pixels
     within: Path | None = None  # where links may lead to
+    options: ReadOptions = DEFAULT
     checks: list[ClipCheck] = field(default_factory=list)
 
     def read(self, progress: Progress | None = None) -> Dataset:
@@ -109,12 +115,11 @@ class FolderReader:
             clips = self._clips(entry)
             reference_caption = entry.caption(REFERENCE, f"{name}.reference.txt") if check.reference else ""
             caption = entry.caption(TARGET, f"{name}.txt")
-            for clip in clips.values():
-                clip.check()
+            notes = {part: clip.check() for part, clip in clips.items()}
         except ValueError as error:
             self.checks.append(replace(check, reason=str(error), too_short=isinstance(error, TooShortError)))
             return None
-        target, *others = (_file_check(clip) for clip in clips.values())
+        target, *others = (_file_check(clip, notes[part], part) for part, clip in clips.items())
         tags = caption_tags(caption)
         warnings = (*warnings_on(target, others, tags), *_same_as_target(clips))
         self.checks.append(replace(check, target=target, others=tuple(others), tags=tags, warnings=warnings))
@@ -123,14 +128,14 @@ class FolderReader:
     def _clips(self, entry: ClipFiles) -> dict[str, FileClip]:
         """Target, conditions and reference, in this order, all in the target's size."""
         path = entry.clip(TARGET)
-        info = probe(path)
+        info = probe(path, self.options)
         asked, size = self.asked, self._size(info)
-        clips = {TARGET: FileClip(path, *size, self._length(path, info), asked.fps, info)}
+        clips = {TARGET: FileClip(path, *size, self._length(path, info), asked.fps, info, self.options)}
         for part in (*entry.condition_names(), *([REFERENCE] if REFERENCE in entry.clips else [])):
             path = entry.clip(part)
-            info = probe(path)
+            info = probe(path, self.options)
             count = min(info.frames_at(asked.fps), self.condition_frames)
-            clips[part] = FileClip(path, *size, count, asked.fps, info)
+            clips[part] = FileClip(path, *size, count, asked.fps, info, self.options)
         return clips
 
     def _size(self, info: ClipInfo) -> tuple[int, int]:
@@ -185,9 +190,11 @@ def _sample_of(name: str, clips: dict[str, FileClip], caption: str, reference_ca
     )
 
 
-def _file_check(clip: FileClip) -> FileCheck:
+def _file_check(clip: FileClip, notes: FileNotes, part: str) -> FileCheck:
     unused = tuple(other_files(clip.path))
-    return FileCheck(clip.path.name, clip.info, clip.fps, clip.count, clip.width, clip.height, unused)
+    warned = notes.warned + (notes.moves if part in (TARGET, REFERENCE) else ())  # a condition may stand still
+    shape = (clip.fps, clip.count, clip.width, clip.height)
+    return FileCheck(clip.path.name, clip.info, *shape, unused, notes.said, warned)
 
 
 def _same_as_target(clips: dict[str, FileClip]) -> list[str]:

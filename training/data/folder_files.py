@@ -1,8 +1,8 @@
-"""The files of a dataset folder, sorted by the clip they belong to; nothing is opened but captions.
+"""The files of a dataset folder, sorted by the clip they belong to; nothing is opened but captions and headers.
 
-``NAME.mp4`` (mov, webm, mkv, gif) or a folder of pictures ``NAME/`` is a target, ``NAME.txt`` its caption.
-Beside it: ``NAME.condition.EXT``, ``NAME.condition_2.EXT`` and so on, ``NAME.reference.EXT`` and
-``NAME.reference.txt``. Conditions and references may be videos, pictures or folders of pictures. Capitals in the
+``NAME.mp4`` (or another video, or an animated GIF, WebP, PNG or AVIF) or a folder of pictures ``NAME/`` is a target,
+``NAME.txt`` its caption. Beside it: ``NAME.condition.EXT``, ``NAME.condition_2.EXT`` and so on, ``NAME.reference.EXT``
+and ``NAME.reference.txt``. Conditions and references may be videos, pictures or folders of pictures. Capitals in the
 ending and in ``condition`` and ``reference`` do not matter. A folder without pictures that holds clips is an action:
 they are called ``ACTION/NAME``.
 """
@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .decode import IMAGE_SUFFIXES, VIDEO_SUFFIXES, folder_images
+from .media.kinds import folder_images, is_picture, not_a_clip
 
 PART = re.compile(r"^(?P<name>.+)\.(?P<part>condition(?:_(?:[2-9]|[1-9]\d+))?|reference)$", re.IGNORECASE)
 TARGET, REFERENCE = "target", "reference"
@@ -176,9 +176,8 @@ def _not_a_clip(path: Path, is_part: bool) -> str:
     """Why a file or folder cannot be used, or nothing."""
     if path.is_dir():
         return "" if folder_images(path) else "a folder without pictures"
-    suffix = path.suffix.lower()
-    if suffix in IMAGE_SUFFIXES and not is_part:
+    if reason := not_a_clip(path):
+        return reason
+    if is_picture(path) and not is_part:
         return "one picture is no target; name it NAME.condition, or use a clip or a folder of pictures"
-    if suffix not in VIDEO_SUFFIXES + IMAGE_SUFFIXES:
-        return f"not a clip; use {', '.join(VIDEO_SUFFIXES)}"
     return ""

@@ -60,6 +60,7 @@ def warnings_on(target: FileCheck, others: Sequence[FileCheck], tags: str) -> It
         if file.info.variable:
             gaps = f"{1000 * file.info.shortest:.0f} to {1000 * file.info.longest:.0f} ms a frame"
             yield f"{file.file} has a variable frame rate ({gaps}); it is taken by its timestamps"
+        yield from (f"{file.file}: {warning}" for warning in file.warned)
         if file.enlarged > MUCH_ENLARGED:
             yield f"{file.file} is enlarged {number(file.enlarged)} times and teaches blur; use a larger file"
     if tags == WRONG_TAGS:

@@ -3,14 +3,53 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from ....training.data.clips import check_frames, resample
+from ....training.data.footage import SAME_RATE, Footage, Window, read_footage
+from ....training.data.media.decode import probe
+from ....training.data.media.files import Source
+from ....training.data.media.options import DEFAULT, ReadOptions
 
 log = logging.getLogger(__name__)
 MOST_FPS = 10_000.0  # frames a second
+
+
+def footage(value: Any, fps: float | None = None, background: str = DEFAULT.background) -> Footage:
+    """Frames of an IMAGE batch, or frames and rate of a VIDEO.
+
+    A VIDEO that is a file is read by the file's own times, colours and turns, at ``fps`` frames a second if they are
+    given; ``background`` is seen through transparent parts. Another VIDEO comes as it is.
+
+    Raises:
+        ValueError: the file cannot be read.
+    """
+    if isinstance(value, Tensor):
+        return Footage(value)
+    source = file_of(value)
+    if source is not None:
+        return read_footage(source, fps, window_of(value), ReadOptions(background))
+    frames = _components(value).images
+    check_frames(frames)
+    return Footage(frames, _video_rate(value))
+
+
+def file_of(video: Any) -> Source | None:
+    """The file behind a VIDEO, or its bytes; None where there is none, as for one made of images."""
+    from comfy_api.latest import InputImpl
+
+    if not isinstance(video, InputImpl.VideoFromFile):
+        return None
+    source = video.get_stream_source()
+    return Path(source) if isinstance(source, str) else source
+
+
+def window_of(video: Any) -> Window:
+    """The part of a VIDEO's file that is meant."""
+    return Window(*video.get_active_trim_window())
 
 
 def rate_of(value: Any) -> float | None:
@@ -31,21 +70,43 @@ def connected_frames(value: Any, fps: float | None = None, roles: tuple[str, str
     """
     if isinstance(value, Tensor):
         return value
+    if file_of(value) is not None:
+        return _file_frames(value, fps, roles)
     frames = _components(value).images
     check_frames(frames)
     # A still has no rate: more frames a second must not make a clip of it.
-    if fps is None or len(frames) < 2:
-        return frames
-    rate = _video_rate(value)
-    if abs(rate - fps) <= 0.01 * fps:  # as when a folder is read
+    if fps is None or len(frames) < 2 or _alike(rate := _video_rate(value), fps):
         return frames
     out = resample(frames, rate, fps)
-    what, whose = roles
-    log.info("a %s of %g fps is taken at the %s %g fps: %d of %d frames", what, rate, whose, fps, len(out), len(frames))
+    _log_rate(roles, rate, fps, len(out), len(frames))
     return out
 
 
+def _file_frames(video: Any, fps: float | None, roles: tuple[str, str]) -> Tensor:
+    """As ``connected_frames``, of a VIDEO that is a file: it is brought to the rate while it is read."""
+    found = footage(video, fps)
+    for note in found.notes:
+        log.info("a %s: %s", roles[0], note)
+    if fps is not None and found.fps is not None and not _alike(rate := _video_rate(video), fps):
+        count = len(found.frames)
+        _log_rate(roles, rate, fps, count, round(count * rate / fps))
+    return found.frames
+
+
+def _alike(rate: float, fps: float) -> bool:
+    return abs(rate - fps) <= SAME_RATE * fps
+
+
+def _log_rate(roles: tuple[str, str], rate: float, fps: float, taken: int, there: int) -> None:
+    what, whose = roles
+    log.info("a %s of %g fps is taken at the %s %g fps: %d of %d frames", what, rate, whose, fps, taken, there)
+
+
 def _video_rate(video: Any) -> float:
+    """The mean rate by the file's own times; that of the host where there is no file."""
+    source = file_of(video)
+    if source is not None and (rate := probe(source).fps):
+        return rate
     try:
         rate = float(video.get_frame_rate() if hasattr(video, "get_frame_rate") else _components(video).frame_rate)
     except (ArithmeticError, OSError, TypeError, ValueError, RuntimeError) as error:

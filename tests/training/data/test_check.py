@@ -9,8 +9,8 @@ import pytest
 
 from pack.training.data.buckets import Bucket
 from pack.training.data.check import FileCheck, caption_tags
-from pack.training.data.decode import ClipInfo
 from pack.training.data.folder import read_folder
+from pack.training.data.media.timing import ClipInfo
 
 PICTURE = np.full((16, 16, 3), 90, np.uint8)
 
@@ -50,18 +50,18 @@ def test_each_clip_is_told_with_all_that_became_of_it(tmp_path, add, write_video
     ]
     assert lines[2] == (
         "a.mp4: 30 → 10 fps, 90 → 30 frames, first 9 of 30 frames kept; 64x32 pixels, 50% cropped; "
-        "caption, 1 condition, reference"
+        "untagged colours read as BT.601 (SD); caption, 1 condition, reference"
     )
     assert "a.condition.png: 16x16 pixels, enlarged 2 times" in lines
-    assert "bob.mp4: first 9 of 20 frames kept; caption, no condition" in lines
-    assert "a.reference.mp4" not in dataset.report  # nothing was done to it
+    assert "bob.mp4: first 9 of 20 frames kept; untagged colours read as BT.601 (SD); caption, no condition" in lines
+    assert "a.reference.mp4: untagged colours read as BT.601 (SD)" in lines
 
 
 def test_the_checks_say_the_same_as_data(tmp_path, add):
     add("a", "[VIDEO] a ball", frames=90, fps=30, size=(64, 32))
     (tmp_path / "b.mp4").write_bytes(b"nonsense")
     (tmp_path / "b.txt").write_text("b")
-    (tmp_path / "c.avi").write_bytes(b"x")
+    (tmp_path / "c.wmv").write_bytes(b"x")
     a, b, c = read_folder(tmp_path, 32, 32, 9, 10).checks
     assert (a.name, a.used, a.caption, a.tags, a.conditions, a.reference) == ("a", True, True, "wrong", 1, False)
     assert a.bucket == Bucket(32, 32, 9)
@@ -71,7 +71,7 @@ def test_the_checks_say_the_same_as_data(tmp_path, add):
     assert [other.file for other in a.others] == ["a.condition.png"]
     assert (b.used, b.target, b.caption) == (False, None, True)
     assert "b.mp4 cannot be read" in b.reason
-    assert (c.name, c.used) == ("c.avi", False)
+    assert (c.name, c.used) == ("c.wmv", False)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_variable_rate_and_a_much_enlarged_clip_are_named(tmp_path, add):
 
 
 def test_a_steady_rate_is_not_called_variable(tmp_path, write_video):
-    from pack.training.data.decode import probe
+    from pack.training.data.media.decode import probe
 
     for suffix, fps in ((".mp4", 24), (".webm", 24), (".mkv", 60), (".gif", 15)):
         assert not probe(write_video(tmp_path / f"a{suffix}", frames=20, fps=fps)).variable

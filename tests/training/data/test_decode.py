@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pack.training.data.decode import ClipInfo, folder_images, nearest_frames, probe, read_frames, read_image
+from pack.training.data.media.decode import probe, read_frames, read_image
+from pack.training.data.media.kinds import folder_images
+from pack.training.data.media.timing import ClipInfo, nearest_frames
 
 
 def numbers(path, fps, count=None):

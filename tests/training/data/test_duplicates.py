@@ -28,6 +28,6 @@ def test_only_files_of_one_size_are_read(tmp_path, monkeypatch):
     for name, content in (("a", b"1"), ("b", b"22"), ("c", b"333")):
         (tmp_path / name).write_bytes(content)
     read = []
-    monkeypatch.setattr(duplicates, "_content", lambda path: read.append(path) or Path(path).name)
+    monkeypatch.setattr(duplicates, "clip_digest", lambda path: read.append(path) or Path(path).name)
     assert earlier_copies(tmp_path / name for name in "abc") == {}
     assert read == []

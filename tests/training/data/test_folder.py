@@ -67,7 +67,7 @@ def test_what_cannot_be_used_is_left_out_with_its_reason(tmp_path, write_video, 
     write_picture(tmp_path / "orphan.condition.png", GREY)
     write_video(tmp_path / "twice.mp4")
     write_video(tmp_path / "twice.mov")
-    (tmp_path / "old.avi").write_bytes(b"")
+    (tmp_path / "old.wmv").write_bytes(b"")
     dataset = read_folder(tmp_path, 16, 16, 9, 10)
     assert [sample.name for sample in dataset.samples] == ["good"]
     for line in (
@@ -79,7 +79,7 @@ def test_what_cannot_be_used_is_left_out_with_its_reason(tmp_path, write_video, 
         "gap: condition_2 without condition",
         "orphan: no target beside its other files",
         "twice: more than one target (twice.mov, twice.mp4)",
-        "old.avi: not a clip",
+        "old.wmv: not a clip",
     ):
         assert line in dataset.report
 

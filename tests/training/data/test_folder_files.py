@@ -17,7 +17,7 @@ def test_every_file_ends_in_one_place(tmp_path):
     (tmp_path / "empty").mkdir()
     names = (
         "a.mp4", "a.txt", "a.condition.png", "a.condition_2.mov", "a.reference.mkv", "a.reference.txt",
-        "lone.png", "old.avi", "dog.txt", "a.condition.txt", ".DS_Store", "._a.mp4", "__MACOSX",
+        "lone.png", "old.wmv", "dog.txt", "a.condition.txt", ".DS_Store", "._a.mp4", "__MACOSX",
     )  # fmt: skip
     found = make(tmp_path, *names)
     assert list(found.entries) == ["a"]
@@ -30,7 +30,7 @@ def test_every_file_ends_in_one_place(tmp_path):
         TARGET: "a.txt",
         REFERENCE: "a.reference.txt",
     }
-    assert found.refused.keys() == {"lone.png", "old.avi", "empty"}
+    assert found.refused.keys() == {"lone.png", "old.wmv", "empty"}
     assert found.ignored == {
         "dog.txt": "a caption without a clip",
         "a.condition.txt": "a condition needs no caption",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from odd_clips import picture, to_yuv
 
 from pack.training.storage.video_file import write_video
 
@@ -52,3 +53,15 @@ def test_nothing_to_show_is_refused_and_leaves_nothing(tmp_path, frames, fps):
     with pytest.raises(ValueError, match="give at least one frame of 2x2 pixels and a rate above 0"):
         write_video(frames, tmp_path / "a.mp4", fps)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("size", "matrix", "number"), [((64, 48), "bt601", 6), ((1280, 720), "bt709", 1)])
+def test_colours_are_tagged_and_are_what_the_tag_says(tmp_path, size, matrix, number):
+    given = picture(*size)
+    path = write_video(torch.from_numpy(given).float()[None].div(255).repeat(2, 1, 1, 1), tmp_path / "a.mp4", 8)
+    with av.open(str(path)) as container:
+        frame = next(container.decode(video=0))
+        context = container.streams.video[0].codec_context
+    assert [int(v) for v in (frame.colorspace, frame.color_range, context.color_primaries)] == [number, 1, 1]
+    luma = frame.to_ndarray()[: size[1]]
+    assert abs(int(luma[4, 4]) - int(to_yuv(given, matrix)[4, 4])) <= 1

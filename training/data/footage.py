@@ -1,0 +1,120 @@
+"""Frames in memory and their rate, from tensors or read from a file with the times it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .clips import fit, has_transparency, over_background, resample
+from .media.alpha import transparency_note
+from .media.decode import probe, timed_frames
+from .media.files import Source, source_name
+from .media.notes import Notes
+from .media.options import DEFAULT, ReadOptions
+from .media.timing import ClipInfo, nearest_frames
+
+SAME_RATE = 0.01  # relative; below it frames are taken one for one
+
+
+@dataclass(frozen=True)
+class Footage:
+    """Frames and their rate."""
+
+    frames: Tensor  # [T, H, W, C] in [0, 1]
+    fps: float | None = None  # frames a second; None where unknown, as for an IMAGE batch
+    notes: tuple[str, ...] = ()  # what was done to them, and what to look at
+
+
+@dataclass(frozen=True)
+class Window:
+    """Which part of a video is meant, in seconds after its first frame."""
+
+    start: float = 0.0  # below 0: so long before its end
+    duration: float = 0.0  # 0: to the end
+
+    def bounds(self, info: ClipInfo) -> tuple[float, float]:
+        """Start and end in seconds."""
+        start = self.start if self.start >= 0 else max(0.0, info.duration + self.start)
+        return start, start + self.duration if self.duration else info.duration
+
+
+def read_footage(
+    source: Source, fps: float | None = None, window: Window | None = None, options: ReadOptions = DEFAULT
+) -> Footage:
+    """Frames of a video file by its own timestamps, at an even rate.
+
+    Args:
+        source: The file, or its bytes.
+        fps: Wanted frames a second; None for the file's own mean rate.
+        window: The part that is meant; None for all of it.
+        options: The user's choices.
+
+    Raises:
+        ValueError: The file cannot be read, or the window holds no frame.
+    """
+    info, notes = probe(source, options), Notes()
+    if not info.fps:
+        picture = next(picture for _, picture in timed_frames(source, info, options, notes))
+        return Footage(_stacked([picture]), None, (*info.notes, *notes.said))
+    own = abs(info.fps - fps) <= SAME_RATE * fps if fps else True
+    rate = info.fps if own or not fps else fps
+    start, end = (window or Window()).bounds(info)
+    count = _count(info, rate, start, end)
+    frames = _within(timed_frames(source, info, options, notes), start, end)
+    taken = nearest_frames(frames, rate, count) if info.variable or not own else (f for _, f in frames)
+    pictures = _stacked(list(taken))
+    if not len(pictures):
+        raise ValueError(f"{source_name(source)} has no frame from {start:g} to {end:g} s; move the trimming")
+    notes.say(*info.notes)
+    if info.variable:
+        gaps = f"{1000 * info.shortest:.0f} to {1000 * info.longest:.0f} ms a frame"
+        notes.say(f"uneven frame times ({gaps}), taken by them at {rate:.4g} fps")
+    return Footage(pictures, rate, (*notes.said, *info.warnings, *notes.warned))
+
+
+def at_rate(footage: Footage, rate: float, own: float | None, background: str) -> Footage:
+    """Footage brought to ``rate`` frames a second and to three channels; what was done is noted.
+
+    Args:
+        footage: Frames.
+        rate: Wanted frames a second.
+        own: Their rate where the footage does not know it; None leaves the frames as they are.
+        background: One of ``BACKGROUNDS``, seen through transparent parts.
+    """
+    frames, notes, told = footage.frames, list(footage.notes), footage.fps or own
+    if has_transparency(frames):
+        notes.append(transparency_note(background))
+    frames = over_background(frames.float(), background)
+    if told and len(frames) > 1 and abs(told - rate) > SAME_RATE * rate:  # a still has no rate
+        count, frames = len(frames), resample(frames, told, rate)
+        notes.append(f"{told:.4g} → {rate:.4g} fps, {count} → {len(frames)} frames")
+    return Footage(frames, rate, tuple(dict.fromkeys(notes)))
+
+
+def _count(info: ClipInfo, rate: float, start: float, end: float) -> int:
+    seconds = max(0.0, min(end, info.duration) - start)
+    return info.frames_at(rate) if seconds >= info.duration else max(1, round(seconds * rate))
+
+
+def _within(frames: Iterable[tuple[float, np.ndarray]], start: float, end: float) -> Iterator[tuple[float, np.ndarray]]:
+    """Frames from ``start`` to before ``end``, timed from ``start``; half a millisecond is rounding."""
+    for time, picture in frames:
+        if time >= end - 5e-4:
+            return
+        if time >= start - 5e-4:
+            yield time - start, picture
+
+
+def _stacked(pictures: list[np.ndarray]) -> Tensor:
+    """Float frames ``[T, H, W, 3]`` in [0, 1]; those of another size are fitted to the first's."""
+    if not pictures:
+        return torch.empty(0, 1, 1, 3)
+    height, width = pictures[0].shape[:2]
+    out = torch.empty(len(pictures), height, width, 3)
+    for i, picture in enumerate(pictures):
+        out[i] = fit(torch.from_numpy(picture).float().div_(255)[None], width, height)[0]
+    return out

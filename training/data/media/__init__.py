@@ -1,0 +1,1 @@
+"""Files of clips and pictures, read as players and browsers show them."""
