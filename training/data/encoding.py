@@ -213,6 +213,12 @@ class EncodedDataset:
         return conditioning
 
 
+def former_clips(recipe: Recipe, encoded: EncodedDataset, validation: EncodedDataset | None = None) -> dict[str, str]:
+    """What older versions called the clips of a run in its identity."""
+    found = {"training clips": encoded.former_key(recipe)}
+    return found if validation is None else {**found, "validation clips": validation.former_key(recipe)}
+
+
 @dataclass
 class _Run:
     """One pass over the entries: counts them and notes whether an encoder was needed."""

@@ -31,11 +31,18 @@ def changed_settings(before: Mapping[str, Any], after: Mapping[str, Any], done: 
     ]
 
 
-def changed_identity(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """Parts of a run's data, model and method that differ; a digest says only that it does."""
-    names = dict.fromkeys([*after, *before])
+def changed_identity(
+    before: Mapping[str, Any], after: Mapping[str, Any], former: Mapping[str, str] | None = None
+) -> list[str]:
+    """Parts of a run's data, model and method that differ; a digest says only that it does.
+
+    ``former`` are the digests that older versions gave to the same files.
+    """
+    names, former = dict.fromkeys([*after, *before]), former or {}
     return [
-        name if _is_digest(before.get(name)) or _is_digest(after.get(name))
+        f"{name} (the same files, which this version reads by another rule)"
+        if before.get(name) == former.get(name) is not None
+        else name if _is_digest(before.get(name)) or _is_digest(after.get(name))
         else f"{name} {_shown(before.get(name))} → {_shown(after.get(name))}"
         for name in names
         if before.get(name) != after.get(name)

@@ -37,6 +37,7 @@ class Job:
     run_name: str  # of the run; empty: a new one
     unnamed: str  # what a new one is called, with a number
     identity: dict[str, Any]  # of data and method: plain values that can be shown, and digests
+    former: Mapping[str, str] = field(default_factory=dict, kw_only=True)  # digests of the same files by older rules
     make_objective: Callable[[], Any]  # encodes; called only when there is something to train
     make_validation: Callable[[], Any] | None = None
     validate: Callable[..., dict[str, float]] | None = None  # in place of ``validation_losses``, with its arguments
@@ -95,7 +96,8 @@ def run_job(job: Job) -> Trained:
     finished = find_finished(job.kind, job.file_name, run_key(config, identity), job.runs)
     if finished is not None:
         return _told(finished)
-    with opened_run(job.name, job.new_name, config, identity, job.on_change) as opened:
+    _tell_former(job, config, identity)
+    with opened_run(job.name, job.new_name, config, identity, job.on_change, job.former) as opened:
         key = run_key(config, identity, opened.accepted)
         finished = find_finished(job.kind, job.file_name, key, job.runs)
         return train(RunTask(job, opened, identity, key, missing)) if finished is None else _told(finished)
@@ -114,6 +116,19 @@ def check_settings(job: Job, config: TrainConfig) -> None:
         log.warning(
             "validate_every is %d, but there is nothing to validate: connect validation clips", config.validate_every
         )
+
+
+def _tell_former(job: Job, config: TrainConfig, identity: dict[str, Any]) -> None:
+    """Say why a run of the same files is trained again."""
+    former = {**identity, **job.former}
+    if former == identity:
+        return
+    before = find_finished(job.kind, job.file_name, run_key(config, former), job.runs)
+    if before is not None:
+        log.warning(
+            "%s was trained on the same files as an earlier version of the pack read them; they are encoded and "
+            "trained on again, see the report of the data set", before.path.name,
+        )  # fmt: skip
 
 
 def _told(finished: Trained) -> Trained:

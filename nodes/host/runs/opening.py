@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,12 @@ class OpenedRun:
 
 @contextlib.contextmanager
 def opened_run(
-    name: str, unnamed: str, config: TrainConfig, identity: dict[str, Any], on_change: str = REFUSE
+    name: str,
+    unnamed: str,
+    config: TrainConfig,
+    identity: dict[str, Any],
+    on_change: str = REFUSE,
+    former: Mapping[str, str] | None = None,
 ) -> Iterator[OpenedRun]:
     """The run that is asked for, its folder locked against other processes while the body goes on.
 
@@ -62,6 +67,7 @@ def opened_run(
         config: The settings.
         identity: Plain values and digests that tell data, model and method apart.
         on_change: ``refuse``, ``accept`` or ``start over``, where settings or identity are not the run's.
+        former: What parts of the identity were called by older versions.
 
     Raises:
         ValueError: the name cannot name a folder, the settings have changed and may not, the folder is foreign, no
@@ -74,7 +80,7 @@ def opened_run(
         _tell_unfinished(unnamed, config, identity)
     with contextlib.ExitStack() as stack:
         folder = _locked_folder(stack, name, unnamed)
-        yield _open(RunFolder(folder), config, identity, on_change)
+        yield _open(RunFolder(folder), config, identity, on_change, former or {})
 
 
 def _locked_folder(stack: contextlib.ExitStack, name: str, unnamed: str) -> Path:
@@ -90,7 +96,9 @@ def _locked_folder(stack: contextlib.ExitStack, name: str, unnamed: str) -> Path
             return folder
 
 
-def _open(run: RunFolder, config: TrainConfig, identity: dict[str, Any], on_change: str) -> OpenedRun:
+def _open(
+    run: RunFolder, config: TrainConfig, identity: dict[str, Any], on_change: str, former: Mapping[str, str]
+) -> OpenedRun:
     try:
         if not run.read():
             return OpenedRun(run)
@@ -99,7 +107,7 @@ def _open(run: RunFolder, config: TrainConfig, identity: dict[str, Any], on_chan
             raise ValueError(f'{error}, or set on_change to "{START_OVER}"') from error
         return _started_over(run, ["its record cannot be used"])
     opened = OpenedRun(run, _state_of(run, on_change), run.record.get("accepted", []))
-    changes = changed_identity(run.record["identity"], identity)
+    changes = changed_identity(run.record["identity"], identity, former)
     changes += changed_settings(run.record["config"], config.to_dict(), opened.done)
     damaged = opened.values is None and bool(run.states())  # left in place they would outrank the new ones
     if changes and not (opened.done or damaged or run.record.get("step")):

@@ -72,15 +72,19 @@ class AiclPlan:
         """Who reads whom in a data set."""
         return group_clips(encoded.dataset, self.request.group_by, action_words(self.request.actions))
 
+    def former(self, encoded: EncodedDataset) -> dict[str, str]:
+        """What older versions called the training clips in that identity."""
+        return {"training clips": self._clips(encoded.former_key(self.recipe), encoded)}
+
+    def _clips(self, key: str, encoded: EncodedDataset) -> str:
+        return hashlib.sha256(f"{key} {self.groups(encoded)}".encode()).hexdigest()
+
     def identity(self, encoded: EncodedDataset, validation: EncodedDataset | None) -> dict[str, Any]:
         """What is trained and on what: plain values that can be shown, and digests of the data."""
 
-        def data(of: EncodedDataset, recipe: AiclRecipe) -> str:
-            return hashlib.sha256(f"{of.key(recipe)} {self.groups(of)}".encode()).hexdigest()
-
-        clips = data(encoded, self.recipe)
+        clips = self._clips(encoded.key(self.recipe), encoded)
         try:
-            held_out = "" if validation is None else data(validation, self.held_out)
+            held_out = "" if validation is None else self._clips(validation.key(self.held_out), validation)
         except ValueError as error:
             raise ValueError(f"validation: {error}") from error
         return {
@@ -93,7 +97,7 @@ class AiclPlan:
 
 
 def plan_aicl(video: VideoModel, config: TrainConfig, request: AiclRequest, *sets: EncodedDataset) -> AiclPlan:
-    """Check what can be checked before the encoders run; ``Plan.groups`` refuses clips without references.
+    """Check what can be checked before the encoders run; ``AiclPlan.groups`` refuses clips without references.
 
     Raises:
         ValueError: the model, a data set or the request does not fit.

@@ -10,7 +10,7 @@ from typing import Any
 from ....training.core.config import TrainConfig
 from ....training.core.methods import APPEARANCE, MOTION
 from ....training.core.preview import PreviewSettings
-from ....training.data.encoding import EncodedDataset
+from ....training.data.encoding import EncodedDataset, former_clips
 from ....training.lora.file import LoraModel
 from ....training.motion.objective import MotionTerms
 from ....training.motion.recipe import AppearanceRecipe, MotionRecipe, plan_stride, still_captions
@@ -59,6 +59,7 @@ class _Stages:
         identity: dict[str, Any],
         make_objective: Callable[[], Any],
         fps: float,
+        former: Mapping[str, str],
     ) -> Job:
         def sample(of: Any, folder: Path, session: Session, note: Note) -> Sample:
             compression, request = video.family.compression, PreviewSettings(seed=config.seed)
@@ -71,6 +72,7 @@ class _Stages:
             run_name=stage_name(self.request.run_name, stage),
             unnamed=MOTION if stage == MOTION else f"{MOTION}_{stage}",
             identity={"method": stage, **identity, "noise process": video.process.digest},
+            former=former,
             make_objective=make_objective,
             make_sample=sample,
             on_change=self.request.on_change,
@@ -126,7 +128,8 @@ def _train_appearance(stages: _Stages, config: TrainConfig) -> Trained:
     def objective() -> Any:
         return appearance_objective(stages.video, encoded, recipe, config, settings)
 
-    job = stages.job(APPEARANCE, stages.video, config, identity, objective, encoded.dataset.fps)
+    former = former_clips(recipe, encoded)
+    job = stages.job(APPEARANCE, stages.video, config, identity, objective, encoded.dataset.fps, former)
     motion_run = replace(job, run_name=stage_name(stages.request.run_name, MOTION)).name
     return known_appearance(job, motion_run) or run_job(job)
 
@@ -147,4 +150,5 @@ def _train_motion(stages: _Stages, config: TrainConfig, stride: int, appearance:
     def objective() -> Any:
         return motion_objective(video, encoded, recipe, config, stages.terms, settings)
 
-    return run_job(stages.job(MOTION, video, config, identity, objective, encoded.dataset.fps / stride))
+    former = former_clips(recipe, encoded)
+    return run_job(stages.job(MOTION, video, config, identity, objective, encoded.dataset.fps / stride, former))

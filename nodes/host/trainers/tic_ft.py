@@ -12,7 +12,7 @@ from ....methods.flow import NoiseProcess
 from ....training.core.config import TrainConfig
 from ....training.core.preview import PreviewSettings
 from ....training.data.dataset import Dataset
-from ....training.data.encoding import EncodedDataset
+from ....training.data.encoding import EncodedDataset, former_clips
 from ....training.runs.changes import REFUSE
 from ....training.tic_ft.layout import plan_layout, plan_layouts
 from ....training.tic_ft.objective import TicftObjective
@@ -91,6 +91,7 @@ def train_tic_ft(
         run_name=request.run_name.strip(),
         unnamed=f"tic_ft_{request.task.replace(' ', '_')}",
         identity=_identity(settings, encoded, validation, recipe, video.process),
+        former=former_clips(recipe, encoded, validation),
         make_objective=lambda: objective(encoded),
         make_validation=None if validation is None else lambda: objective(validation),
         make_sample=sample,

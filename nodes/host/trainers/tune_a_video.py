@@ -12,7 +12,7 @@ from ....methods.tune_a_video import Tuned
 from ....training.core.config import ATTENTION_PRESET, TrainConfig
 from ....training.core.methods import TUNE_A_VIDEO
 from ....training.core.preview import PreviewSettings
-from ....training.data.encoding import EncodedDataset
+from ....training.data.encoding import EncodedDataset, former_clips
 from ....training.runs.changes import REFUSE
 from ....training.tune_a_video.file import file_metadata, tuned_from
 from ....training.tune_a_video.objective import TuneAVideoObjective
@@ -87,6 +87,7 @@ def train_tune_a_video(
         run_name=request.run_name.strip(),
         unnamed="tune_a_video",
         identity=identity_of(image, settings, encoded, prior, recipe),
+        former=former_clips(recipe, encoded),
         make_objective=lambda: make_objective(image, encoded, recipe, config, prior, weight, settings),
         make_sample=preview,
         on_change=request.on_change,
