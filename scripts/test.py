@@ -3,6 +3,7 @@
 python scripts/test.py                 style, unit tests, then tests in every supported ComfyUI and in a browser
 python scripts/test.py --host 0.30.0   in this ComfyUI only
 python scripts/test.py --fast          the unit tests only
+python scripts/test.py --av 17.0.0     the tests of reading clips, with this version of PyAV laid over the host's
 python scripts/test.py -k release -x   further arguments go to pytest
 python scripts/test.py --fast -n 0     everything in one process, as a debugger needs it
 """
@@ -14,6 +15,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -29,6 +31,7 @@ from javascript import types_are_right as javascript_types_are_right
 
 NO_TESTS = 5  # pytest's exit code when the arguments select nothing
 HOST_FOLDERS = ("tests/nodes", "tests/fuzz", "tests/js")
+CLIP_TESTS = ("tests/training/data", "tests/training/storage/test_video_file.py")
 WORKERS = 4  # processes that share the tests of a stage, at most: each holds a ComfyUI, 2 to 3 GB
 BY_FILE, BY_TEST = "loadfile", "worksteal"  # how they are shared: what a file prepares is prepared once, or evenly
 TYPES_TIMEOUT = 300  # seconds; it takes about fifteen
@@ -79,6 +82,20 @@ def run_unit(python: Path, arguments: list[str]) -> int:
     """Tests that need no host, with no host in reach."""
     ignored = [f"--ignore={folder}" for folder in HOST_FOLDERS]
     return run_pytest("unit tests, without a host", python, None, ["-m", "not host", *ignored, *arguments])
+
+
+def run_av(version: str, arguments: list[str]) -> int:
+    """Tests of reading and writing clips with another PyAV, installed for the time of the tests."""
+    host = find_or_build()
+    with tempfile.TemporaryDirectory() as folder:
+        wanted = [str(host.python), "-m", "pip", "install", "-q", "--no-deps", "--target", folder, f"av=={version}"]
+        if subprocess.run(wanted, check=False).returncode:
+            raise HostError(f"PyAV {version} cannot be installed; give a released version")
+        announce(f"clips, with PyAV {version}")
+        command = [str(host.python), "-m", "pytest", "-n", "0", *CLIP_TESTS, *arguments]
+        return subprocess.run(
+            command, cwd=ROOT, env={**environment(None), "PYTHONPATH": folder}, check=False
+        ).returncode
 
 
 def run_host(host: Host, arguments: list[str]) -> int:
@@ -184,10 +201,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     parser = argparse.ArgumentParser(description="Run every check; further arguments go to pytest.")
     parser.add_argument("--fast", action="store_true", help="only the unit tests, without a host")
+    parser.add_argument("--av", metavar="VERSION", help="only the tests of clips, with this version of PyAV")
     parser.add_argument("--host", choices=sorted(PINS), help="test in this ComfyUI only")
     options, extra = parser.parse_known_args(arguments)
     started = time.monotonic()
     try:
+        if options.av:
+            return run_av(options.av, extra)
         if options.fast:
             return combine([run_unit(fast_python(), extra)])
         hosts = find_hosts(options.host)

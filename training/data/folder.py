@@ -109,7 +109,9 @@ class FolderReader:
 
     def _sample(self, name: str, entry: ClipFiles) -> Sample | None:
         """The sample, and its check; only the check where a reason speaks against it."""
-        check = ClipCheck(name, caption=TARGET in entry.captions, reference=REFERENCE in entry.clips)
+        check = ClipCheck(
+            name, caption=bool(entry.text) or TARGET in entry.captions, reference=REFERENCE in entry.clips
+        )
         check = replace(check, conditions=len(entry.clips.keys() - {TARGET, REFERENCE}))
         try:
             clips = self._clips(entry)

@@ -14,10 +14,12 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .listings import LISTS, Listing, read_listing
 from .media.kinds import folder_images, is_picture, not_a_clip
 
 PART = re.compile(r"^(?P<name>.+)\.(?P<part>condition(?:_(?:[2-9]|[1-9]\d+))?|reference)$", re.IGNORECASE)
 TARGET, REFERENCE = "target", "reference"
+LEADS_OUT = "a link that leads out of the input folder; copy the file here"
 
 
 @dataclass
@@ -26,6 +28,7 @@ class ClipFiles:
 
     clips: dict[str, list[Path]] = field(default_factory=dict)
     captions: dict[str, list[Path]] = field(default_factory=dict)
+    text: str = ""  # the target's caption, where a list holds it
 
     def clip(self, part: str) -> Path:
         """The one clip of a part.
@@ -58,6 +61,8 @@ class ClipFiles:
         Raises:
             ValueError: There is none, more than one, or it cannot be read.
         """
+        if self.text and part == TARGET:
+            return self.text
         paths = self.captions.get(part, [])
         if len(paths) > 1:
             raise ValueError(f"more than one caption ({', '.join(p.name for p in paths)}); keep one")
@@ -78,12 +83,19 @@ class FolderFiles:
 def list_folder(folder: Path, within: Path | None = None) -> FolderFiles:
     """Sort the files of a folder; every one of them ends in exactly one place of the result.
 
-    A link that leads out of ``within``, or without it of the folder, is refused: the pack reads nothing there.
+    Where the folder holds a list of clips (see ``listings``), that list alone decides. A link that leads out of
+    ``within``, or without it of the folder, is refused: the pack reads nothing there.
+
+    Raises:
+        ValueError: The list cannot be read.
     """
     found, base = FolderFiles(), (folder if within is None else within).resolve()
+    listing = None if any(_leads_out(folder / name, base) for name in LISTS) else read_listing(folder)
+    if listing is not None:
+        return _listed(folder, base, listing)
     for path in sorted(folder.iterdir()):
         if _leads_out(path, base):
-            found.refused[path.name] = "a link that leads out of the input folder; copy the file here"
+            found.refused[path.name] = LEADS_OUT
             continue
         inside = sorted(path.iterdir()) if _is_action(path) else []
         for inner in inside:
@@ -123,6 +135,24 @@ def read_caption(path: Path) -> str:
     if not caption:
         raise ValueError(f"the caption {path.name} is empty; say what the clip shows")
     return caption
+
+
+def _listed(folder: Path, base: Path, listing: Listing) -> FolderFiles:
+    """The clips of a list, called by their place in the folder without the ending."""
+    found = FolderFiles(refused=dict(listing.refused))
+    for row in listing.rows:
+        name = row.clip.relative_to(folder).with_suffix("").as_posix()
+        paths = [row.clip, *([] if row.condition is None else [row.condition])]
+        reason = LEADS_OUT if any(_leads_out(path, base) for path in paths) else _not_a_clip(row.clip, False)
+        if reason:
+            found.refused[row.clip.name] = reason
+            continue
+        entry = found.entries.setdefault(name, ClipFiles())
+        entry.clips.setdefault(TARGET, []).append(row.clip)
+        entry.text = row.caption
+        if row.condition is not None:
+            entry.clips.setdefault("condition", []).append(row.condition)
+    return found
 
 
 def _sort_in(found: FolderFiles, path: Path, action: str = "") -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import tiny_wan
+from clip_pairs import encoded_pairs
 from tic_ft_runs import train
 
 from pack.training.core.config import TrainConfig
@@ -38,3 +39,9 @@ def test_validation_without_clips_is_said(model, caplog):
     with caplog.at_level(logging.WARNING):
         train(model, "", steps=2, settings=TrainConfig(validate_every=1))
     assert "validate_every is 1, but there is nothing to validate: connect validation clips" in caplog.text
+
+
+def test_validation_clips_of_another_size_are_said(model, caplog):
+    with caplog.at_level(logging.WARNING):
+        train(model, "", steps=2, validation=encoded_pairs(width=32, height=32))
+    assert "the validation has clips of 32x32, the training of" in caplog.text

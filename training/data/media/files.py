@@ -13,11 +13,9 @@ if TYPE_CHECKING:
 
 Source = Path | io.BytesIO
 
-# A playlist renamed to .mp4 must not make FFmpeg open other files or addresses.
-OPEN_OPTIONS = {
-    "format_whitelist": "mov,matroska,avi,mpegts,mpeg,mpegvideo,h264,hevc",
-    "protocol_whitelist": "file",
-}
+BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")  # an MP4 or MOV begins with one of them
+STARTS = {b"\x1a\x45\xdf\xa3": "matroska", b"\0\0\1\xba": "mpeg", b"\0\0\1\xb3": "mpegvideo"}
+SYNC, PACKETS, LOOKED_AT = 0x47, (188, 192, 204), 4096  # of a transport stream: first byte, sizes of packets, bytes
 
 
 class _Nameless:
@@ -48,11 +46,38 @@ def open_container(source: Source) -> Iterator[InputContainer]:
             if not file.seek(0, io.SEEK_END):
                 raise ValueError(f"{name} cannot be read (the file is empty); copy or export it again, or remove it")
             file.seek(0)
-            with av.open(_Nameless(file), "r", options=OPEN_OPTIONS) as container:
+            # The demuxer by name, so that a playlist renamed to .mp4 opens no other files; and without options, with
+            # which PyAV before 18 ends the process at an MPEG program stream.
+            with av.open(_Nameless(file), "r", format=_demuxer(file, name)) as container:
                 yield container
     except (FFmpegError, OSError) as error:
         reason = error.strerror or type(error).__name__
         raise ValueError(f"{name} cannot be read ({reason}); re-encode or remove it") from error
+
+
+def _demuxer(file: BinaryIO, name: str) -> str:
+    """FFmpeg's name of the container, by the file's first bytes.
+
+    Raises:
+        ValueError: It is none that is read here.
+    """
+    start = file.read(LOOKED_AT)
+    file.seek(0)
+    if start[4:8] in BOXES:
+        return "mov"
+    if start[:4] == b"RIFF" and start[8:11] == b"AVI":
+        return "avi"
+    if start[:4] in STARTS:
+        return STARTS[start[:4]]
+    if any(_in_step(start, offset, size) for size in PACKETS for offset in range(size)):
+        return "mpegts"
+    raise ValueError(f"{name} cannot be read (no known kind of video); re-encode or remove it")
+
+
+def _in_step(start: bytes, offset: int, size: int) -> bool:
+    """Whether the packets of a transport stream follow each other from ``offset``."""
+    first = start[offset::size]
+    return len(first) >= 4 and {*first} == {SYNC}
 
 
 @contextmanager

@@ -62,7 +62,7 @@ def two_tracks(path, first, second, flags=(1, 1)):
         streams = [container.add_stream("libx264", rate=10, options={"crf": "4"}) for _ in range(2)]
         for stream, flag, frames in zip(streams, flags, (first, second), strict=True):
             stream.height, stream.width = frames[0].shape[:2]
-            stream.pix_fmt, stream.disposition = "yuv420p", Disposition(flag)
+            stream.pix_fmt, stream.disposition = "yuv420p", Disposition(flag).value
         for pair in zip(first, second, strict=True):
             for stream, rgb in zip(streams, pair, strict=True):
                 container.mux(stream.encode(frame_of(rgb, "yuv420p", "bt601", False)))
@@ -94,7 +94,7 @@ def with_cover(path, frames):
             sound = container.add_stream("aac", rate=8000, layout="mono")
         cover = container.add_stream("mjpeg", rate=10)
         cover.width, cover.height, cover.pix_fmt = 32, 32, "yuvj420p"
-        cover.disposition = Disposition.attached_pic
+        cover.disposition = Disposition.attached_pic.value
         for rgb in frames:
             container.mux(film.encode(frame_of(rgb, "yuv420p", "bt601", False)))
         if frames:
