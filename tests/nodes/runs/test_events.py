@@ -39,7 +39,12 @@ class Sent(list):
 
 @pytest.fixture
 def sent() -> Iterator[Sent]:
+    forget_events()  # those of a run of another test may still wait
     yield Sent()
+    forget_events()
+
+
+def forget_events() -> None:
     with Events.lock:
         Events.waiting.clear()
         Events.latest = 0.0
