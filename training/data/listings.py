@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+
+from ..storage.json_text import parse_json
 
 CLIP_COLUMNS = ("file_name", "video", "video_path", "media_path", "path")
 CAPTION_COLUMNS = ("text", "caption", "prompt", "video_caption")
@@ -103,7 +104,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = parse_json(line)
             rows.append({str(key): value for key, value in row.items() if isinstance(value, str)})
         except (ValueError, AttributeError) as error:
             raise ValueError(f"line {number} of {path.name} is no JSON object; correct it") from error
