@@ -8,8 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
-from ....training.data.clips import check_frames, resample
+from ....training.data.clips import check_frames, has_transparency, over_background, resample
 from ....training.data.footage import SAME_RATE, Footage, Window, read_footage
+from ....training.data.media.alpha import transparency_note
 from ....training.data.media.decode import probe
 from ....training.data.media.files import Source
 from ....training.data.media.options import DEFAULT, ReadOptions
@@ -65,21 +66,30 @@ def frames_of(value: Any, fps: float | None = None, roles: tuple[str, str] = ("c
 def connected_frames(value: Any, fps: float | None = None, roles: tuple[str, str] = ("condition", "LoRA's")) -> Tensor:
     """Frames ``[T, H, W, C]`` in [0, 1] of an IMAGE or a VIDEO.
 
-    A VIDEO of another rate than ``fps`` (frames a second) is resampled to it; an IMAGE carries no rate.
-    ``roles`` say in the log what is resampled, and to whose rate.
+    A VIDEO of another rate than ``fps`` (frames a second) is resampled to it; an IMAGE carries no rate. What is
+    transparent is laid over the background that data sets have where nothing else is chosen. ``roles`` say in the log
+    what is resampled, and to whose rate.
     """
     if isinstance(value, Tensor):
-        return value
+        return _opaque(value, roles[0])
     if file_of(value) is not None:
         return _file_frames(value, fps, roles)
     frames = _components(value).images
     check_frames(frames)
+    frames = _opaque(frames, roles[0])
     # A still has no rate: more frames a second must not make a clip of it.
     if fps is None or len(frames) < 2 or _alike(rate := _video_rate(value), fps):
         return frames
     out = resample(frames, rate, fps)
     _log_rate(roles, rate, fps, len(out), len(frames))
     return out
+
+
+def _opaque(frames: Tensor, what: str) -> Tensor:
+    if frames.ndim != 4 or not has_transparency(frames):
+        return frames
+    log.info("a %s is %s", what, transparency_note(DEFAULT.background))
+    return over_background(frames, DEFAULT.background)
 
 
 def _file_frames(video: Any, fps: float | None, roles: tuple[str, str]) -> Tensor:

@@ -20,7 +20,7 @@ def over_background(picture: np.ndarray, background: str) -> tuple[np.ndarray, b
         return np.ascontiguousarray(picture[..., :3]), False
     from PIL import Image
 
-    return np.asarray(flattened(Image.fromarray(picture, "RGBA"), background)), True
+    return np.array(flattened(Image.fromarray(picture, "RGBA"), background)), True
 
 
 def flattened(picture: Image, background: str) -> Image:

@@ -40,6 +40,13 @@ def test_an_animation_is_a_clip_with_its_own_times(tmp_path, name):
     assert taken == [0, 1, 2, 2, 3, 3, 4, 5, 6, 7]
 
 
+@pytest.mark.parametrize("name", SAVED)
+def test_a_last_picture_that_is_held_for_long_is_told(tmp_path, name):
+    info = probe(animate(tmp_path / name, steps(), [100] * 7 + [5000], **SAVED[name]))
+    assert info.duration == pytest.approx(5.7)
+    assert info.warnings == ("its last frame is held for 5.0 s, the others for 100 ms",)
+
+
 def test_an_animation_as_target_and_condition_is_read_from_a_folder(tmp_path):
     animate(tmp_path / "a.webp", steps(), lossless=True)
     animate(tmp_path / "a.condition.png", steps())
