@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by 
 
 from parts import host_pack
 from parts.ablation_arms import FEW_SHOT, Arm
+from parts.arms import Record, add_adapter_options, add_condition_options, arm_parser, chosen
 from parts.curves import Curve, draw_curves
 from parts.goals import Goal, against
-from parts.seed_records import is_kept, keep, publish
+from parts.seed_records import publish
 from parts.seed_tables import seed_table
 
 PAIRS = (3, 10, 30, 100)
@@ -37,25 +37,11 @@ Found = dict[tuple[int, str], list[dict[str, float]]]  # (pairs, arm) -> figures
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line; the defaults are the settings of docs/few_shot.md."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
-    add("--split", choices=("validation", "test"), default="validation")
-    add("--arms", nargs="*", default=[arm.name for arm in FEW_SHOT], choices=[arm.name for arm in FEW_SHOT])
-    add("--pairs", nargs="*", type=int, default=list(PAIRS), help="numbers of pairs to train on")
-    add("--seeds", nargs="*", type=int, default=[0, 1, 2], help="of pairs, training and sampling noise")
-    add("--conditions", type=int, default=32, help="held-out conditions of every run")
-    add("--steps", type=int, default=200, help="of every run, whatever its number of pairs")
-    add("--rank", type=int, default=16)
-    add("--learning-rate", type=float, default=1e-3)
-    add("--batch", type=int, default=8)
-    add("--shift", type=float, default=5.0)
-    add("--caption-dropout", type=float, default=0.0)
-    add("--cfg", type=float, default=1.0)
-    add("--sampling-steps", type=int, default=24)
-    add("--sampling-batch", type=int, default=8)
-    add("--weights", type=Path, help="another network's file instead of the shipped one, such as `base_one_level`")
-    add("--threads", type=int, default=1)
-    add("--out", type=Path, default=Path("out") / "few_shot")
+    parser = arm_parser(__doc__, FEW_SHOT, "pairs, training and sampling noise", "few_shot")
+    parser.add_argument("--pairs", nargs="*", type=int, default=list(PAIRS), help="numbers of pairs to train on")
+    parser.add_argument("--steps", type=int, default=200, help="of every run, whatever its number of pairs")
+    add_adapter_options(parser, batch=8, cfg=1.0)
+    add_condition_options(parser, of="run")
     return parser.parse_args(arguments)
 
 
@@ -68,7 +54,7 @@ def main() -> None:
     counts, stage = options.pairs, Stage(options)
     for seed in options.seeds:
         for options.pairs in counts:  # what the parts read
-            for arm in (arm for arm in FEW_SHOT if arm.name in options.arms):
+            for arm in chosen(FEW_SHOT, options):
                 run_arm(stage, arm, seed)
     found = read_results(options.out, options.split)
     publish(report(found), options.out / f"table_{options.split}.md")
@@ -77,22 +63,20 @@ def main() -> None:
 
 def run_arm(stage: Any, arm: Arm, seed: int) -> None:
     """Train and sample one arm on one number of pairs with one seed, unless its figures are there."""
-    from ablation import write_sheet
-    from parts.ablation_runs import figures, sample, train
+    from parts.ablation_runs import figures, sample, train, write_sheet
 
     options = stage.options
     name = f"{options.split} {options.pairs} {arm.name} {seed}"
-    identity = {field: getattr(options, field) for field in IDENTITY} | {"base": stage.base}
-    if is_kept(options.out / f"{name}.json", identity):
+    record = Record(options.out / f"{name}.json", options, IDENTITY, base=stage.base)
+    if record.finished:
         return
-    started = time.monotonic()
     lora = train(stage, arm, seed, (options.steps,))[options.steps]
-    trained = time.monotonic() - started
+    trained = record.seconds
     videos = sample(stage, arm, lora, seed)
     write_sheet(stage, videos, options.out / f"{name}.png")
-    record = {"settings": identity, "pairs": options.pairs, "arm": arm.name, "seed": seed, "training_seconds": trained}
-    keep(options.out / f"{name}.json", record | {"figures": figures(stage, videos)})
-    print(f"{time.monotonic() - started:6.0f} s  {name}", file=sys.stderr, flush=True)
+    found = figures(stage, videos)
+    record.keep(pairs=options.pairs, arm=arm.name, seed=seed, training_seconds=trained, figures=found)
+    record.tell(name)
 
 
 def read_results(folder: Path, split: str) -> Found:

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
-import os
 import platform
 import sys
 import time
@@ -22,6 +20,16 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by path
 
 from parts import host_pack
+from parts.prompt_figures import (
+    by_word,
+    ink_of,
+    prompt_parser,
+    psnr_of,
+    publish_figures,
+    sample_batch,
+    table,
+    texts_of,
+)
 from parts.zero_shot import zero_shot
 
 FIELDS = ("colour", "shape", "background", "motion", "all_right", "every_frame", "path_error")
@@ -30,17 +38,10 @@ SAME, SECONDS = 0.97, 15.0  # goals of one object all along, and of one clip wit
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--prompts", type=int, default=128)
+    parser = prompt_parser(__doc__, prompts=128, cfg=2.0, batch=8, out="toy_base")
     parser.add_argument("--frames", type=int, default=49, help="pixel frames, 4n + 1")
-    parser.add_argument("--steps", type=int, default=24)
-    parser.add_argument("--cfg", type=float, default=2.0)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--stills", type=int, default=24, help="held-out stills to go on with; 0 for none")
     parser.add_argument("--weights", type=Path, help="another network's file instead of the shipped one")
-    parser.add_argument("--out", type=Path, default=Path("out") / "toy_base")
     options = parser.parse_args()
     host_pack.start(options.threads)
     report(options)
@@ -63,7 +64,12 @@ def report(options: argparse.Namespace) -> None:
         "ground truth": judge.ceiling(scenes, options.frames),
         "chance": judge.chance(scenes, options.frames, options.seed),
     }
-    text = table(rows) + "\n" + by_word(scenes, verdicts) + identity(scenes, videos, options)
+    text = (
+        table(rows, FIELDS, GOAL)
+        + "\n"
+        + by_word(("shape", "motion"), scenes, verdicts)
+        + identity(scenes, videos, options)
+    )
     if options.stills:
         text += zero_shot(options)
     text += (
@@ -73,9 +79,7 @@ def report(options: argparse.Namespace) -> None:
         f"one clip with decoding {single:.1f} s (goal {SECONDS:g} on two cores), {options.threads} thread(s), "
         f"{platform.machine()}; VAE {psnr:.1f} dB\n"
     )
-    sys.stdout.write(text)
-    (options.out / "table.md").write_text(text, encoding="utf-8")
-    (options.out / "figures.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    publish_figures(text, rows, options.out)
     write_sheet(scenes, videos, verdicts, options.out / "sheet.png")
 
 
@@ -114,17 +118,11 @@ def sample(scenes: list[Any], options: argparse.Namespace, texts: list[str] | No
 def _sample_batch(
     model: Any, clip: Any, vae: Any, captions: list[str], options: argparse.Namespace, start: int
 ) -> list[Any]:
-    import comfy.sample
     import torch
 
-    texts = torch.cat([clip.encode_from_tokens(clip.tokenize(caption)) for caption in captions])
-    empty = clip.encode_from_tokens(clip.tokenize("")).expand(len(captions), -1, -1)
     latent = torch.zeros(len(captions), 16, (options.frames + 3) // 4, 8, 8)
-    noise = comfy.sample.prepare_noise(latent, options.seed * 100_003 + start)
-    out = comfy.sample.sample(
-        model, noise, options.steps, options.cfg, "euler", "simple", [[texts, {}]], [[empty, {}]], latent,
-        disable_pbar=True, seed=options.seed,
-    )  # fmt: skip
+    seed = options.seed * 100_003 + start
+    out = sample_batch(model, texts_of(clip, captions), latent, "simple", seed, options)
     return [vae.decode(out[i : i + 1])[0].float().cpu().numpy() for i in range(len(captions))]
 
 
@@ -149,7 +147,6 @@ def _identity_line(name: str, videos: list[Any]) -> str:
 
 def through_vae(scenes: list[Any], frames: int) -> tuple[list[Any], float]:
     """Verdicts on ground truth that went through the VAE, and its mean PSNR in dB."""
-    import numpy as np
     import torch
 
     from pack.nodes.host.model import toy
@@ -159,29 +156,8 @@ def through_vae(scenes: list[Any], frames: int) -> tuple[list[Any], float]:
         vae = toy.load_vae()
         truth = [world.render(scene, frames) for scene in scenes]
         clips = [vae.decode(vae.encode(torch.from_numpy(clip)))[0].float().numpy() for clip in truth]
-    errors = [float(((clip - true) ** 2).mean()) for clip, true in zip(clips, truth, strict=True)]
     verdicts = [judge.judge(clip, scene) for clip, scene in zip(clips, scenes, strict=True)]
-    return verdicts, float(np.mean(-10 * np.log10(errors)))
-
-
-def table(rows: dict[str, dict[str, float]]) -> str:
-    """A Markdown table, one line a row."""
-    lines = ["| | " + " | ".join(name.replace("_", " ") for name in FIELDS) + " |", "|---|" + "---|" * len(FIELDS)]
-    lines += ["| goal | " + " | ".join(f"{GOAL[field]:.2f}" if field in GOAL else "" for field in FIELDS) + " |"]
-    lines += [f"| {name} | " + " | ".join(f"{row[field]:.2f}" for field in FIELDS) + " |" for name, row in rows.items()]
-    return "\n".join(lines) + "\n"
-
-
-def by_word(scenes: list[Any], verdicts: list[Any]) -> str:
-    """Shape by shape and motion by motion, the share that is right."""
-    lines = []
-    for word in ("shape", "motion"):
-        groups: dict[str, list[float]] = {}
-        for scene, verdict in zip(scenes, verdicts, strict=True):
-            groups.setdefault(getattr(scene, word), []).append(getattr(verdict, word))
-        found = ", ".join(f"{name} {sum(v) / len(v):.2f} of {len(v)}" for name, v in groups.items())
-        lines.append(f"{word}: {found}")
-    return "\n".join(lines) + "\n"
+    return verdicts, psnr_of(clips, truth)
 
 
 def write_sheet(scenes: list[Any], videos: list[Any], verdicts: list[Any] | None, path: Path) -> None:
@@ -195,7 +171,7 @@ def write_sheet(scenes: list[Any], videos: list[Any], verdicts: list[Any] | None
         strip = Image.fromarray((frames * 255).clip(0, 255).astype("uint8"))
         row = Image.new("RGB", (strip.width, strip.height + 14), "white")
         row.paste(strip, (0, 14))
-        ink = "black" if verdicts is None else "green" if verdicts[i].all_right else "red"
+        ink = ink_of(verdicts and verdicts[i])
         ImageDraw.Draw(row).text((2, 1), scene.motion if verdicts is None else scene.caption(), fill=ink)
         rows.append(np.asarray(row))
     half = len(rows) // 2 or 1

@@ -9,8 +9,6 @@ enough prompts), then blueprints of every shape, through the host's own sampler 
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import platform
 import sys
 import time
@@ -20,21 +18,23 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by path
 
 from parts import host_pack
+from parts.prompt_figures import (
+    by_word,
+    ink_of,
+    prompt_parser,
+    psnr_of,
+    publish_figures,
+    sample_batch,
+    table,
+    texts_of,
+)
 
 FIELDS = ("found", "colour", "shape", "background", "all_right")
 BLUEPRINTS = 8  # of every shape
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--prompts", type=int, default=120)
-    parser.add_argument("--steps", type=int, default=24)
-    parser.add_argument("--cfg", type=float, default=3.0)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--batch", type=int, default=24)
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--out", type=Path, default=Path("out") / "toy_image")
-    options = parser.parse_args()
+    options = prompt_parser(__doc__, prompts=120, cfg=3.0, batch=24, out="toy_image").parse_args()
     host_pack.start(options.threads)
     report(options)
 
@@ -57,15 +57,18 @@ def report(options: argparse.Namespace) -> None:
         "ground truth": summary([judge.judge_picture(world.render(scene, 1)[0], scene) for scene in scenes]),
         "chance": chance(scenes, options.seed),
     }
-    text = table(rows) + "\n" + by_word(scenes, verdicts) + blueprint_line(blueprints, drawn)
+    text = (
+        table(rows, FIELDS, {})
+        + "\n"
+        + by_word(("shape", "colour", "background"), scenes, verdicts)
+        + blueprint_line(blueprints, drawn)
+    )
     text += (
         f"\n{len(scenes)} held-out prompts, euler, {options.steps} steps, CFG {options.cfg:g}, seed {options.seed}; "
         f"all in {time.perf_counter() - started:.0f} s, one picture with decoding {single:.2f} s, "
         f"{options.threads} thread(s), {platform.machine()}; VAE {psnr:.1f} dB\n"
     )
-    sys.stdout.write(text)
-    (options.out / "table.md").write_text(text, encoding="utf-8")
-    (options.out / "figures.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    publish_figures(text, rows, options.out)
     write_sheet(scenes[:36], frames, verdicts, options.out / "sheet.png")
     write_sheet(blueprints, drawn, None, options.out / "sheet_blueprints.png")
 
@@ -95,17 +98,11 @@ def sample(texts: list[str], options: argparse.Namespace) -> tuple[list[Any], fl
 def _sample_batch(
     model: Any, clip: Any, vae: Any, captions: list[str], options: argparse.Namespace, start: int
 ) -> list[Any]:
-    import comfy.sample
     import torch
 
-    texts = torch.cat([clip.encode_from_tokens(clip.tokenize(caption)) for caption in captions])
-    empty = clip.encode_from_tokens(clip.tokenize("")).expand(len(captions), -1, -1)
     latent = torch.zeros(len(captions), 4, 16, 16)
-    noise = comfy.sample.prepare_noise(latent, options.seed * 100_003 + start)
-    out = comfy.sample.sample(
-        model, noise, options.steps, options.cfg, "euler", "normal", [[texts, {}]], [[empty, {}]], latent,
-        disable_pbar=True, seed=options.seed,
-    )  # fmt: skip
+    seed = options.seed * 100_003 + start
+    out = sample_batch(model, texts_of(clip, captions), latent, "normal", seed, options)
     return list(vae.decode(out).float().cpu().numpy())
 
 
@@ -121,9 +118,8 @@ def through_vae(scenes: list[Any]) -> tuple[list[Any], float]:
     with torch.inference_mode():
         vae = toy_image.load_image_vae()
         frames = vae.decode(vae.encode(torch.from_numpy(truth))).float().cpu().numpy()
-    errors = ((frames - truth) ** 2).mean((1, 2, 3))
     verdicts = [judge.judge_picture(frame, scene) for frame, scene in zip(frames, scenes, strict=True)]
-    return verdicts, float(np.mean(-10 * np.log10(errors)))
+    return verdicts, psnr_of(frames, truth)
 
 
 def summary(verdicts: list[Any]) -> dict[str, float]:
@@ -140,25 +136,6 @@ def chance(scenes: list[Any], seed: int) -> dict[str, float]:
     order = np.random.default_rng(seed).permutation(len(scenes))
     shuffled = zip(order, scenes, strict=True)
     return summary([judge.judge_picture(world.render(scenes[i], 1)[0], scene) for i, scene in shuffled])
-
-
-def table(rows: dict[str, dict[str, float]]) -> str:
-    """A Markdown table, one line a row."""
-    lines = ["| | " + " | ".join(name.replace("_", " ") for name in FIELDS) + " |", "|---|" + "---|" * len(FIELDS)]
-    lines += [f"| {name} | " + " | ".join(f"{row[field]:.2f}" for field in FIELDS) + " |" for name, row in rows.items()]
-    return "\n".join(lines) + "\n"
-
-
-def by_word(scenes: list[Any], verdicts: list[Any]) -> str:
-    """Word by word, the share that is right."""
-    lines = []
-    for word in ("shape", "colour", "background"):
-        groups: dict[str, list[float]] = {}
-        for scene, verdict in zip(scenes, verdicts, strict=True):
-            groups.setdefault(getattr(scene, word), []).append(getattr(verdict, word))
-        found = ", ".join(f"{name} {sum(v) / len(v):.2f} of {len(v)}" for name, v in groups.items())
-        lines.append(f"{word}: {found}")
-    return "\n".join(lines) + "\n"
 
 
 def blueprint_line(scenes: list[Any], frames: list[Any]) -> str:
@@ -183,7 +160,7 @@ def write_sheet(scenes: list[Any], frames: list[Any], verdicts: list[Any] | None
             (128, 128), Image.Resampling.NEAREST
         )
         sheet.paste(picture, (x, y + 14))
-        ink = "black" if verdicts is None else "green" if verdicts[i].all_right else "red"
+        ink = ink_of(verdicts and verdicts[i])
         ImageDraw.Draw(sheet).text((x + 2, y + 1), pictures.caption_of(scene), fill=ink)
     sheet.save(path)
 

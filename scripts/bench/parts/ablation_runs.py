@@ -6,6 +6,7 @@ import argparse
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from parts.ablation_arms import KIND, TASK, Arm
+from parts.sheets import strip, write_rows
 
 METRICS = ("condition_fidelity", "frame_consistency", "dynamic_degree", "flow_agreement", "ssim")
 SPLITS = ("validation", "test")
@@ -205,3 +207,9 @@ def figures(stage: Stage, videos: list[np.ndarray]) -> dict[str, float]:
         scores.append(score(torch.from_numpy(video), truth, one.conditions[0].frames()))
     means = {name: float(np.mean([found[name] for found in scores])) for name in METRICS}
     return {**judge.summary(verdicts), **means}
+
+
+def write_sheet(stage: Stage, videos: list[np.ndarray], path: Path) -> None:
+    """Eight conditions with nine frames of what was made of each, to look at."""
+    shown = list(zip(videos, stage.samples, strict=True))[:8]
+    write_rows([strip(video, 9, one.conditions[0].frames()[0].numpy()) for video, one in shown], path)

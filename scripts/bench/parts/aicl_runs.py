@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from parts.one_shot_runs import path_correlation
+from parts.sheets import write_rows
 
 FRAMES = 49
 SHOWN = ("slides right slowly", "slides up quickly", "circles clockwise", "bounces")
@@ -45,7 +46,7 @@ class Stage:
             rows += [figures(video, scene, references[0]) for video, scene in zip(videos, subjects, strict=True)]
             strips += [strip_of(references[0], None), *(strip_of(scene, video) for scene, video in
                                                         zip(subjects[:2], videos, strict=False))]  # fmt: skip
-        write_sheet(strips, sheet)
+        write_rows(strips, sheet)
         return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
 
     @torch.inference_mode()
@@ -124,10 +125,3 @@ def strip_of(scene: Any, video: np.ndarray | None) -> np.ndarray:
 
     clip = render(scene, FRAMES) if video is None else video
     return np.concatenate(list(clip[np.linspace(0, FRAMES - 1, 9).astype(int)]), axis=1)
-
-
-def write_sheet(strips: list[np.ndarray], path: Path) -> None:
-    """Of each motion the first reference, then two subjects."""
-    from PIL import Image
-
-    Image.fromarray((np.concatenate(strips).clip(0, 1) * 255).astype("uint8")).save(path)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from parts.one_shot_arms import Arm
+from parts.sheets import strip, write_rows
 
 FRAMES = 49  # the length that the toy model was trained on
 SOURCE = ("square", "red", "black")  # of the clip
@@ -191,11 +192,6 @@ def path_correlation(video: np.ndarray, scene: Any) -> float:
 
 def write_sheet(stage: Stage, new: list[np.ndarray], known: list[np.ndarray], path: Path) -> None:
     """Nine frames of the clip, then of four subjects with its motion and of four known motions, to look at."""
-    from PIL import Image
-
     from pack.toy.world import render
 
-    rows = []
-    for video in [render(stage.source, FRAMES), *new[:4], *known[:4]]:
-        rows.append(np.concatenate(list(video[np.linspace(0, len(video) - 1, 9).astype(int)]), axis=1))
-    Image.fromarray((np.concatenate(rows).clip(0, 1) * 255).astype("uint8")).save(path)
+    write_rows([strip(video, 9) for video in (render(stage.source, FRAMES), *new[:4], *known[:4])], path)

@@ -17,9 +17,7 @@ SETTINGS = {"split": "validation", "cfg": 1.0, "sampling_steps": 16, "sampling_b
 
 def zero_shot(options: argparse.Namespace) -> str:
     """A table of what becomes of ``options.stills`` held-out stills; contact sheets go to ``options.out``."""
-    from ablation import write_sheet
-
-    from parts.ablation_runs import Stage, figures, sample
+    from parts.ablation_runs import Stage, figures, sample, write_sheet
 
     stage = Stage(argparse.Namespace(conditions=options.stills, **SETTINGS))
     rows = {}
