@@ -15,11 +15,11 @@ from ....methods.aicl import add_action
 from ..model.changes import COMPILE_OPTION
 from ..model.forwards import replace_forward
 from ..model.noise import repaired
+from ..services.keys import AICL_KEY
 from .encode import Action
 from .evaluation import GUIDED, Applied, Evaluation, SigmaWindow, times_of
 from .sites import COGVIDEOX, SVD, WAN, BeforeFeedForward, base_of
 
-KEY = "fewshot_aicl"
 NORMS = {COGVIDEOX: "norm2", SVD: "norm3"}  # the norm in front of a block's feed-forward
 
 
@@ -39,8 +39,8 @@ def apply_action(
     clone = repaired(model).clone()
     if strength == 0.0 or start > end:
         return clone
-    applied = [*(clone.get_attachment(KEY) or ()), Applied(action, strength, start, end, guidance)]
-    clone.set_attachments(KEY, applied)
+    applied = [*(clone.get_attachment(AICL_KEY) or ()), Applied(action, strength, start, end, guidance)]
+    clone.set_attachments(AICL_KEY, applied)
     put_on(clone, applied)
     return clone
 
@@ -48,7 +48,7 @@ def apply_action(
 def put_on(clone: Any, applied: Sequence[Applied]) -> Additions:
     """Patch a clone so that ``applied`` act in it, in place of what did before; the host loads their adapters."""
     patchers = {id(one.action.adapter): one.action.adapter.integrations for one in applied}
-    clone.set_additional_models(KEY, list(patchers.values()))
+    clone.set_additional_models(AICL_KEY, list(patchers.values()))
     return patch(clone, applied)
 
 
@@ -60,8 +60,8 @@ def patch(clone: Any, applied: Sequence[Applied]) -> Additions:
     additions = Additions(applied, base_of(clone).kind, getattr(network, "patch_size_t", None) or 1)
     wrappers = {WrappersMP.DIFFUSION_MODEL: additions.network, WrappersMP.OUTER_SAMPLE: additions.sampling}
     for kind, wrapper in wrappers.items():
-        clone.remove_wrappers_with_key(kind, KEY)
-        clone.add_wrapper_with_key(kind, KEY, wrapper)
+        clone.remove_wrappers_with_key(kind, AICL_KEY)
+        clone.add_wrapper_with_key(kind, AICL_KEY, wrapper)
     if additions.kind == WAN:
         options = clone.model_options["transformer_options"]
         patches = options.setdefault("patches", {})
@@ -114,17 +114,17 @@ class Additions:
         told = options.get("transformer_options") or [{}, *(a for a in args if isinstance(a, dict))][-1]
         frames = options.get("num_video_frames", x.shape[0]) if self.kind == SVD else None
         times = times_of(x, self.patch, self.window.span.before, told, frames)
-        told[KEY] = Evaluation(self.window.acting(told), times, tuple(self.applied))
+        told[AICL_KEY] = Evaluation(self.window.acting(told), times, tuple(self.applied))
         try:
             return executor(x, *args, **options)
         finally:
-            told.pop(KEY, None)
+            told.pop(AICL_KEY, None)
 
     def for_block(self, name: str) -> Callable[[Tensor, Any], Tensor | None]:
         """What is added in a block, for its tokens and the transformer options."""
 
         def addition(x: Tensor, options: Any) -> Tensor | None:
-            evaluation = options.get(KEY)
+            evaluation = options.get(AICL_KEY)
             return None if evaluation is None else self.added(name, x, evaluation, options)
 
         return addition

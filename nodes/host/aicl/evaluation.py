@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ....methods.action_layers import clip_times, grouped_times
 from ..model.noise import SAMPLING
-from ..sampling.wrappers import KEY as TIC_FT
+from ..services.keys import TIC_FT_KEY
 from .encode import Action
 from .sites import WAN
 
@@ -71,7 +71,9 @@ def frames_before(patcher: Any) -> int:
     """Latent frames that a TIC-FT context on a MODEL puts in front of the clip to generate."""
     from comfy.patcher_extension import WrappersMP
 
-    owners = (getattr(wrapper, "__self__", None) for wrapper in patcher.get_wrappers(WrappersMP.OUTER_SAMPLE, TIC_FT))
+    owners = (
+        getattr(wrapper, "__self__", None) for wrapper in patcher.get_wrappers(WrappersMP.OUTER_SAMPLE, TIC_FT_KEY)
+    )
     return sum(owner.layout.prefix for owner in owners if owner is not None)
 
 

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from ..services.keys import FORWARDS_KEY
+
 NETWORK = "diffusion_model."  # the host's name of the bare network inside a model
-KEY = "fewshot_forwards"
 
 Forward = Callable[..., Any]
 
@@ -35,8 +36,8 @@ def replace_forward(clone: Any, name: str, forward: Forward) -> None:
     own = there.own if isinstance(there, Replaced) else there is None
     original = there.original if isinstance(there, Replaced) else there or _own_forward(clone, key)
     clone.add_object_patch(key, Replaced(original, forward, own))
-    clone.remove_callbacks_with_key(CallbacksMP.ON_CLONE, KEY)
-    clone.add_callback_with_key(CallbacksMP.ON_CLONE, KEY, _follow)
+    clone.remove_callbacks_with_key(CallbacksMP.ON_CLONE, FORWARDS_KEY)
+    clone.add_callback_with_key(CallbacksMP.ON_CLONE, FORWARDS_KEY, _follow)
 
 
 def _follow(model: Any, clone: Any) -> None:

@@ -11,8 +11,7 @@ from torch import Tensor
 from ..model.families import Family
 from ..model.video_model import VideoModel
 from ..sampling.context import ContextRequest
-
-KEY = "fewshot_timeline"
+from ..services.keys import TIMELINE_KEY
 
 
 def timeline_of_context(
@@ -38,4 +37,4 @@ def _trained(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _told(run: Mapping[str, Any]) -> dict[str, list[str]]:
     # A text: the host's list of jobs counts objects as files that were made.
-    return {KEY: [json.dumps(run)]}
+    return {TIMELINE_KEY: [json.dumps(run)]}

@@ -22,10 +22,9 @@ from ..model.experts import mark_expert
 from ..model.loras import fitting_patches
 from ..model.noise import repaired
 from ..model.quantization import quantised_as
+from ..services.keys import MOTION_KEY
 
 log = logging.getLogger(__name__)
-
-KEY = "fewshot_video_motion"
 
 
 @dataclass(frozen=True)
@@ -70,10 +69,10 @@ def apply_motion(model: Any, lora: LoraModel | dict[str, Tensor], strength: floa
     mark_expert(clone, from_metadata(lora.metadata).get("expert", ""), name)
     hook = WeightHook()
     clone.add_hook_patches(hook, patches, strength)
-    (before,) = clone.get_wrappers(WrappersMP.CALC_COND_BATCH, KEY) or (Schedule(()),)
-    clone.remove_wrappers_with_key(WrappersMP.CALC_COND_BATCH, KEY)
+    (before,) = clone.get_wrappers(WrappersMP.CALC_COND_BATCH, MOTION_KEY) or (Schedule(()),)
+    clone.remove_wrappers_with_key(WrappersMP.CALC_COND_BATCH, MOTION_KEY)
     schedule = Schedule((*before.loras, Windowed(hook, start, end)))
-    clone.add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, KEY, schedule)
+    clone.add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, MOTION_KEY, schedule)
     return clone
 
 

@@ -15,9 +15,8 @@ from torch import Tensor
 from ....methods import tic_ft
 from ....methods.flow import NoiseProcess
 from ..model.noise import process_of
+from ..services.keys import TIC_FT_KEY
 from .segments import in_segments
-
-KEY = "fewshot_tic_ft"
 
 
 class Context:
@@ -46,9 +45,9 @@ class Context:
             WrappersMP.DIFFUSION_MODEL: self._diffusion_model if self.per_frame_timesteps else None,
         }
         for kind, wrapper in wrappers.items():
-            clone.remove_wrappers_with_key(kind, KEY)
+            clone.remove_wrappers_with_key(kind, TIC_FT_KEY)
             if wrapper is not None:
-                clone.add_wrapper_with_key(kind, KEY, wrapper)
+                clone.add_wrapper_with_key(kind, TIC_FT_KEY, wrapper)
         return clone
 
     def _outer_sample(

@@ -17,13 +17,14 @@ from ....training.aicl.objective import AiclObjective
 from ....training.aicl.reading import read_actions, split_reading
 from ....training.core.batches import Conditioning
 from ....training.core.config import TrainConfig
-from ..aicl.apply import KEY, patch
+from ..aicl.apply import patch
 from ..aicl.encode import Action
 from ..aicl.evaluation import Applied
 from ..layers.autograd import gradients, ordinary_weights
 from ..layers.checkpointing import checkpointed_blocks
 from ..layers.frozen_layers import recast_in_backward
 from ..model.video_model import VideoModel
+from ..services.keys import AICL_KEY
 from .session import HostPredictor, Session, avoid_vanishing, load_for_training, static_clone
 
 FLOATS = (f"{PRISM}mean", f"{PRISM}std")  # of latents; they stay exact whatever the file's type
@@ -96,7 +97,7 @@ class AiclPredictor(HostPredictor):
         self.additions = patch(model, [self._applied(empty)])
         # Only a sampler run would bring the clone's wrappers to the network.
         options = model.model_options.setdefault("transformer_options", {})
-        options["wrappers"] = {WrappersMP.DIFFUSION_MODEL: {KEY: [self.additions.network]}}
+        options["wrappers"] = {WrappersMP.DIFFUSION_MODEL: {AICL_KEY: [self.additions.network]}}
 
     def predict_alike(self, xt: Tensor, sigma: Tensor, conditioning: Sequence[Conditioning]) -> Tensor:
         """As that of the base, whose output it is where no sample has references."""

@@ -19,8 +19,9 @@ from ..layers.checkpointing import checkpointed_blocks
 from ..layers.frozen_layers import recast_in_backward
 from ..model.image_model import ImageModel
 from ..model.noise import SAMPLING
+from ..services.keys import TUNE_A_VIDEO_KEY
 from ..tune_a_video.apply import new_layers
-from ..tune_a_video.inflation import KEY, blocks_of, inflate
+from ..tune_a_video.inflation import blocks_of, inflate
 from .session import HostPredictor, Session, avoid_vanishing, load_for_training, static_clone
 
 
@@ -69,7 +70,7 @@ class ClipPredictor(HostPredictor):
         kind = WrappersMP.DIFFUSION_MODEL
         return {
             **super()._options(sigma),
-            "wrappers": {kind: {KEY: self.model.get_wrappers(kind, KEY)}},
+            "wrappers": {kind: {TUNE_A_VIDEO_KEY: self.model.get_wrappers(kind, TUNE_A_VIDEO_KEY)}},
         }
 
 
@@ -83,7 +84,7 @@ def clip_session(image: ImageModel, config: TrainConfig, form: Form) -> Iterator
     with gradients():
         temporal = new_layers(clone, seeded_generator(config.seed, 0, "temporal").initial_seed())
         clone = inflate(clone, temporal, 1.0, form.group_norms, form.sparse_causal)
-        clone.remove_additional_models(KEY)  # the run keeps the layers where it needs them
+        clone.remove_additional_models(TUNE_A_VIDEO_KEY)  # the run keeps the layers where it needs them
         network, queries = clone.model.diffusion_model, query_layers(clone)
         loss_scale = avoid_vanishing(clone)
         device = load_for_training(clone)

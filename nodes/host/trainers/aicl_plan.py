@@ -17,11 +17,11 @@ from ....training.core.config import ATTENTION_PRESET, TrainConfig
 from ....training.core.methods import AICL
 from ....training.data.encoding import EncodedDataset
 from ....training.runs.changes import REFUSE
-from ..aicl.apply import KEY
 from ..aicl.sites import SVD, base_of
 from ..model.experts import resolved
 from ..model.video_model import VideoModel, trainable_video_model
 from ..sampling.context import check_size
+from ..services.keys import AICL_KEY
 from .clips import encoded_clips
 
 log = logging.getLogger(__name__)
@@ -147,7 +147,7 @@ def check_base(video: VideoModel) -> None:
     Raises:
         ValueError: it does.
     """
-    if video.model.get_attachment(KEY):
+    if video.model.get_attachment(AICL_KEY):
         raise ValueError("the model performs an action already; train on the model as it is in front of AICL Apply")
 
 

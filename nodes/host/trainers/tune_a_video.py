@@ -25,9 +25,9 @@ from ..runs.output import Trained
 from ..runs.previews import Note, Preview, Sample, make_sample
 from ..sampling.context import check_size
 from ..services.folders import tune_a_video_output_folder
+from ..services.keys import TUNE_A_VIDEO_KEY
 from ..session.clip import Form, clip_session
 from ..session.session import Session
-from ..tune_a_video.inflation import KEY
 from .tune_a_video_data import identity_of, make_objective, settings_of
 
 
@@ -104,7 +104,7 @@ def check_model(image: ImageModel) -> None:
     Raises:
         ValueError: it was.
     """
-    if image.model.get_attachment(KEY) is not None:
+    if image.model.get_attachment(TUNE_A_VIDEO_KEY) is not None:
         raise ValueError(
             "the model has Tune-A-Video on it already, which would not be part of what is saved; "
             "take it from before Tune-A-Video Apply"

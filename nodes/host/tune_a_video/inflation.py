@@ -17,9 +17,9 @@ from torch import Tensor
 from ....methods.tune_a_video import GROUP_NORMS, PER_FRAME, POOLED, TemporalLayers, pooled_over_frames
 from ..model.forwards import replace_forward
 from ..model.image_model import base_of
+from ..services.keys import TUNE_A_VIDEO_KEY
 from .clip_attention import frames_of, parts_of, sparse_causal_forward, temporal_forward
 
-KEY = "fewshot_tune_a_video"
 NORMS = ("in_layers.0", "out_layers.0")  # of a residual block
 
 
@@ -57,7 +57,7 @@ def inflate(
     if group_norms not in GROUP_NORMS:
         raise ValueError(f"group norms {group_norms!r} are not known; use one of {', '.join(GROUP_NORMS)}")
     clone = model.clone()
-    inflation = clone.get_attachment(KEY) or Inflation((), group_norms, causal)
+    inflation = clone.get_attachment(TUNE_A_VIDEO_KEY) or Inflation((), group_norms, causal)
     if (inflation.group_norms, inflation.sparse_causal) != (group_norms, causal):
         raise ValueError(
             f"the model already has Tune-A-Video with group norms {inflation.group_norms} and sparse-causal attention "
@@ -66,7 +66,7 @@ def inflate(
     if layers is not None:
         inflation = replace(inflation, layers=(*inflation.layers, (layers, strength)))
         _manage(clone, layers)
-    clone.set_attachments(KEY, inflation)
+    clone.set_attachments(TUNE_A_VIDEO_KEY, inflation)
     _patch(clone, inflation)
     return clone
 
@@ -93,7 +93,7 @@ def _manage(clone: Any, layers: TemporalLayers) -> None:
     from comfy.model_patcher import CoreModelPatcher
 
     patcher = CoreModelPatcher(layers, load_device=clone.load_device, offload_device=management.unet_offload_device())
-    clone.set_additional_models(KEY, [*clone.get_additional_models_with_key(KEY), patcher])
+    clone.set_additional_models(TUNE_A_VIDEO_KEY, [*clone.get_additional_models_with_key(TUNE_A_VIDEO_KEY), patcher])
 
 
 def _pool_norms(clone: Any, frames: list[int]) -> None:
@@ -116,5 +116,5 @@ def _pool_norms(clone: Any, frames: list[int]) -> None:
     blocks = [name for name, module in network.named_modules() if isinstance(module, ResBlock)]
     for name in [f"{block}.{norm}" for block in blocks for norm in NORMS] + ["out.0"]:
         replace_forward(clone, name, pooled)
-    clone.remove_wrappers_with_key(WrappersMP.DIFFUSION_MODEL, KEY)
-    clone.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, KEY, with_frames)
+    clone.remove_wrappers_with_key(WrappersMP.DIFFUSION_MODEL, TUNE_A_VIDEO_KEY)
+    clone.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, TUNE_A_VIDEO_KEY, with_frames)

@@ -11,12 +11,13 @@ from tiny_vae import PIXELS, clip, tiny_vae
 
 from pack.nodes.host.model.video_model import video_model
 from pack.nodes.host.page import timeline
+from pack.nodes.host.services.keys import TIMELINE_KEY
 from pack.nodes.tic_ft import TICFTContext
 
 
 def told(output: Any) -> dict[str, Any]:
     """What a node's output says to the page."""
-    (text,) = output.ui[timeline.KEY]
+    (text,) = output.ui[TIMELINE_KEY]
     return json.loads(text)
 
 
@@ -61,7 +62,7 @@ def test_the_training_tells_the_layout_it_trained_in():
         "task": "keyframes", "condition_latents": 4, "buffer_latents": 1, "target_latents": 6,
         "buffer_levels": [0.5], "fps": 12.0, "caption_template": "",
     }  # fmt: skip
-    (text,) = timeline.timeline_of_training(video_model(tiny.tiny_model()).family, settings)[timeline.KEY]
+    (text,) = timeline.timeline_of_training(video_model(tiny.tiny_model()).family, settings)[TIMELINE_KEY]
     assert json.loads(text) == {
         "task": "keyframes", "condition": 4, "buffer": 1, "target": 6, "levels": [0.5], "compression": 4,
         "time_patch": 1, "fps": 12.0,

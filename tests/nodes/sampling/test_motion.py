@@ -16,7 +16,8 @@ from tiny_sampling import Scene, sample, scene, tiny_model
 from torch import Tensor
 
 from pack.methods.tic_ft import Layout
-from pack.nodes.host.sampling.motion import KEY, Schedule
+from pack.nodes.host.sampling.motion import Schedule
+from pack.nodes.host.services.keys import MOTION_KEY
 from pack.nodes.motion import FewShotMotionApply
 from pack.training.lora.file import LoraModel
 from pack.training.lora.metadata import to_metadata
@@ -242,7 +243,7 @@ def test_a_cogvideox_model_is_repaired_and_takes_the_window(family):
 
 def test_one_wrapper_serves_all_loras_of_a_model():
     model = applied(applied(tiny_model(), end=0.5), lora(1), start=0.2)
-    (schedule,) = model.get_wrappers("calc_cond_batch", KEY)
+    (schedule,) = model.get_wrappers("calc_cond_batch", MOTION_KEY)
     assert isinstance(schedule, Schedule)
     assert [(one.start, one.end) for one in schedule.loras] == [(0.0, 0.5), (0.2, 1.0)]
 

@@ -23,7 +23,8 @@ from comfy_extras.nodes_custom_sampler import (
 from comfy_extras.nodes_differential_diffusion import DifferentialDiffusion
 
 from pack.methods.tic_ft import Layout
-from pack.nodes.host.sampling.wrappers import KEY, Context
+from pack.nodes.host.sampling.wrappers import Context
+from pack.nodes.host.services.keys import TIC_FT_KEY
 
 LAYOUT = Layout.linear(1, 3, 3)
 
@@ -55,7 +56,7 @@ def test_the_base_model_is_untouched():
     assert torch.equal(tiny.sample(base, start, cfg=2.0), plain)
     assert all(torch.equal(before[name], value) for name, value in weights(base).items())
     assert not base.object_patches
-    assert not any(KEY in kinds for kinds in base.wrappers.values())
+    assert not any(TIC_FT_KEY in kinds for kinds in base.wrappers.values())
 
 
 @pytest.mark.parametrize("layout", [Layout(0, 3, 2, (0.2, 0.5, 0.9)), Layout(7, 0, 2), Layout.linear(2, 6, 1)])

@@ -22,8 +22,9 @@ from tuned_models import tuned_of
 import nodes as host_nodes
 from pack.methods.tune_a_video import PER_FRAME, POOLED, Tuned
 from pack.nodes.host.model.image_model import base_of
+from pack.nodes.host.services.keys import TUNE_A_VIDEO_KEY
 from pack.nodes.host.tune_a_video.apply import apply_tuned, new_layers
-from pack.nodes.host.tune_a_video.inflation import KEY, blocks_of, inflate
+from pack.nodes.host.tune_a_video.inflation import blocks_of, inflate
 from pack.nodes.tune_a_video import TuneAVideoApply
 
 CFG = [1, 0]
@@ -95,7 +96,7 @@ def test_the_base_is_untouched_where_it_is_not_applied():
     assert list(model.model.state_dict()) == names
     assert all(torch.equal(value, weights[name]) for name, value in model.model.state_dict().items())
     assert not model.object_patches
-    assert model.get_attachment(KEY) is None
+    assert model.get_attachment(TUNE_A_VIDEO_KEY) is None
     assert torch.equal(answer(tuned, x, 500, CFG), changed)
 
 
@@ -256,7 +257,7 @@ def test_the_temporal_layers_are_loaded_by_the_host(base):
 def test_the_temporal_layers_go_with_their_model_and_the_next_one_is_not_disturbed(base, caplog):
     model, x = apply_tuned(base, tuned_of(base), 1.0), clip(FRAMES, 8, 2)
     expected = answer(model, x, 500, CFG)
-    layer = weakref.ref(model.get_attachment(KEY).layers[0][0].layers[0])
+    layer = weakref.ref(model.get_attachment(TUNE_A_VIDEO_KEY).layers[0][0].layers[0])
     del model
     assert layer() is None  # though the network is patched still
     plain = answer(base, x, 500, CFG)
@@ -286,7 +287,7 @@ def test_the_node_applies_it_with_the_chosen_norms(base):
             answer(model, x, 9, CFG), answer(apply_tuned(base, tuned_of(base, expected), 1.0), x, 9, CFG)
         )
     (model,) = TuneAVideoApply.execute(base, tuned_of(base, POOLED), 1.0).result
-    assert model.get_attachment(KEY).group_norms == POOLED
+    assert model.get_attachment(TUNE_A_VIDEO_KEY).group_norms == POOLED
 
 
 def test_other_models_and_other_bases_are_refused_and_named(base):
