@@ -52,9 +52,15 @@ class AICLTrain(Node):
     @classmethod
     def execute(
         cls, model, encoded, learning_rate, steps, seed, settings=None, validation=None, batch_size=None, run_name="",
-        on_change=REFUSE, vae=None, **adapter_and_data,
+        size=AiclRequest.size, form=AiclRequest.form, max_references=AiclRequest.max_references,
+        group_by=AiclRequest.group_by, actions="", leak_control=AiclRequest.leak_control,
+        variants=AiclRequest.variants, remove_still=False, drop_caption=AiclRequest.drop_caption, drop_references=0.0,
+        drop_both=0.0, on_change=REFUSE, vae=None,
     ) -> io.NodeOutput:  # fmt: skip
-        request = AiclRequest(run_name=run_name, on_change=on_change, **adapter_and_data)
+        request = AiclRequest(
+            size, form, max_references, group_by, actions, leak_control, variants, remove_still,
+            drop_caption, drop_references, drop_both, run_name, on_change,
+        )  # fmt: skip
         config = (settings or TrainConfig()).with_inputs(
             learning_rate=learning_rate, steps=steps, seed=seed, batch_size=batch_size
         )

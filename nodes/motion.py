@@ -124,10 +124,15 @@ class FewShotMotionTrain(Node):
 
     @classmethod
     def execute(
-        cls, model, encoded, rank, learning_rate, steps, seed, settings=None, batch_size=None, classic=False,
-        run_name="", on_change=REFUSE, vae=None, **stages,
+        cls, model, encoded, rank, learning_rate, steps, seed, settings=None, batch_size=None,
+        appearance_steps=MotionRequest.appearance_steps, still_caption="",
+        debiased_weight=MotionRequest.debiased_weight, direction_weight=MotionRequest.direction_weight,
+        sparse_latents=0, classic=False, run_name="", on_change=REFUSE, vae=None,
     ) -> io.NodeOutput:  # fmt: skip
-        request = MotionRequest(classic=classic, run_name=run_name, on_change=on_change, **stages)
+        request = MotionRequest(
+            classic, appearance_steps, debiased_weight, direction_weight, sparse_latents, still_caption,
+            run_name, on_change,
+        )  # fmt: skip
         config = (settings or default_config(classic)).with_inputs(
             rank=rank, learning_rate=learning_rate, steps=steps, seed=seed, batch_size=batch_size
         )

@@ -25,7 +25,7 @@ def finer(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     out["patch_embedding.weight"] = weights["patch_embedding.weight"].sum((3, 4), keepdim=True)
     for part in ("head.head.weight", "head.head.bias"):  # rows are ordered (height, width, channel)
         out[part] = weights[part].unflatten(0, (4, -1)).mean(0)
-    rows = _rows()
+    rows = rows_by_frequency()
     for name in [name for name in weights if ".self_attn." in name]:
         layer = name.split(".self_attn.")[1].split(".")[0]
         if layer in ("q", "k", "norm_q", "norm_k"):
@@ -35,7 +35,7 @@ def finer(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return out
 
 
-def _rows() -> Tensor:
+def rows_by_frequency() -> Tensor:
     """Old row of each new row of queries and keys: one frequency down in height and width, the last one in front."""
     order, start = list(range(AXES[0])), AXES[0]
     for width in AXES[1:]:

@@ -65,7 +65,7 @@ class Stage:
         saved, then = time.monotonic(), time.monotonic()
         while self.spent < self.plan.seconds:
             loss = loss_of(self.step, self.done)
-            self._update(loss)
+            self.update(loss)
             losses.append(float(loss.detach()))
             now = time.monotonic()
             self.spent, then = self.spent + now - then, now
@@ -104,7 +104,7 @@ class Stage:
             optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
         self.step, self.spent = int(facts["step"]), float(facts["spent"])
 
-    def _update(self, loss: Tensor) -> None:
+    def update(self, loss: Tensor) -> None:
         for optimizer, rate in zip(self.optimizers, (self.plan.rate, self.plan.other_rate), strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = rate * self.plan.scale(self.done, self.step)

@@ -20,14 +20,15 @@ def offloaded(optimizer: torch.optim.Optimizer) -> Iterator[None]:
             for name, value in state.items():
                 if isinstance(value, Tensor) and value.device.type != CPU.type:
                     moved.append((state, name, value.device))
-                    state[name] = _moved(value, CPU)
+                    state[name] = on_device(value, CPU)
         yield
     finally:
         for state, name, device in moved:
             value = state[name]
             if isinstance(value, Tensor):
-                state[name] = _moved(value, device)
+                state[name] = on_device(value, device)
 
 
-def _moved(tensor: Tensor, device: torch.device) -> Tensor:
+def on_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor on a device."""
     return tensor.to(device)

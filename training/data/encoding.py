@@ -114,7 +114,7 @@ class EncodedDataset:
         self.encoder_key = encoder_key
         self.text_key = encoder_key if text_key is None else text_key
         self.frame_by_frame = frame_by_frame
-        self._encode_video, self._encode_text, self._release = encode_video, encode_text, release
+        self.encode_video, self.encode_text, self._release = encode_video, encode_text, release
         self._cache: Cache = MemoryCache() if cache_dir is None else DiskCache(cache_dir, cache_bytes)
 
     def key(self, recipe: Recipe) -> str:
@@ -202,12 +202,12 @@ class EncodedDataset:
             clips = recipe.clips(sample)
         except ValueError as error:
             raise ValueError(f"{sample.name or 'a sample'}: {error}") from error
-        latents = {name: self._encode_video(clip) for name, clip in clips.items()}
+        latents = {name: self.encode_video(clip) for name, clip in clips.items()}
         _check_finite(latents, f"The VAE gives non-finite latents for {sample.name or 'a sample'}; run it in fp32")
         return recipe.assemble(latents)
 
     def _text(self, text: str) -> Tensors:
-        conditioning = self._encode_text(text)
+        conditioning = self.encode_text(text)
         numbers = {name: tensor for name, tensor in conditioning.items() if "mask" not in name}  # masks may hold -inf
         _check_finite(numbers, f"The text encoder gives non-finite numbers for {text[:60]!r}; run it in fp32")
         return conditioning

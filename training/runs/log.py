@@ -61,14 +61,19 @@ class LogFile:
         """Write a line."""
         line = json.dumps(entry, allow_nan=False, separators=(",", ":")).encode() + b"\n"
         try:
-            self._write(line, sync=entry.get("kind") != "step" or self.clock() - self.synced >= FLUSH)
+            self.write_line(line, sync=entry.get("kind") != "step" or self.clock() - self.synced >= FLUSH)
         except OSError as error:
             self.torn = True
             if not self.told:
                 log.warning("%s cannot be written (%s); the run goes on without its lines", LOG_FILE, error)
             self.told = True
 
-    def _write(self, line: bytes, sync: bool) -> None:
+    def write_line(self, line: bytes, sync: bool) -> None:
+        """Append a line, and wait until the disk has it where ``sync`` is set.
+
+        Raises:
+            OSError: the run has no folder yet, or the disk does not take it.
+        """
         if self.path is None:
             raise OSError("the run has no folder yet")
         with self.path.open("ab") as file:

@@ -63,7 +63,7 @@ class Run:
         if self.validate is not None and not self.state.validation:
             self._validate()
         rewind: Rewind = self.rewind
-        run_steps(self.trainer, self.state, self._after_step, rewind)
+        run_steps(self.trainer, self.state, self.after_step, rewind)
         if self.validate is not None and self.state.validation[-1]["step"] != self.state.step:
             self._validate()
 
@@ -112,7 +112,8 @@ class Run:
         log.warning("%s", text)
         self.monitors.note(kind, text)
 
-    def _after_step(self, step: int, record: StepRecord) -> None:
+    def after_step(self, step: int, record: StepRecord) -> None:
+        """Tell of a step that was made, and follow the commands that came meanwhile."""
         self.monitors.step(step, record)
         if self.progress is not None:
             self.progress(step, record)

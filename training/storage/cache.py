@@ -128,7 +128,7 @@ class DiskCache:
         if self._total is not None and self._total + added <= self.most:
             self._total += added
             return
-        entries = sorted(self._entries(), key=lambda entry: entry[0])
+        entries = sorted(self.entries(), key=lambda entry: entry[0])
         self._total = sum(size for _, size, _ in entries)
         for _, size, path in entries:
             if self._total <= self.most:
@@ -140,7 +140,7 @@ class DiskCache:
         if self._total > self.most:
             log.info("the cache has %.1f GB, all of which this run uses", self._total / 1e9)
 
-    def _entries(self) -> Iterator[tuple[float, int, Path]]:
+    def entries(self) -> Iterator[tuple[float, int, Path]]:
         """Time of the last use, size in bytes and path of every entry."""
         for path in self.folder.glob("*.safetensors"):
             with contextlib.suppress(FileNotFoundError):

@@ -27,7 +27,7 @@ class SafePattern:
 
         if len(pattern) > LONGEST:
             raise ValueError(f"a pattern of {len(pattern)} characters is too long; {LONGEST} are read at most")
-        self.pattern, self._left = pattern, PATIENCE
+        self.pattern, self.seconds_left = pattern, PATIENCE
         try:
             re.compile(pattern)  # what it says is wrong names the place
             self._compiled: Any = regex.compile(pattern)
@@ -53,11 +53,11 @@ class SafePattern:
     def _timed(self, method: Any, text: str) -> bool:
         begun = time.monotonic()
         try:
-            return method(text, timeout=max(self._left, 1e-3)) is not None
+            return method(text, timeout=max(self.seconds_left, 1e-3)) is not None
         except TimeoutError as error:
             raise ValueError(
                 f"the pattern {self.pattern[:100]!r} takes too long to search {text[:100]!r} for; write it without "
                 "repetitions inside of repetitions"
             ) from error
         finally:
-            self._left -= time.monotonic() - begun
+            self.seconds_left -= time.monotonic() - begun

@@ -53,7 +53,7 @@ def _recasting_forward(module: Any, dtype: torch.dtype, device: torch.device) ->
     if not casts or weight is None or "forward" in vars(module):
         return None
     otherwise = is_linear(module) and is_stored_otherwise(module, dtype)
-    if _is_of_the_host(module) and (otherwise or weight.device != device):
+    if is_of_the_host(module) and (otherwise or weight.device != device):
         return _recasting(module)
     if weight.device != device or (otherwise and _is_foreign(module)):
         return _computing_again(module.forward)
@@ -107,7 +107,7 @@ def has_packed_layers(network: nn.Module) -> bool:
     return any(not one.weight.is_floating_point() or is_stored_otherwise(one, one.weight.dtype) for one in layers)
 
 
-def _is_of_the_host(module: nn.Module) -> bool:
+def is_of_the_host(module: nn.Module) -> bool:
     """Whether the host's own cast gives this linear layer's weight; other packs may unpack theirs in their way."""
     return is_linear(module) and type(module).__module__ == "comfy.ops"
 

@@ -25,7 +25,7 @@ SEARCHED = 500  # run folders that are looked into
 
 Command = Callable[[str], bool]  # takes the run's id; False where it does not go on
 
-_runs: dict[str, LiveRun] = {}
+RUNS: dict[str, LiveRun] = {}  # of this session, by id
 _lock = threading.Lock()
 
 
@@ -73,11 +73,11 @@ class LiveRun:
             self.history.begin(run, step, earlier)
             self.history.run, self.history.name, self.history.state = run.id, run.name, "running"
         with _lock:
-            _runs.pop(run.id, None)
-            _runs[run.id] = self
-            ended = [key for key, other in _runs.items() if not other.running]
+            RUNS.pop(run.id, None)
+            RUNS[run.id] = self
+            ended = [key for key, other in RUNS.items() if not other.running]
             for key in ended[:-KEPT]:
-                del _runs[key]
+                del RUNS[key]
         return earlier
 
     def add(self, entry: Entry) -> None:
@@ -105,7 +105,7 @@ class LiveRun:
 def live_run(run_id: str) -> LiveRun | None:
     """A run of this session."""
     with _lock:
-        return _runs.get(run_id)
+        return RUNS.get(run_id)
 
 
 def run_table(run_id: str) -> dict[str, Any] | None:
@@ -131,7 +131,7 @@ def run_folder(run_id: str) -> Path | None:
 def run_list() -> list[dict[str, Any]]:
     """Summaries of the newest runs, those of this session first."""
     with _lock:
-        live = list(reversed(_runs.values()))
+        live = list(reversed(RUNS.values()))
     found = {run.history.run: run.summary() for run in live[:LISTED]}
     for folder in run_folders():
         if len(found) >= LISTED:

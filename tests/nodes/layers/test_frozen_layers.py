@@ -50,7 +50,7 @@ def run(model: Any) -> tuple[torch.Tensor, list[torch.Tensor], set[int]]:
 def without(monkeypatch, model: Any) -> tuple:
     """The same with autograd left to itself."""
     with monkeypatch.context() as patch:
-        patch.setattr(frozen_layers, "_is_of_the_host", lambda _module: False)
+        patch.setattr(frozen_layers, "is_of_the_host", lambda _module: False)
         return run(model)
 
 

@@ -82,7 +82,7 @@ def test_places_in_the_picture_turn_channels_about_as_before():
         fine.rope_encode(1, 16, 16)[0].view(16, 16, 1, 32, 2, 2),
     )
     angles = [torch.atan2(turn[..., 1, 0], turn[..., 0, 0])[:, :, 0] for turn in turns]
-    rows = finer._rows()[:64].view(32, 2)[:, 0] // 2  # old pair of each new one
+    rows = finer.rows_by_frequency()[:64].view(32, 2)[:, 0] // 2  # old pair of each new one
     assert sorted(rows.tolist()) == list(range(32))
     for new, old in enumerate(rows.tolist()):
         first = new in (12, 22)  # the fastest of height and width, which got the slowest

@@ -83,15 +83,15 @@ def test_a_stage_goes_on_where_it_stopped(tmp_path):
 
     whole = stage()
     for _ in range(6):
-        whole._update(loss(whole))
+        whole.update(loss(whole))
     first = stage()
     for _ in range(3):
-        first._update(loss(first))
+        first.update(loss(first))
     first.save()
     second = stage()
     assert second.step == 3
     for _ in range(3):
-        second._update(loss(second))
+        second.update(loss(second))
     for name, value in whole.averaged().items():
         assert torch.equal(value, second.averaged()[name])
 

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("own_output")
 def _own_folders(monkeypatch, tmp_path):
     folder_paths.set_output_directory(str(tmp_path / "output"))
     monkeypatch.setattr(live_runs, "runs_folder", lambda: tmp_path / "runs")
-    monkeypatch.setattr(live_runs, "_runs", {})
+    monkeypatch.setattr(live_runs, "RUNS", {})
 
 
 def save(name: str, metadata: dict[str, str]) -> Path:

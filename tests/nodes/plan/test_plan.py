@@ -189,8 +189,8 @@ def test_another_error_in_a_small_step_is_not_swallowed(monkeypatch):
 
 def test_only_the_largest_clip_is_encoded_and_the_model_is_left_as_it_was():
     model, data, seen = families.model_of("Wan 2.1"), encoded_pairs(clips=3), []
-    encode = data._encode_video
-    data._encode_video = lambda pixels: seen.append(len(pixels)) or encode(pixels)
+    encode = data.encode_video
+    data.encode_video = lambda pixels: seen.append(len(pixels)) or encode(pixels)
     before = {name: value.detach().clone() for name, value in model.model.diffusion_model.state_dict().items()}
     plan(model, encoded=data)
     assert len(seen) == 2  # its condition alone, and the sequence

@@ -29,7 +29,7 @@ from pack.training.runs.reporter import Reporter
 @pytest.fixture(autouse=True)
 def _no_runs(monkeypatch, tmp_path):
     """Nothing of other tests: an empty registry and an empty folder of runs."""
-    monkeypatch.setattr(live_runs, "_runs", {})
+    monkeypatch.setattr(live_runs, "RUNS", {})
     monkeypatch.setattr(live_runs, "runs_folder", lambda: tmp_path / "runs")
 
 
@@ -57,7 +57,7 @@ def test_a_run_of_an_earlier_session_is_read_from_its_folder(tmp_path, monkeypat
     reporter, _ = start(tmp_path / "runs" / "one", "a1")
     reporter.ended("finished", "done")
     live = run_table("a1")
-    monkeypatch.setattr(live_runs, "_runs", {})
+    monkeypatch.setattr(live_runs, "RUNS", {})
     assert run_table("a1") == live
     assert (live["node"], live["workflow"]) == ("7", "w-1")
     assert [(run["node"], run["workflow"], run["live"]) for run in run_list()] == [("7", "w-1", False)]
@@ -87,7 +87,7 @@ def test_the_list_has_every_run_once_the_newest_first(tmp_path, monkeypatch):
         os.utime(tmp_path / "runs" / name / "metrics.jsonl", (1e9 - age, 1e9 - age))
     (tmp_path / "runs" / "no run").mkdir()
     (tmp_path / "runs" / "no run" / "metrics.jsonl").write_text("[]\n")
-    monkeypatch.setattr(live_runs, "_runs", {"id1": live_run("id1")})
+    monkeypatch.setattr(live_runs, "RUNS", {"id1": live_run("id1")})
     found = run_list()
     assert [entry["name"] for entry in found] == ["older", "new", "old"]
     assert all(not entry["live"] and entry["steps"] == 800 and entry["step"] == 3 for entry in found)
@@ -102,7 +102,7 @@ def test_ended_runs_do_not_fill_the_memory_and_running_ones_stay(tmp_path):
     start(tmp_path / "runs" / "last", "last", steps=0)
     assert live_run("first") is not None
     assert live_run("0") is None
-    assert len(live_runs._runs) == KEPT + 2
+    assert len(live_runs.RUNS) == KEPT + 2
 
 
 def test_a_run_tells_which_stage_of_its_node_it_is_also_after_a_restart(tmp_path, monkeypatch):
@@ -113,7 +113,7 @@ def test_a_run_tells_which_stage_of_its_node_it_is_also_after_a_restart(tmp_path
     told = ("motion", "appearance, motion", "a0")
     keys = ("stage", "stages", "follows")
     assert tuple(live.summary()[key] for key in keys) == told
-    monkeypatch.setattr(live_runs, "_runs", {})
+    monkeypatch.setattr(live_runs, "RUNS", {})
     assert tuple(run_table("a1")[key] for key in keys) == told
     assert tuple(run_list()[0][key] for key in keys) == told
     assert stage.next == ""
@@ -123,7 +123,7 @@ def test_a_run_tells_which_stage_of_its_node_it_is_also_after_a_restart(tmp_path
 def test_the_folder_of_a_run_is_found_by_its_id(tmp_path, monkeypatch):
     start(tmp_path / "runs" / "one", "a1")
     assert run_folder("a1") == tmp_path / "runs" / "one"
-    monkeypatch.setattr(live_runs, "_runs", {})
+    monkeypatch.setattr(live_runs, "RUNS", {})
     assert run_folder("a1") == tmp_path / "runs" / "one"
     for other in ("", "one", "../one", "b2"):
         assert run_folder(other) is None
@@ -153,7 +153,7 @@ def test_samples_are_named_for_the_hosts_view_and_others_are_left_out(tmp_path, 
         {"step": 4, "filename": "b.mp4", "subfolder": "", "type": "temp"},
     ]
     assert run_table("a1")["samples"] == expected
-    monkeypatch.setattr(live_runs, "_runs", {})
+    monkeypatch.setattr(live_runs, "RUNS", {})
     assert run_table("a1")["samples"] == expected
 
 
@@ -171,7 +171,7 @@ def test_a_file_that_is_not_below_the_hosts_folders_has_no_view(tmp_path, host_b
 def test_a_log_that_cannot_be_read_hides_no_other_run(tmp_path):
     start(tmp_path / "runs" / "one", "a1")[0].ended("finished", "done")
     (tmp_path / "runs" / "folder instead" / "metrics.jsonl").mkdir(parents=True)
-    live_runs._runs.clear()
+    live_runs.RUNS.clear()
     assert run_table("a1") is not None
     assert [entry["name"] for entry in run_list()] == ["one"]
     json.dumps(run_list(), allow_nan=False)

@@ -82,9 +82,9 @@ def test_an_adapter_s_blocks_are_computed_again_with_the_references_of_their_own
 def test_a_run_trains_on_captions_longer_than_the_rest_and_goes_on(tmp_path):
     model = load_tiny_wan(save_tiny_wan(tmp_path / "wan.safetensors"))
     encoded = encoded_pairs()
-    encode = encoded._encode_text
-    encoded._encode_text = lambda text: {"cross_attn": encode(text)["cross_attn"].repeat(1 + len(text) % 2, 1)}
-    lengths = {len(encoded._encode_text(sample.caption)["cross_attn"]) for sample in encoded.dataset.samples}
+    encode = encoded.encode_text
+    encoded.encode_text = lambda text: {"cross_attn": encode(text)["cross_attn"].repeat(1 + len(text) % 2, 1)}
+    lengths = {len(encoded.encode_text(sample.caption)["cross_attn"]) for sample in encoded.dataset.samples}
     assert lengths == {4, 8}
     trained = tic_ft_runs.train(model, "long captions", encoded=encoded)
     again = tic_ft_runs.train(model, "long captions", encoded=encoded)

@@ -131,8 +131,8 @@ def test_a_run_of_another_form_does_not_go_on_and_says_what_to_set(monkeypatch):
 def test_of_a_validation_no_variants_are_encoded():
     counts = []
     for name, data in (("training", clips_of()), ("validation", clips_of(seed=9))):
-        seen, encode = [], data._encode_video
-        data._encode_video = lambda pixels, seen=seen, encode=encode: seen.append(1) or encode(pixels)
+        seen, encode = [], data.encode_video
+        data.encode_video = lambda pixels, seen=seen, encode=encode: seen.append(1) or encode(pixels)
         others = {"validation": data} if name == "validation" else {"encoded": data}
         train(model_of(), name, steps=1, variants=2, **others)
         counts.append(len(seen))

@@ -188,14 +188,14 @@ def test_a_cancelled_stage_goes_on_to_the_same_bytes(model, monkeypatch, stage):
 
 def _stop_first_run_at(patch: Any, step: int) -> None:
     """Give the first run the page's order to stop."""
-    after_step = Run._after_step
+    after_step = Run.after_step
 
     def ordered(self: Run, done: int, record: Any) -> None:
         if self.trainer.objective.name == "appearance" and done == step:
             self.control.give(STOP)
         after_step(self, done, record)
 
-    patch.setattr(Run, "_after_step", ordered)
+    patch.setattr(Run, "after_step", ordered)
 
 
 def test_a_first_run_that_was_stopped_stays_as_it_is_when_the_second_goes_on(model, monkeypatch):

@@ -67,7 +67,7 @@ def test_a_video_vae_and_one_of_other_channels_are_refused(model):
     with pytest.raises(ValueError, match="was given a video VAE, an image VAE is needed; load the one that belongs"):
         tune(model, "refused", encoded=video)
     other = encoded_clips()
-    encode = other._encode_video
-    other._encode_video = lambda pixels: encode(pixels).repeat(4, 1, 1, 1)
+    encode = other.encode_video
+    other.encode_video = lambda pixels: encode(pixels).repeat(4, 1, 1, 1)
     with pytest.raises(ValueError, match="makes latents of 16 channels, the model takes 4"):
         tune(model, "refused", encoded=other)

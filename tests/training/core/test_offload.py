@@ -1,4 +1,4 @@
-"""Parking an optimiser's state; a real second device is a GPU's, so that here only the book-keeping is tested."""
+"""An offloaded optimizer state; a real second device is a GPU's, so that here only the book-keeping is tested."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from pack.training.core import offload as parking
+from pack.training.core import offload
 from pack.training.core.offload import offloaded
 
 CARD = torch.device("cuda", 0)
@@ -38,7 +38,7 @@ def test_state_on_a_device_waits_on_the_cpu_and_comes_back_to_its_place(monkeypa
         plain = tensor.as_subclass(torch.Tensor).clone()
         return plain if device == torch.device("cpu") else plain.as_subclass(OnCard)
 
-    monkeypatch.setattr(parking, "_moved", moved)
+    monkeypatch.setattr(offload, "on_device", moved)
     parameter, optimizer = stepped()
     state = optimizer.state[parameter]
     before = state["exp_avg"].clone()

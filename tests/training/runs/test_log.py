@@ -128,7 +128,7 @@ def test_the_ends_of_a_long_log_are_its_first_entry_and_its_last_ones(tmp_path):
 
 def test_a_full_disk_is_said_once_and_later_lines_are_whole(tmp_path, monkeypatch, caplog):
     log = log_of(tmp_path)
-    write = LogFile._write
+    write = LogFile.write_line
 
     def full(self, line, **_options):
         with self.path.open("ab") as file:
@@ -136,10 +136,10 @@ def test_a_full_disk_is_said_once_and_later_lines_are_whole(tmp_path, monkeypatc
         raise OSError(28, "No space left on device")
 
     log.add(steps(1)[0])
-    monkeypatch.setattr(LogFile, "_write", full)
+    monkeypatch.setattr(LogFile, "write_line", full)
     log.add(steps(2)[0])
     log.add(steps(3)[0])
-    monkeypatch.setattr(LogFile, "_write", write)
+    monkeypatch.setattr(LogFile, "write_line", write)
     log.add(steps(4)[0])
     assert list(read_entries(tmp_path / LOG_FILE)) == steps(1, 4)
     assert caplog.text.count("metrics.jsonl cannot be written") == 1

@@ -64,8 +64,8 @@ def test_files_of_others_and_a_folder_without_a_limit_are_left_alone(tmp_path):
 @pytest.mark.parametrize("most", [3 * SIZE + 1000, 3 * SIZE + 2000])
 def test_the_total_is_counted_once_and_then_kept(tmp_path, monkeypatch, most):
     cache, counted = filled(tmp_path, "a", most), []
-    entries = cache._entries
-    monkeypatch.setattr(cache, "_entries", lambda: (counted.append(1), entries())[1])
+    entries = cache.entries
+    monkeypatch.setattr(cache, "entries", lambda: (counted.append(1), entries())[1])
     for key in "bc":
         cache.put(key, entry(1))
     assert not counted
