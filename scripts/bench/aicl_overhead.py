@@ -66,9 +66,10 @@ def random_adapter(model: Any, options: argparse.Namespace) -> Any:
     from pack.methods import aicl
     from pack.nodes.host.aicl.adapter import HostAdapter
     from pack.nodes.host.aicl.sites import base_of
+    from pack.nodes.host.model.noise import loaded_model
     from pack.training.aicl.file import AiclAdapter, tensors_of
 
-    base = base_of(model)
+    base = base_of(loaded_model(model))
     sizes = aicl.preset_sizes(options.preset, 16, TEXT_DIM, base.blocks)
     tensors = tensors_of(*aicl.new_adapter(sizes))
     for name, value in tensors.items():

@@ -18,6 +18,7 @@ from pack.methods.action_prism import FLATTENED, ActionPrism
 from pack.nodes.aicl import AICLApply, AICLEncodeAction, AICLLoad
 from pack.nodes.host.aicl.adapter import KEPT, HostAdapter, adapter_names
 from pack.nodes.host.aicl.encode import evenly, run_prism
+from pack.nodes.host.model.noise import loaded_model
 from pack.training.lora.file import LoraModel, save_lora
 
 WAN = "Wan 2.1"
@@ -119,14 +120,14 @@ def test_another_size_of_the_same_family_is_refused():
 
     other = HostAdapter(AiclAdapter(sizes, tensors_of(*new_adapter(sizes)), WAN))
     with pytest.raises(ValueError, match=r"trained on Wan 2\.1 with blocks of 64 channels, the model is Wan 2\.1 with"):
-        other.check_base(tiny_aicl.model_of(WAN))
+        other.check_base(loaded_model(tiny_aicl.model_of(WAN)))
 
 
 def test_a_model_without_a_place_for_it_is_refused():
     import tiny_families
 
     with pytest.raises(ValueError, match=r"AICL works with Wan 2\.1, .* SVD, the model is a LTXV"):
-        HostAdapter(random_adapter(WAN)).check_base(tiny_families.model_of("LTXV"))
+        HostAdapter(random_adapter(WAN)).check_base(loaded_model(tiny_families.model_of("LTXV")))
 
 
 def test_a_reference_is_encoded_once_for_each_caption(counted, monkeypatch):

@@ -12,8 +12,9 @@ from ....methods.aicl import build
 from ....training.aicl.file import BASE_MODEL, INTEGRATIONS, PRISM, AiclAdapter, load_adapter
 from ....training.lora.file import SUFFIX
 from ..model.loras import file_stamp
+from ..model.noise import LoadedModel, loaded_model
 from ..services.folders import register_aicl_folders
-from .sites import base_of
+from .sites import Base, base_of
 
 KEPT = 32  # references whose tokens are kept, the latest; some hundred kilobytes each
 
@@ -41,16 +42,16 @@ class HostAdapter:
             self.features.popitem(last=False)
         return tokens
 
-    def check_base(self, model: Any) -> None:
-        """Refuse a base model other than the adapter's kind.
+    def check_base(self, loaded: LoadedModel) -> Base:
+        """The base that a model is; another than the adapter was trained on is refused.
 
         Raises:
             ValueError: its family or its blocks are others; both are named.
         """
-        base = base_of(model)
+        base = base_of(loaded)
         wanted = self.sizes.blocks
         if base.family == self.base_family and all(base.blocks.get(name) == width for name, width in wanted.items()):
-            return
+            return base
         trained_on = self.record.get(BASE_MODEL) or f"{self.base_family} with blocks of {_widths(wanted)} channels"
         raise ValueError(
             f"{self.name} was trained on {trained_on}, the model is {base}; load the base it was trained on"
@@ -89,7 +90,7 @@ def read_adapter(name: str, model: Any = None) -> HostAdapter:
         raise ValueError(f"there is no AICL adapter {name!r}; put it into models/aicl, refresh the list and choose it")
     adapter = HostAdapter(load_adapter(path), name)
     if model is not None:
-        adapter.check_base(model)
+        adapter.check_base(loaded_model(model))
     return adapter
 
 

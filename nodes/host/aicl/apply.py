@@ -14,11 +14,11 @@ from ....methods.action_tokens import ActionTokens
 from ....methods.aicl import add_action
 from ..model.changes import COMPILE_OPTION
 from ..model.forwards import replace_forward
-from ..model.noise import repaired
+from ..model.noise import loaded_model
 from ..services.keys import AICL_KEY
 from .encode import Action
 from .evaluation import GUIDED, Applied, Evaluation, SigmaWindow, times_of
-from .sites import COGVIDEOX, SVD, WAN, BeforeFeedForward, base_of
+from .sites import COGVIDEOX, SVD, WAN, BeforeFeedForward
 
 NORMS = {COGVIDEOX: "norm2", SVD: "norm3"}  # the norm in front of a block's feed-forward
 
@@ -35,29 +35,34 @@ def apply_action(
     Raises:
         ValueError: the adapter was trained on another base model.
     """
-    action.adapter.check_base(model)
-    clone = repaired(model).clone()
+    loaded = loaded_model(model)
+    base = action.adapter.check_base(loaded)
+    clone = loaded.model.clone()
     if strength == 0.0 or start > end:
         return clone
     applied = [*(clone.get_attachment(AICL_KEY) or ()), Applied(action, strength, start, end, guidance)]
     clone.set_attachments(AICL_KEY, applied)
-    put_on(clone, applied)
+    put_on(clone, applied, base.kind)
     return clone
 
 
-def put_on(clone: Any, applied: Sequence[Applied]) -> Additions:
-    """Patch a clone so that ``applied`` act in it, in place of what did before; the host loads their adapters."""
+def put_on(clone: Any, applied: Sequence[Applied], kind: str) -> Additions:
+    """Patch a clone so that ``applied`` act in it, in place of what did before; the host loads their adapters.
+
+    Args:
+        kind: that of the ``Base`` which the clone is.
+    """
     patchers = {id(one.action.adapter): one.action.adapter.integrations for one in applied}
     clone.set_additional_models(AICL_KEY, list(patchers.values()))
-    return patch(clone, applied)
+    return patch(clone, applied, kind)
 
 
-def patch(clone: Any, applied: Sequence[Applied]) -> Additions:
+def patch(clone: Any, applied: Sequence[Applied], kind: str) -> Additions:
     """As ``put_on``, for adapters that somebody else brings to the model's device."""
     from comfy.patcher_extension import WrappersMP
 
     network = clone.model.diffusion_model
-    additions = Additions(applied, base_of(clone).kind, getattr(network, "patch_size_t", None) or 1)
+    additions = Additions(applied, kind, getattr(network, "patch_size_t", None) or 1)
     wrappers = {WrappersMP.DIFFUSION_MODEL: additions.network, WrappersMP.OUTER_SAMPLE: additions.sampling}
     for kind, wrapper in wrappers.items():
         clone.remove_wrappers_with_key(kind, AICL_KEY)

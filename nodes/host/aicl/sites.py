@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ..model.families import find_family
+from ..model.noise import LoadedModel
+from ..model.video_model import VideoModel
 
 WAN, COGVIDEOX, SVD = "WAN", "CogVideoX", "SVD"  # how blocks are reached
 SVD_CLASS, SVD_FAMILY = "SVD_img2vid", "SVD"  # the host's class, and the family's name
@@ -27,14 +28,14 @@ class Base:
         return f"{self.family} with {len(self.blocks)} blocks of {', '.join(map(str, widths))} channels"
 
 
-def base_of(model: Any) -> Base:
-    """The base of a host MODEL; image-to-video models are welcome.
+def base_of(loaded: LoadedModel | VideoModel) -> Base:
+    """The base that a host MODEL is; image-to-video models are welcome.
 
     Raises:
         ValueError: AICL has no place in it.
     """
-    name, family = type(model.model).__name__, find_family(model)
-    network = model.model.diffusion_model
+    inner, family = loaded.model.model, loaded.family
+    name, network = type(inner).__name__, inner.diffusion_model
     if name == SVD_CLASS:
         return Base(SVD_FAMILY, SVD, _time_stacks(network))
     if family is not None and family.class_name in ("WAN21", "WAN22"):

@@ -17,8 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..services.keys import FORWARDS_KEY
 from .fingerprint import add_tensor, weights_digest
-from .forwards import KEY, Replaced
+from .forwards import Replaced
 from .noise import own_repairs
 from .position_table import FORWARD
 
@@ -117,7 +118,7 @@ def _parts(model: Any) -> Iterator[tuple[str, Any]]:
     others = any(isinstance(patch, Replaced) for key, patch in model.object_patches.items() if key not in repairs)
     for kind, group in (("wrapper", model.wrappers), ("callback", model.callbacks)):
         for point, keys in group.items():
-            counted = ((key, functions) for key, functions in keys.items() if others or key != KEY)
+            counted = ((key, functions) for key, functions in keys.items() if others or key != FORWARDS_KEY)
             yield from ((f"{kind} {point} {key}", functions) for key, functions in counted)
     yield from ((f"injection {key}", value) for key, value in model.injections.items())
     yield from ((f"weight wrapper {key}", value) for key, value in model.weight_wrapper_patches.items())

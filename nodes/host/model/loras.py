@@ -22,10 +22,9 @@ from ....training.tic_ft.layout import settings_from_record, unlabelled_settings
 from ..services.folders import lora_output_folder, register_lora_output
 from ..services.node_text import show_text
 from .experts import mark_expert
-from .families import find_family
 from .fingerprint import describe_base
 from .lora_patches import find_patches
-from .noise import repaired
+from .noise import LoadedModel, loaded_model
 
 log = logging.getLogger(__name__)
 
@@ -93,21 +92,23 @@ def apply_lora(model: Any, lora: LoraModel, strength: float, name: str) -> Any:
     Raises:
         ValueError: as ``fitting_patches``, or the model has a LoRA of the other expert.
     """
-    patches = fitting_patches(model, lora, strength, name)
-    clone = repaired(model).clone()
+    loaded = loaded_model(model)
+    patches = fitting_patches(loaded, lora, strength, name)
+    clone = loaded.model.clone()
     mark_expert(clone, from_metadata(lora.metadata).get("expert", ""), name)
     clone.add_patches(patches, strength)
     return clone
 
 
-def fitting_patches(model: Any, lora: LoraModel, strength: float, name: str) -> dict[Any, Any]:
+def fitting_patches(loaded: LoadedModel, lora: LoraModel, strength: float, name: str) -> dict[Any, Any]:
     """A LoRA as patches of a model, by weight; how many of its layers are applied is logged.
 
     Raises:
         ValueError: made for another family, no layer matches, shapes differ, or the file is damaged.
     """
     record = from_metadata(lora.metadata)
-    _check_family(model, record, name)
+    _check_family(loaded, record, name)
+    model = loaded.model
     found = find_patches(model, lora)
     count, missing, unpatched = len(found.layers), found.missing, found.unpatched
     if not found.by_weight and unpatched:
@@ -186,13 +187,12 @@ def run_record_of(name: str) -> tuple[str, str]:
     return json.dumps(record, indent=2, ensure_ascii=False), record["citation"]
 
 
-def _check_family(model: Any, record: dict[str, str], name: str) -> None:
+def _check_family(loaded: LoadedModel, record: dict[str, str], name: str) -> None:
     trained_on = record.get("base_family")
-    family = find_family(model)
-    if trained_on and trained_on != (family.name if family else ""):
+    if trained_on and trained_on != (loaded.family.name if loaded.family else ""):
         raise ValueError(
             f"{name} was trained on {record.get('base_model', trained_on)}, "
-            f"the model is {describe_base(model)}; load the base it was trained on"
+            f"the model is {describe_base(loaded.model)}; load the base it was trained on"
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -36,13 +37,34 @@ def process_of(model: Any) -> NoiseProcess:
     )
 
 
+@dataclass(frozen=True)
+class LoadedModel:
+    """Any host MODEL, repaired and asked once for its family: for nodes that also take what the pack does not train."""
+
+    model: Any  # host MODEL
+    family: Family | None
+    repairs: tuple[str, ...] = ()  # what the host does wrong about it, for sentences
+
+    @property
+    def name(self) -> str:
+        """Of its family, or of the host's class, for sentences."""
+        return type(self.model.model).__name__ if self.family is None else self.family.name
+
+
+def loaded_model(model: Any) -> LoadedModel:
+    """Ask a host MODEL for its family, and repair what the host gets wrong about it."""
+    family = find_family(model)
+    right, repairs = repair(model, family)
+    return LoadedModel(right, family, repairs)
+
+
 def repaired(model: Any) -> Any:
     """A clone that samples CogVideoX as it was trained; MODELs that need nothing are returned as they are."""
-    return repair(model, find_family(model))[0]
+    return loaded_model(model).model
 
 
 def repair(model: Any, family: Family | None) -> tuple[Any, tuple[str, ...]]:
-    """The same for a MODEL whose family is known, and what the host does wrong about it, for sentences.
+    """A clone of a MODEL of a family that is right, and what the host does wrong about it, for sentences.
 
     The host's CogVideoX sampling hands a k-sampler's ``x0 + sigma noise`` to the network, which wants it divided by
     ``sqrt(1 + sigma^2)``; it spaces the tokens of CogVideoX 5B too far apart, see ``trained_rope``, and gives those

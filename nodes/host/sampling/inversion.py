@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ....methods.inversion import DDIM, FIXED_POINT, METHODS, Inverter, blended
-from ..model.families import find_family, text_width
-from ..model.noise import SAMPLING, repaired
+from ..model.families import text_width
+from ..model.noise import SAMPLING, LoadedModel, loaded_model
 from ..services.progress import throw_if_cancelled
 
 AUTOMATIC = "automatic"
@@ -51,12 +51,13 @@ def invert(
     from comfy.samplers import CFGGuider, calculate_sigmas
 
     samples = checked(latent)
-    check_family(model, samples, positive, negative)
+    loaded = loaded_model(model)
+    model = loaded.model
+    check_family(loaded, samples, positive, negative)
     if settings.cfg != 1.0 and negative is None:
         raise ValueError(
             f"inversion with a cfg of {settings.cfg:g} needs a negative prompt; connect it, or set cfg to 1"
         )
-    model = repaired(model)
     guider = CFGGuider(model)
     guider.inner_set_conds({"positive": positive} if negative is None else {"positive": positive, "negative": negative})
     guider.set_cfg(settings.cfg)
@@ -76,12 +77,13 @@ def invert(
     return {**latent, "samples": out}, noise
 
 
-def check_family(model: Any, samples: Tensor, *prompts: Any) -> None:
+def check_family(loaded: LoadedModel, samples: Tensor, *prompts: Any) -> None:
     """Refuse latents and prompts of another model than this one.
 
     Raises:
         ValueError: they have other channels, or another number of dimensions.
     """
+    model = loaded.model
     form = model.model.latent_format
     channels, dimensions = form.latent_channels, getattr(form, "latent_dimensions", 2) + 2
     if samples.ndim != dimensions or samples.shape[1] != channels or not samples.numel():
@@ -90,8 +92,7 @@ def check_family(model: Any, samples: Tensor, *prompts: Any) -> None:
             f"inversion got a latent of shape {list(samples.shape)}, the {type(model.model).__name__} works on "
             f"[{', '.join(map(str, wanted))}]; encode the source clip with the model's own VAE"
         )
-    family = find_family(model)
-    width = text_width(model, family.name if family else type(model.model).__name__)
+    width = text_width(model, loaded.name)
     for tokens, _ in (part for prompt in prompts for part in prompt or ()):
         if width is not None:
             width.check(tokens)

@@ -20,7 +20,7 @@ from ....training.lora.metadata import from_metadata
 from ..layers.frozen_layers import has_packed_layers
 from ..model.experts import mark_expert
 from ..model.loras import fitting_patches
-from ..model.noise import repaired
+from ..model.noise import loaded_model
 from ..model.quantization import quantised_as
 from ..services.keys import MOTION_KEY
 
@@ -57,15 +57,15 @@ def apply_motion(model: Any, lora: LoraModel | dict[str, Tensor], strength: floa
     from comfy.patcher_extension import WrappersMP
 
     lora = lora if isinstance(lora, LoraModel) else LoraModel(lora, getattr(lora, "metadata", None))
-    name = lora.metadata.get("modelspec.title", "the LoRA")
+    name, loaded = lora.metadata.get("modelspec.title", "the LoRA"), loaded_model(model)
     if not lora:
         log.info("the LoRA is empty, because that stage of its training was left out; the model stays as it is")
-        return repaired(model).clone()
-    patches = fitting_patches(model, lora, strength, name)
+        return loaded.model.clone()
+    patches = fitting_patches(loaded, lora, strength, name)
     if strength == 0.0 or start > end:  # never
-        return repaired(model).clone()
+        return loaded.model.clone()
     _check_plain(model)
-    clone = hookable(repaired(model))
+    clone = hookable(loaded.model)
     mark_expert(clone, from_metadata(lora.metadata).get("expert", ""), name)
     hook = WeightHook()
     clone.add_hook_patches(hook, patches, strength)

@@ -20,6 +20,7 @@ from ....training.core.config import TrainConfig
 from ..aicl.apply import patch
 from ..aicl.encode import Action
 from ..aicl.evaluation import Applied
+from ..aicl.sites import base_of
 from ..layers.autograd import gradients, ordinary_weights
 from ..layers.checkpointing import checkpointed_blocks
 from ..layers.frozen_layers import recast_in_backward
@@ -87,14 +88,14 @@ class LiveAdapter:
 class AiclPredictor(HostPredictor):
     """``predict(xt, sigma, conditioning)`` of the base with the adapter, each sample reading its own references."""
 
-    def __init__(self, model: Any, adapter: LiveAdapter) -> None:
-        """Patch ``model``, a clone of the caller's own that is not loaded yet."""
+    def __init__(self, model: Any, adapter: LiveAdapter, kind: str) -> None:
+        """Patch ``model``, a clone of the caller's own, of a ``Base.kind``, that is not loaded yet."""
         from comfy.patcher_extension import WrappersMP
 
         super().__init__(model)
         self.adapter = adapter
         empty = ActionTokens(torch.zeros(1, 1, adapter.sizes.prism.token_channels), torch.full((1, 1), 0.5))
-        self.additions = patch(model, [self._applied(empty)])
+        self.additions = patch(model, [self._applied(empty)], kind)
         # Only a sampler run would bring the clone's wrappers to the network.
         options = model.model_options.setdefault("transformer_options", {})
         options["wrappers"] = {WrappersMP.DIFFUSION_MODEL: {AICL_KEY: [self.additions.network]}}
@@ -129,7 +130,7 @@ def aicl_session(video: VideoModel, config: TrainConfig, objective: AiclObjectiv
     with gradients():
         network = clone.model.diffusion_model
         adapter = LiveAdapter(objective.aicl.sizes, config.seed, objective.data.statistics())
-        predict = AiclPredictor(clone, adapter)
+        predict = AiclPredictor(clone, adapter, base_of(video).kind)
         loss_scale = avoid_vanishing(clone)
         device = load_for_training(clone)
         adapter.to(device)

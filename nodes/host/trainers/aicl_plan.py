@@ -19,6 +19,7 @@ from ....training.data.encoding import EncodedDataset
 from ....training.runs.changes import REFUSE
 from ..aicl.sites import SVD, base_of
 from ..model.experts import resolved
+from ..model.noise import loaded_model
 from ..model.video_model import VideoModel, trainable_video_model
 from ..sampling.context import check_size
 from ..services.keys import AICL_KEY
@@ -132,7 +133,7 @@ def aicl_video_model(model: Any) -> VideoModel:
     Raises:
         ValueError: as ``trainable_video_model``, or it makes videos of images.
     """
-    base = base_of(model)
+    base = base_of(loaded_model(model))
     if base.kind == SVD:
         raise ValueError(
             f"AICL adapters are trained on Wan and CogVideoX, the model is {base.family}, whose conditioning is no "
@@ -188,7 +189,7 @@ def sizes_for(video: VideoModel, request: AiclRequest, data: AiclData) -> Adapte
     Raises:
         ValueError: there is no such size.
     """
-    base, first = base_of(video.model), data.references[0]
+    base, first = base_of(video), data.references[0]
     frames, height, width = first.variants[0].shape[1:]
     size = (frames, height, width) if request.form == FAITHFUL else None
     sizes = preset_sizes(request.size, video.channels, first.text.shape[1], base.blocks, size)

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from pack.nodes.host.aicl.sites import BeforeFeedForward, base_of
+from pack.nodes.host.model.noise import loaded_model
 
 
 class Block(nn.Module):
@@ -59,7 +60,7 @@ def test_gradients_pass_also_where_the_block_runs_again():
 
 def test_the_host_s_temporal_block_is_added_to_in_front_of_its_feed_forward():
     model = tiny_aicl.model_of("SVD")
-    name = next(iter(base_of(model).blocks))
+    name = next(iter(base_of(loaded_model(model)).blocks))
     block = model.model.diffusion_model.get_submodule(name)
     seen = []
 
@@ -72,7 +73,7 @@ def test_the_host_s_temporal_block_is_added_to_in_front_of_its_feed_forward():
     with torch.inference_mode():
         block.norm3.forward = partial(insertion.norm, norm)
         try:
-            x = torch.randn(4, 3, base_of(model).blocks[name])
+            x = torch.randn(4, 3, base_of(loaded_model(model)).blocks[name])
             out = insertion.block(original, x, context=torch.randn(4, 1, 32), transformer_options={})
         finally:
             del block.norm3.forward
@@ -84,7 +85,7 @@ def test_the_host_s_temporal_block_is_added_to_in_front_of_its_feed_forward():
     ("name", "count"), [("Wan 2.1", 2), ("Wan 2.2 5B", 2), ("CogVideoX 5B", 2), ("CogVideoX 2B", 1), ("SVD", 7)]
 )
 def test_every_block_of_a_base_is_found_with_its_channels(name, count):
-    base = base_of(tiny_aicl.model_of(name))
+    base = base_of(loaded_model(tiny_aicl.model_of(name)))
     assert (base.family, len(base.blocks)) == (name, count)
     modules = dict(tiny_aicl.model_of(name).model.diffusion_model.named_modules())
     assert base.blocks.keys() <= modules.keys()
@@ -103,7 +104,8 @@ def additions_of(name, samples):
     tokens = stacked([one.tokens for one in actions], 12) if samples > 1 else actions[0].tokens
     block = next(iter(adapter.sizes.blocks))
     keys = [adapter.integrations.model[block].keys_values(one.tokens) for one in actions]
-    return put_on(tiny_aicl.model_of(name).clone(), [Applied(Action(adapter, tokens))]), block, keys
+    kind, clone = base_of(loaded_model(tiny_aicl.model_of(name))).kind, tiny_aicl.model_of(name).clone()
+    return put_on(clone, [Applied(Action(adapter, tokens))], kind), block, keys
 
 
 @pytest.mark.parametrize("samples", [1, 2])

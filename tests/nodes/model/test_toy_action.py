@@ -18,6 +18,7 @@ from pack.nodes.host.aicl.adapter import HostAdapter
 from pack.nodes.host.aicl.apply import apply_action
 from pack.nodes.host.aicl.encode import Action
 from pack.nodes.host.model import toy
+from pack.nodes.host.model.noise import loaded_model
 from pack.toy import world
 from pack.toy.pretrain import action, action_training
 from pack.toy.pretrain.action_world import CLIPS_A_PATH, KINDS, caption_of, draw_path, judge_scene_of, objects, scene_of
@@ -104,7 +105,7 @@ def test_the_file_is_small_enough_and_loads_as_an_adapter(tmp_path):
     assert loaded.base_family == "Wan 2.1"
     assert loaded.record["finished"] == "true"
     assert loaded.record["training_data"] == "2688 toy clips on 672 paths"
-    HostAdapter(loaded).check_base(toy.load_model())
+    HostAdapter(loaded).check_base(loaded_model(toy.load_model()))
 
 
 @pytest.mark.usefixtures("kernels")

@@ -52,8 +52,9 @@ def latent_shape(name: str, batch: int = 1, frames: int = 3, size: int = 4) -> t
 def random_adapter(name: str, seed: int = 0, trained: bool = True, **changes: Any) -> AiclAdapter:
     """An adapter for a base as a file holds it; a trained one adds as much as it gets."""
     from pack.nodes.host.aicl.sites import base_of
+    from pack.nodes.host.model.noise import loaded_model
 
-    base = base_of(model_of(name))
+    base = base_of(loaded_model(model_of(name)))
     sizes = aicl.AdapterSizes(replace(PRISM, channels=channels_of(name), **changes), base.blocks, inner=8)
     tensors = tensors_of(*aicl.new_adapter(sizes, seed))
     generator = torch.Generator().manual_seed(seed + 1)

@@ -71,7 +71,7 @@ def objective_of(name: str, config: Any, clips: int = 4, **changes: Any) -> Any:
     """Random clips, all of two latents more or less alike, as the trainer has them after encoding; channels vary."""
     from pack.methods.aicl import AdapterSizes
     from pack.nodes.host.aicl.sites import base_of
-    from pack.nodes.host.model.noise import process_of, repaired
+    from pack.nodes.host.model.noise import loaded_model, process_of, repaired
     from pack.training.aicl.groups import Groups
     from pack.training.aicl.objective import AiclData, AiclObjective, AiclSettings
     from pack.training.aicl.reading import Reference
@@ -96,7 +96,7 @@ def objective_of(name: str, config: Any, clips: int = 4, **changes: Any) -> Any:
         Groups(tuple(same), tuple(ACTIONS[i % 2] for i in range(clips))),
     )  # fmt: skip
     prism: PrismSizes = replace(tiny_aicl.PRISM, channels=channels)
-    sizes = AdapterSizes(prism, base_of(model).blocks, inner=8)
+    sizes = AdapterSizes(prism, base_of(loaded_model(model)).blocks, inner=8)
     return AiclObjective(data, AiclSettings(sizes, process=process_of(repaired(model)), **changes), config)
 
 
