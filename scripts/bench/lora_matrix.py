@@ -17,8 +17,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import host_pack
-from lora_writers import WRITERS, Change
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by path
+
+from parts import host_pack
+from parts.lora_writers import WRITERS, Change
 
 SUPPORT = Path(__file__).resolve().parents[2] / "tests" / "support"
 CLOSE = 1e-5

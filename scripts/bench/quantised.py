@@ -21,7 +21,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "support" / "models"))
 
-import host_pack
+from parts import host_pack
 
 
 def main() -> None:
