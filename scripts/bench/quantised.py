@@ -84,6 +84,7 @@ def trained(model: Any, steps: int, rate: float) -> tuple[list[float], list[Any]
     import torch
 
     from pack.methods.tic_ft import Layout
+    from pack.nodes.host.model.video_model import video_model
     from pack.nodes.host.session.memory_use import peak_memory
     from pack.nodes.host.session.session import training_session
     from pack.training.core.config import TrainConfig
@@ -96,7 +97,7 @@ def trained(model: Any, steps: int, rate: float) -> tuple[list[float], list[Any]
     generator = torch.Generator().manual_seed(0)
     clips = [torch.randn(16, layout.frames, 8, 8, generator=generator) for _ in range(3)]
     texts = [{"cross_attn": torch.randn(4, 32, generator=generator)} for _ in range(3)]
-    with torch.inference_mode(), training_session(model, config) as session:
+    with torch.inference_mode(), training_session(video_model(model), config) as session:
         objective = TicftObjective(clips, texts, texts[0], TicftRecipe("custom", layout), config)
         trainer = Trainer(objective, session.predict, session.trained.parameters(), config)
         state = TrainState()
