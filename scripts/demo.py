@@ -99,7 +99,7 @@ def report(host: Host, folder: Path) -> None:
     """Judge the clips and draw the contact sheet, with the host's Python, which has what that needs.
 
     Raises:
-        HostError: The report failed; it has said why.
+        HostError: The report failed, and said why.
     """
     command = [str(host.python), str(Path(__file__).with_name("demo_report.py")), str(folder)]
     if subprocess.run(command, env=clean_environment(), check=False).returncode:

@@ -73,6 +73,13 @@ def test_no_file_is_longer_than_300_lines(path):
     assert len((ROOT / path).read_text(encoding="utf-8").splitlines()) <= 300
 
 
+def test_no_folder_has_more_than_20_modules():
+    rooms = ("nodes", "training", "methods", "toy", "scripts", "tests")
+    folders = {path.parent for room in rooms for path in (ROOT / room).rglob("*.py")}
+    counts = {str(folder.relative_to(ROOT)): len([*folder.glob("[!_]*.py")]) for folder in folders}
+    assert {name: count for name, count in counts.items() if count > 20} == {}
+
+
 def test_what_users_do_not_need_is_kept_out_of_what_they_install():
     ignored = (ROOT / ".comfyignore").read_text(encoding="utf-8").split()
     assert {"scripts/", "tests/"} <= set(ignored)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .world import BACKGROUNDS, COLOURS, FPS, HELD_OUT_MOTIONS, MOTIONS, SHAPES, Scene, combinations, jitter, render
+from .world import BACKGROUNDS, COLOURS, FPS, HELD_OUT_MOTIONS, MOTIONS, SHAPES, Scene, combinations, render, varied
 
 SPLITS = ("training", "held out")
 
@@ -178,7 +178,7 @@ def _scenes(kind: str, count: int, seed: int, held_out: bool) -> list[Scene]:
         for i in rng.permutation(len(pool)):
             shape, colour, motion = pool[i]
             background = list(BACKGROUNDS)[len(out) % len(BACKGROUNDS)]
-            out.append(jitter(Scene(shape, colour, background, motion), rng))
+            out.append(varied(Scene(shape, colour, background, motion), rng))
     return out[:count]
 
 
@@ -195,7 +195,7 @@ def _another(scene: Scene, rng: np.random.Generator) -> Scene:
         for names, own in ((SHAPES, scene.shape), (COLOURS, scene.colour), (BACKGROUNDS, scene.background))
     ]
     shape, colour, background = (names[rng.integers(len(names))] for names in pick)
-    return jitter(Scene(shape, colour, background, scene.motion), rng)
+    return varied(Scene(shape, colour, background, scene.motion), rng)
 
 
 __all__ = ["KINDS", "MOTIONS", "SPLITS", "TASK_OF_KIND", "EmptyScene", "SceneClip", "ToySample", "make_samples"]

@@ -208,7 +208,7 @@ def combinations(held_out: bool) -> list[tuple[str, str, str]]:
     return out
 
 
-def jitter(scene: Scene, rng: np.random.Generator) -> Scene:
+def varied(scene: Scene, rng: np.random.Generator) -> Scene:
     """The scene with its path moved by up to 1.5 px and its size changed by up to 5 %."""
     dx, dy = rng.uniform(-1.5, 1.5, 2)
     return replace(scene, offset=(float(dx), float(dy)), radius=float(RADIUS * rng.uniform(0.95, 1.05)))
@@ -219,4 +219,4 @@ def sample_scene(rng: np.random.Generator, held_out: bool = False) -> Scene:
     pool = combinations(held_out)
     shape, colour, motion = pool[rng.integers(len(pool))]
     background = list(BACKGROUNDS)[rng.integers(len(BACKGROUNDS))]
-    return jitter(Scene(shape, colour, background, motion), rng)
+    return varied(Scene(shape, colour, background, motion), rng)

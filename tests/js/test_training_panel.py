@@ -243,7 +243,7 @@ def test_both_stages_of_a_training_are_shown_and_the_one_that_runs_takes_orders(
 
     panel.wait_state(r"^Stage 2 of 2 \(motion\)\. Training: step [2-9]")
     ended = r"1 appearance: stopped at \d+ of 500$"
-    site.until(lambda: re.match(ended, panel.stages()[0]), "the end of the first stage is told too")
+    site.until(lambda: re.match(ended, panel.stages()[0]), "the end of the first stage is shown, too")
     assert panel.element.locator(".fewshot-hint").inner_text() == ""
     first = panel.element.locator(".fewshot-stages button").first
     first.locator(".fewshot-swatch").wait_for(timeout=PATIENCE * 1000)  # its curve is laid over

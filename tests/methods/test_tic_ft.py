@@ -82,8 +82,8 @@ def test_frames_are_held_above_their_level_and_released_at_it():
     layout = Layout.linear(2, 3, 4)
     held = {1.0: 5, 0.76: 5, 0.75: 4, 0.6: 4, 0.5: 3, 0.25: 2, 0.1: 2, 0.0: 2}
     assert {sigma: tic_ft.frozen_frames(layout, sigma) for sigma in held} == held
-    resting = {1.0: 5, 0.75: 5, 0.74: 4, 0.5: 4, 0.25: 3, 0.24: 2, 0.0: 2}
-    assert {sigma: tic_ft.pending_frames(layout, sigma) for sigma in resting} == resting
+    pending = {1.0: 5, 0.75: 5, 0.74: 4, 0.5: 4, 0.25: 3, 0.24: 2, 0.0: 2}
+    assert {sigma: tic_ft.pending_frames(layout, sigma) for sigma in pending} == pending
 
 
 @pytest.mark.parametrize("steps", [1, 2, 4, 8, 20])

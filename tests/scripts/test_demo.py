@@ -128,7 +128,7 @@ def test_every_run_gets_a_folder_of_its_own_and_nothing_is_deleted(tmp_path):
 
 
 class FakeServer:
-    """Stands in for the host: saves an empty file for every prompt, until it is told to end otherwise."""
+    """Stands in for the host: saves an empty file for every prompt, unless a test ends it otherwise."""
 
     def __init__(self, folder: Path, ending: BaseException | None = None, clips: int = 0) -> None:
         self.output, self.ending, self.clips = folder, ending, clips

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..world import BACKGROUNDS, COLOURS, HELD_OUT_MOTIONS, MOTIONS, RADIUS, SHAPES, SIZE, Scene, jitter
+from ..world import BACKGROUNDS, COLOURS, HELD_OUT_MOTIONS, MOTIONS, RADIUS, SHAPES, SIZE, Scene, varied
 
 CLIPS_A_PATH = 4  # a target and up to three references
 KINDS = {"named": 0.3, "straight": 0.15, "round": 0.15, "corner": 0.15, "wavy": 0.25}  # and how often
@@ -89,12 +89,12 @@ def draw_path(kind: str, rng: np.random.Generator) -> tuple[tuple[float, float],
 
 
 def _scene(motion: str, path: tuple, number: int, place: int, seed: int, held_out: bool) -> Scene:
-    """An object of its own for each clip of a path, jittered as all clips of the world are."""
+    """An object of its own for each clip of a path, varied as all clips of the world are."""
     rng = np.random.default_rng((seed, 22, number))
     pool = objects(held_out)
     shape, colour = pool[rng.permutation(len(pool))[place]]
     background = list(BACKGROUNDS)[rng.permutation(CLIPS_A_PATH)[place] % len(BACKGROUNDS)]
-    plain = jitter(Scene(shape, colour, background, motion), np.random.default_rng((seed, 23, number, place)))
+    plain = varied(Scene(shape, colour, background, motion), np.random.default_rng((seed, 23, number, place)))
     if not path:
         return plain
     return PathScene(shape, colour, background, "", RADIUS, plain.offset, path=path)

@@ -84,7 +84,7 @@ def flow_loss(network: nn.Module, x0: Tensor, context: Tensor, sigma: Tensor, no
         network: predicts the velocity ``noise - x0``.
         x0: clean latents.
         context: text, ``[B, 77, 64]``.
-        sigma: levels in [0, 1], one a clip ``[B]`` or one a frame ``[B, T]``; the network is told them as they are, and
+        sigma: levels in [0, 1], one a clip ``[B]`` or one a frame ``[B, T]``; the network gets them as they are, and
             the error is that of the frames above zero.
         noise: shaped like ``x0``.
     """

@@ -22,8 +22,8 @@ from ..world import (
     UNNAMED_SHAPES,
     Scene,
     combinations,
-    jitter,
     render,
+    varied,
 )
 from .vae import encode_clip, load_vae
 
@@ -33,7 +33,7 @@ FRAMES = 49
 
 
 def scene_of(index: int, seed: int) -> Scene:
-    """Scene number ``index``: all combinations and backgrounds in a shuffled order, jittered, ``LARGER``.
+    """Scene number ``index``: all combinations and backgrounds in a shuffled order, varied, ``LARGER``.
 
     Every third one shows an object that captions have no name for.
     """
@@ -48,7 +48,7 @@ def _scene(index: int, seed: int) -> Scene:
     cells = list(itertools.product(combinations(held_out=False), BACKGROUNDS))
     order = np.random.default_rng((seed, index // len(cells))).permutation(len(cells))
     (shape, colour, motion), background = cells[order[index % len(cells)]]
-    return jitter(Scene(shape, colour, background, motion), np.random.default_rng((seed, 1, index)))
+    return varied(Scene(shape, colour, background, motion), np.random.default_rng((seed, 1, index)))
 
 
 def rich_scene_of(index: int, seed: int) -> Scene:
@@ -64,7 +64,7 @@ def _unnamed(index: int, seed: int) -> Scene:
     which = rng.integers(3)
     shape = _pick(rng, SHAPES) if which == 0 else shape
     colour = _pick(rng, tuple(COLOURS)) if which == 1 else colour
-    return jitter(Scene(shape, colour, _pick(rng, tuple(BACKGROUNDS)), _pick(rng, MOTIONS)), rng)
+    return varied(Scene(shape, colour, _pick(rng, tuple(BACKGROUNDS)), _pick(rng, MOTIONS)), rng)
 
 
 def _pick(rng: np.random.Generator, names: tuple[str, ...]) -> str:

@@ -18,7 +18,7 @@ def draw_levels(levels: str, count: int, frames: int, shift: float, rng: np.rand
     the frames.
 
     Returns:
-        ``[B]`` with one level for all frames, else ``[B, T]``; the network is told what it gets.
+        ``[B]`` with one level for all frames, else ``[B, T]``; the network knows what it gets.
 
     Raises:
         ValueError: ``levels`` is not in ``LEVELS``.

@@ -22,9 +22,9 @@ from ..world import (
     SHAPES,
     SIZE,
     Scene,
-    jitter,
     render,
     signed_distance,
+    varied,
 )
 
 WIDTH = 8  # channels of the first layer; 0.92 M parameters
@@ -160,7 +160,7 @@ def sample_world(rng: np.random.Generator, frames: int, shown: bool = False) -> 
     motions = MOTIONS if shown else MOTIONS + HELD_OUT_MOTIONS
     look = LOOKS[int(not shown and rng.random() < 0.15)]
     parts = (str(names[rng.integers(len(names))]) for names in (SHAPES, list(COLOURS), list(BACKGROUNDS), motions))
-    scene = jitter(Scene(*parts, look=look), rng)
+    scene = varied(Scene(*parts, look=look), rng)
     start = int(rng.integers(0, 49 - frames + 1))
     return render(scene, start + frames)[start:]
 

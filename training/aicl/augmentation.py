@@ -15,7 +15,7 @@ LEAST_SIDE = 0.8  # of the picture that a crop leaves
 SATURATION, GAIN = 0.5, 0.25  # most that these factors differ from 1
 
 
-def jittered(frames: Tensor, control: str, number: int) -> Tensor:
+def augmented(frames: Tensor, control: str, number: int) -> Tensor:
     """Variant ``number`` (from 1) of a clip ``[T, H, W, 3]`` in [0, 1], the same change in every frame.
 
     A function of pixels, control and number alone: the same clip at another place gives the same variants.

@@ -10,7 +10,7 @@ from torch import Tensor
 from ...methods.tic_ft import latent_frames, pixel_frames
 from ..core.methods import AICL
 from ..tic_ft.layout import check_channels
-from .augmentation import NONE, jittered
+from .augmentation import NONE, augmented
 from .groups import FILES
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ LEAST = 2  # latents in which something can move
 
 @dataclass(frozen=True)
 class AiclRecipe:
-    """A clip becomes the target ``x0`` and the reference ``reference_0``, as it is and in jittered variants behind it.
+    """A clip becomes the target ``x0`` and the reference ``reference_0``, as it is and in augmented variants behind it.
 
     With reference files the reference is the file beside the clip. Else every clip is also a reference of others, and
     as it is it is encoded only once.
@@ -29,22 +29,22 @@ class AiclRecipe:
 
     group_by: str
     leak_control: str = NONE
-    variants: int = 0  # jittered ones of each reference
+    variants: int = 0  # augmented ones of each reference
     compression: int = 4  # pixel frames a later latent stands for
     time_patch: int = 1  # latents of a token
     channels: int | None = None  # latent channels of the model; None: any
 
     @property
-    def jitters(self) -> int:
-        """Jittered variants of each reference; without leak control there is nothing to vary."""
+    def augmentations(self) -> int:
+        """Augmented variants of each reference; without leak control there is nothing to vary."""
         return 0 if self.leak_control == NONE else self.variants
 
     @property
     def key(self) -> str:
         """Everything that changes the latents."""
         source = "files" if self.group_by == FILES else "clips"
-        jitter = f" {self.jitters} {self.leak_control}" if self.jitters else ""
-        return f"{AICL} 1 {source} x{self.compression} patch {self.time_patch}{jitter}"
+        varied = f" {self.augmentations} {self.leak_control}" if self.augmentations else ""
+        return f"{AICL} 1 {source} x{self.compression} patch {self.time_patch}{varied}"
 
     def clips(self, sample: Sample) -> dict[str, Tensor]:
         """``target``, and ``reference_i``.
@@ -61,7 +61,9 @@ class AiclRecipe:
         else:
             source = _whole(sample.reference.frames(), self.compression, 1, "the reference")
             found["reference_0"] = source
-        return found | {f"reference_{i}": jittered(source, self.leak_control, i) for i in range(1, self.jitters + 1)}
+        return found | {
+            f"reference_{i}": augmented(source, self.leak_control, i) for i in range(1, self.augmentations + 1)
+        }
 
     def assemble(self, latents: dict[str, Tensor]) -> dict[str, Tensor]:
         """``x0 [C, T, h, w]`` and the references, as the VAE gives them.
@@ -75,7 +77,7 @@ class AiclRecipe:
 
     def references(self, latents: dict[str, Tensor]) -> list[Tensor]:
         """The reference as it is, then its variants, of what ``assemble`` gave."""
-        variants = [latents[f"reference_{i}"] for i in range(1, self.jitters + 1)]
+        variants = [latents[f"reference_{i}"] for i in range(1, self.augmentations + 1)]
         return [latents["reference_0"] if self.group_by == FILES else latents["x0"], *variants]
 
     def captions(self, sample: Sample) -> dict[str, str]:

@@ -64,8 +64,8 @@ class TrainConfig:
     sigma_high: float = 1.0
     lora_dtype: str = "fp32"  # of the saved file; training is always in fp32
     checkpointing: str = "off"  # gradient checkpointing: time for memory
-    save_every: int = 0  # steps between two saved states of the run; 0: by the clock
-    keep: int = 2  # saved states that are kept
+    save_every: int = 0  # steps between two checkpoints of the run; 0: by the clock
+    keep: int = 2  # checkpoints that are kept
     validate_every: int = 0  # steps between two validations; 0: before and after only
     sample_every: int = 0  # steps between two previews; 0: none
     expert: str = BOTH_EXPERTS  # of Wan 2.2 14B: whose noise levels are trained

@@ -42,7 +42,7 @@ class TrainResult:
 
 
 OnStep = Callable[[int, StepRecord], None]
-Rewind = Callable[[], bool]  # loads a saved state into the trainer and the run's state; False where there is none
+Rewind = Callable[[], bool]  # loads a checkpoint into the trainer and the run's state; False where there is none
 
 
 def train(

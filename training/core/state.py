@@ -21,7 +21,7 @@ class TrainState:
     skipped: list[int] = field(default_factory=list)  # steps whose loss or gradient was no number, counted from 1
     suspects: list[list[int]] = field(default_factory=list)  # clips of those steps
     in_a_row: int = 0  # how many of them are the last ones
-    rewinds: int = 0  # how often the run went back to a saved state
+    rewinds: int = 0  # how often the run went back to a checkpoint
     rate_scale: float = 1.0  # factor on the learning rate since then
     warned: int = 0  # step of the last warning that the loss runs away
     validation: list[dict[str, float]] = field(default_factory=list)  # "step" and losses by name, in order

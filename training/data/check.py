@@ -1,4 +1,4 @@
-"""The dataset doctor: what became of each clip of a folder, as data and in plain words."""
+"""The dataset check: what became of each clip of a folder, as data and in plain words."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class FileCheck:
 
 @dataclass(frozen=True)
 class ClipCheck:
-    """What the doctor knows of one clip; of one that is left out, as much as was found before the reason."""
+    """What the check found of one clip; of one that is left out, as much as was found before the reason."""
 
     name: str  # NAME of the clip, or the name of a file that belongs to none
     reason: str = ""  # why it is left out; empty: it is used

@@ -1,4 +1,4 @@
-"""The dataset doctor's findings in plain words, one line each."""
+"""The dataset check's findings in plain words, one line each."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def save_lora(lora: LoraModel, path: Path) -> Path:
         raise ValueError("the LoRA holds no tensors; train it before it is saved")
     if path.exists():
         raise FileExistsError(f"{path.name} exists already; choose another name")
-    require_finite(lora, f"what shall be saved as {path.name}", "train it again with a lower learning rate")
+    require_finite(lora, f"what is to be saved as {path.name}", "train it again with a lower learning rate")
     tensors = {key: value.detach().to("cpu").contiguous() for key, value in lora.items()}
     write_new(path, save(tensors, metadata=lora.metadata or None))
     if not same_lora(load_lora(path), LoraModel(tensors, lora.metadata)):

@@ -1,4 +1,4 @@
-"""A run on the disk: its record, its saved states and its best LoRA; whatever lies there is whole."""
+"""A run on the disk: its record, its checkpoints and its best LoRA; whatever lies there is whole."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class RunFolder:
         return self.path / STATES / f"state_{step:08}.safetensors"
 
     def states(self) -> list[tuple[int, Path]]:
-        """Saved states, the newest first."""
+        """Checkpoints, the newest first."""
         found = ((re.fullmatch(r"state_(\d+)", path.stem), path) for path in self.path.glob(f"{STATES}/*.safetensors"))
         return sorted(((int(match[1]), path) for match, path in found if match), reverse=True)
 

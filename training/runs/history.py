@@ -100,7 +100,7 @@ class History:
         self._note(entry, self.state)
 
     def _go_back(self, step: int) -> None:
-        """The run went back to a saved state: what was measured after it is measured again."""
+        """The run went back to a checkpoint: what was measured after it is measured again."""
         self.curve.go_back(step)
         self.validation.go_back(step)
         self.samples = deque((sample for sample in self.samples if sample["step"] <= step), maxlen=SAMPLES)

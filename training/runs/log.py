@@ -118,7 +118,7 @@ def read_ends(path: Path, size: int = TAIL) -> Iterator[Entry]:
 def cut_log(path: Path, step: int) -> list[Entry]:
     """Keep what is true of a run that goes on after ``step`` steps, and return it.
 
-    Measurements of later steps go, because those are made again; what was said stays. The file is replaced whole.
+    Measurements of later steps go, because those are made again; notes stay. The file is replaced whole.
     """
     kept = [entry for entry in read_entries(path) if entry["step"] <= step or entry["kind"] not in MEASURED]
     lines = [json.dumps(entry, separators=(",", ":")) + "\n" for entry in kept]

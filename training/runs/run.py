@@ -70,7 +70,7 @@ class Run:
     def save(self) -> Path | None:
         """Write the state; None where it cannot be written, which is said and costs nothing else."""
         if self.trainer.torn:
-            self.note("save", "the run was stopped within an update, so the last saved state counts")
+            self.note("save", "the run was stopped within an update, so the last checkpoint counts")
             return None
         begun, config, best = time.monotonic(), self.trainer.config, self.state.best
         values: dict[str, Any] = {"train": self.state.to_dict(), "trainer": self.trainer.values()}
@@ -84,7 +84,7 @@ class Run:
         return path
 
     def rewind(self) -> bool:
-        """Go back to the newest saved state from which the last good step is taken again, with a lower rate."""
+        """Go back to the newest checkpoint from which the last good step is taken again, with a lower rate."""
         failed = self.state.step - self.state.in_a_row
         # Not that of the last good step: skipped steps leave the weights alone, so it would fail in the same way.
         values = self.folder.load(failed - 1)
@@ -100,7 +100,7 @@ class Run:
         return True
 
     def restore(self, values: dict[str, Any]) -> None:
-        """Become what a saved state says; a learning rate that was given since is taken whole."""
+        """Become what a checkpoint says; a learning rate that was given since is taken whole."""
         self.trainer.load(values["trainer"])
         self.state.take(TrainState.from_dict(values["train"]))
         rate = self.trainer.config.learning_rate

@@ -87,7 +87,7 @@ class LiveRun:
 
     @property
     def running(self) -> bool:
-        """Whether the run takes orders."""
+        """Whether the run takes commands."""
         return self.history.state == "running"
 
     def summary(self) -> dict[str, Any]:

@@ -91,14 +91,14 @@ def scenes_of(motion: str, given: str, count: int, seed: int) -> tuple[list[Any]
     All are objects that the adapter's training left out; none of the subjects is among the references.
     """
     from pack.toy.pretrain.action_world import objects
-    from pack.toy.world import BACKGROUNDS, HELD_OUT_MOTIONS, Scene, jitter
+    from pack.toy.world import BACKGROUNDS, HELD_OUT_MOTIONS, Scene, varied
 
     rng = np.random.default_rng((seed, 31, (*HELD_OUT_MOTIONS, *SHOWN).index(motion)))
     pool, papers = objects(held_out=True), list(BACKGROUNDS)
     order = rng.permutation(len(pool))
     subjects = [Scene(*pool[order[i]], papers[rng.integers(3)], motion) for i in range(count)]
     left = [pool[i] for i in order[count:]]
-    references = [jitter(Scene(*left[i], papers[rng.integers(3)], given), rng) for i in range(REFERENCES)]
+    references = [varied(Scene(*left[i], papers[rng.integers(3)], given), rng) for i in range(REFERENCES)]
     return subjects, references
 
 

@@ -11,7 +11,7 @@ from parts.seed_tables import Rows
 
 @dataclass(frozen=True)
 class Goal:
-    """A row's figure shall reach a bound."""
+    """A row's figure is to reach a bound."""
 
     row: str
     field: str
@@ -28,7 +28,7 @@ class Goal:
 
 @dataclass(frozen=True)
 class Worse:
-    """A row's figure shall be worse than another row's, by more than the seeds differ."""
+    """A row's figure is to be worse than another row's, by more than the seeds differ."""
 
     row: str
     field: str

@@ -1,4 +1,4 @@
-"""The trainers that ``train.py`` compares, each as something that makes one step when it is told to."""
+"""The trainers that ``train.py`` compares, each as something that makes one step on command."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Enough(BaseException):
 
 
 class Stepped:
-    """A whole training run in a thread that waits after each step until it is told to go on."""
+    """A whole training run in a thread that waits after each step until it may go on."""
 
     def __init__(self, run: Callable[[Callable[..., None]], None], threads: int) -> None:
         self._go, self._done, self._end, self._error = threading.Event(), threading.Event(), False, None

@@ -26,4 +26,4 @@ test('what is missing or no number is a dash', () => {
   for (const shown of [duration, memory, pace]) assert.equal(shown(-1), '–')
 })
 
-test('a pace is told in seconds', () => assert.equal(pace(0.4211), '0.421 s'))
+test('a pace is shown in seconds', () => assert.equal(pace(0.4211), '0.421 s'))

@@ -43,7 +43,7 @@ test('the preparation ends with the execution', () => {
   assert.equal(node.line(FINISHED), undefined)
 })
 
-test('a failure is told in one line, before any run of it', () => {
+test('a failure is shown in one line, before any run of it', () => {
   const node = executing()
   node.fail(WHY)
   assert.equal(node.line(FINISHED), 'Not run: The clip a.mp4 is too short.')
@@ -60,7 +60,7 @@ test('a failure is bounded, and has the name of the error where it has no messag
   assert.equal(node.line(FINISHED), undefined)
 })
 
-test('a failure of a run is told by the run, and one after its end by the node', () => {
+test('a failure of a run is shown by the run, and one after its end by the node', () => {
   const node = executing()
   node.takeRun()
   node.fail(WHY)

@@ -22,7 +22,7 @@ function rootWith(values, link = null) {
   return { node, hosts, root: { nodes: hosts } }
 }
 
-test('an input that is not wired is its own widget, which is told of the change', () => {
+test('an input that is not wired is its own widget, which hears of the change', () => {
   const node = nodeWith(3)
   let heard = null
   node.widgets[0].callback = (value) => (heard = value)

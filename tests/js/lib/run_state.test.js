@@ -57,7 +57,7 @@ test('validation and samples are taken in, and what had to be left out of an eve
   assert.deepEqual(other.samples, [])
 })
 
-test('a sentence is told once, also when it comes shortened', () => {
+test('a sentence is shown once, also when it comes shortened', () => {
   const run = runOf(TABLE)
   takeEvent(run, event(3, { step: true, note: true }, { text: 'saved: a long name' }))
   takeEvent(run, event(4, { step: true }, { text: 'saved: a lo' }))

@@ -28,7 +28,7 @@ test('the second stage knows the one it follows, where that is known', () => {
   assert.deepEqual(names(stagesOf(told('b', 'motion'), [told('', 'appearance')])), [['appearance', undefined], ['motion', 'b']])
 })
 
-test('a stage is told in words, and what stopping it does', () => {
+test('a stage is put into words, and what stopping it does', () => {
   const first = told('a', 'appearance')
   assert.equal(stateLine(first), 'Stage 1 of 2 (appearance). Training: step 1 of 4')
   assert.match(stopHint(first), /ends this stage; motion then begins/)

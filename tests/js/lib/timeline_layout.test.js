@@ -90,7 +90,7 @@ test('too few frames of a clip are told', () => {
   assert.deepEqual(sentences({ ...action, lengths: [21, 1] }), [])
 })
 
-test('what is not wired is told, unless there is no place for it', () => {
+test('what is not wired is shown, unless there is no place for it', () => {
   assert.match(sentences({ connected: 0 })[0], /'image to video' has no condition; connect one image to condition/)
   assert.match(sentences({ connected: 2 })[0], /has 2 conditions/)
   assert.match(sentences({ task: 'action transfer', connected: 1 })[0], /has 1 condition; connect a clip/)
@@ -98,7 +98,7 @@ test('what is not wired is told, unless there is no place for it', () => {
   assert.deepEqual(sentences({ connected: 0, condition: 0, buffer: 0, targetFrames: 37 }), [])
 })
 
-test('a LoRA of another task is told', () => {
+test('a LoRA of another task is shown', () => {
   assert.match(sentences({ trained: { task: 'keyframes' } })[0], /trained for 'keyframes', the task is 'image to video'/)
 })
 

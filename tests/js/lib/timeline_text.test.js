@@ -21,7 +21,7 @@ test('the frames that move are told in initials and in words', () => {
   assert.equal(movingText(alone, framesAt(alone, 1), 1, false), '1.00: T 10 move')
 })
 
-test('what the crop keeps is told in frames and seconds', () => {
+test('what the crop keeps is shown in frames and seconds', () => {
   assert.equal(keptText(sequence(), secondsOf(36, 8)), 'After the crop: 36 frames = 4.5 s at')
   assert.equal(keptText(sequence(), null), 'After the crop: 36 frames at')
   assert.equal(keptText({ kept: 1, assumed: false }, 1 / 3), 'After the crop: 1 frame = 0.33 s at')

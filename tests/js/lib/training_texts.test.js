@@ -27,7 +27,7 @@ test('a run of the list tells its state and loss', () => {
   assert.equal(runLine({ ...run, smoothed: null }), 'training at 3 of 9')
 })
 
-test('what the server says is told as a sentence', () => {
+test('what the server says becomes a sentence', () => {
   assert.equal(sentence('the run stops'), 'The run stops.')
   assert.equal(sentence(refused('it has ended!')), 'That did not work: it has ended!')
   assert.equal(sentence(''), '')

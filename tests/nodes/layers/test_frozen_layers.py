@@ -104,7 +104,7 @@ def test_weights_that_need_no_cast_are_left_alone(tmp_path):
 
 
 def test_weights_in_host_memory_are_cast_again_in_the_backward_pass_whatever_the_layer(tmp_path, monkeypatch):
-    """The device is told to be another one than where the weights lie; the cast then is a copy to the same place."""
+    """The device is said to be another than where the weights lie; the cast then is a copy to the same place."""
     model = tiny_wan.load_tiny_wan(tiny_wan.save_tiny_wan(tmp_path / "wan.safetensors"))
     network = model.model.diffusion_model
     expected = run(model)

@@ -32,7 +32,7 @@ class Sent(list):
             self.changed.notify_all()
 
     def wait_for(self, kind: str) -> bool:
-        """Whether something new of this kind is told within some seconds."""
+        """Whether something new of this kind is reported within some seconds."""
         with self.changed:
             return self.changed.wait_for(lambda: any(kind in data["news"] for data in self), timeout=10)
 

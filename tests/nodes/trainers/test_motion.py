@@ -187,7 +187,7 @@ def test_a_cancelled_stage_goes_on_to_the_same_bytes(model, monkeypatch, stage):
 
 
 def _stop_first_run_at(patch: Any, step: int) -> None:
-    """Give the first run the page's order to stop."""
+    """Give the first run the page's command to stop."""
     after_step = Run.after_step
 
     def ordered(self: Run, done: int, record: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pack.training.aicl.augmentation import COLOUR, CROP, FLIP, LEAK_CONTROL, NONE, jittered
+from pack.training.aicl.augmentation import COLOUR, CROP, FLIP, LEAK_CONTROL, NONE, augmented
 from pack.training.aicl.groups import BY_FOLDER, FILES
 from pack.training.aicl.recipe import AiclRecipe
 from pack.training.data.clips import TensorClip
@@ -39,7 +39,7 @@ def test_in_groups_a_clip_is_also_a_reference_and_encoded_once():
     recipe = AiclRecipe(BY_FOLDER, CROP, 1)
     clips = recipe.clips(sample())
     assert list(clips) == ["target", "reference_1"]
-    assert torch.equal(clips["reference_1"], jittered(clips["target"], CROP, 1))
+    assert torch.equal(clips["reference_1"], augmented(clips["target"], CROP, 1))
     latents = recipe.assemble({name: torch.full((2, 1, 1, 1), float(i)) for i, name in enumerate(clips)})
     assert [float(value.mean()) for value in recipe.references(latents)] == [0.0, 1.0]
     assert recipe.captions(sample()) == {"caption": "a disc", "reference": "a disc"}
@@ -84,40 +84,42 @@ def test_a_missing_reference_and_a_foreign_vae_are_refused():
 @pytest.mark.parametrize("control", LEAK_CONTROL[1:])
 def test_variants_are_functions_of_pixels_and_number(control):
     clip = frames(3)
-    first, again, other = jittered(clip, control, 1), jittered(clip.clone(), control, 1), jittered(clip, control, 2)
+    first, again, other = augmented(clip, control, 1), augmented(clip.clone(), control, 1), augmented(clip, control, 2)
     assert torch.equal(first, again)
     assert first.shape == clip.shape
     assert not torch.equal(first, other)
-    assert not torch.equal(first, jittered(frames(3, 4), control, 1))
+    assert not torch.equal(first, augmented(frames(3, 4), control, 1))
     assert 0.0 <= float(first.min()) <= float(first.max()) <= 1.0
 
 
 def test_colour_leaves_grey_places_grey_and_every_place_where_it_is():
     grey = torch.full((2, 8, 8, 3), 0.5)
     grey[:, 2, 3] = torch.tensor([0.9, 0.2, 0.1])
-    made = jittered(grey, COLOUR, 1)
+    made = augmented(grey, COLOUR, 1)
     spread = made.amax(-1) - made.amin(-1)
     assert float(spread[:, 2, 3].min()) > 0.1
     spread[:, 2, 3] = 0
     assert float(spread.max()) < 1e-5
-    hues = torch.stack([jittered(grey, COLOUR, i)[0, 2, 3].argmax() for i in range(1, 30)])
+    hues = torch.stack([augmented(grey, COLOUR, i)[0, 2, 3].argmax() for i in range(1, 30)])
     assert set(hues.tolist()) == {0, 1, 2}  # every channel leads now and then
 
 
 def test_a_crop_is_the_same_in_all_frames_and_a_flip_happens_now_and_then():
     still = frames(1, size=32).expand(3, -1, -1, -1)
-    made = jittered(still, CROP, 1)
+    made = augmented(still, CROP, 1)
     assert torch.equal(made[0], made[2])
     ramp = torch.linspace(0, 1, 32).expand(2, 32, 32)[..., None].expand(-1, -1, -1, 3).contiguous()
     slopes = [
-        float(jittered(ramp, FLIP, i)[0, :, -1].mean() - jittered(ramp, FLIP, i)[0, :, 0].mean()) for i in range(1, 21)
+        float(augmented(ramp, FLIP, i)[0, :, -1].mean() - augmented(ramp, FLIP, i)[0, :, 0].mean())
+        for i in range(1, 21)
     ]
     assert {slope > 0 for slope in slopes} == {True, False}
     assert all(
-        float(jittered(ramp, CROP, i)[0, :, -1].mean() - jittered(ramp, CROP, i)[0, :, 0].mean()) > 0 for i in range(9)
+        float(augmented(ramp, CROP, i)[0, :, -1].mean() - augmented(ramp, CROP, i)[0, :, 0].mean()) > 0
+        for i in range(9)
     )
 
 
 def test_an_unknown_control_is_refused():
     with pytest.raises(ValueError, match="leak_control is 'blur'; choose one of none, colour"):
-        jittered(frames(2), "blur", 1)
+        augmented(frames(2), "blur", 1)

@@ -1,4 +1,4 @@
-"""The dataset doctor: each clip as data, and the whole set in plain words."""
+"""The dataset check: each clip as data, and the whole set in plain words."""
 
 from __future__ import annotations
 

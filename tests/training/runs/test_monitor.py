@@ -1,4 +1,4 @@
-"""Several monitors as one: each is told all, and none can cost the run."""
+"""Several monitors as one: each gets everything, and none can cost the run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pack.training.runs.monitor import Monitors
 
 
 class Listener:
-    """Notes what it is told, and fails when it is told ``failing``."""
+    """Notes what it gets, and fails when it gets ``failing``."""
 
     def __init__(self, failing: str = "", error: BaseException | None = None) -> None:
         self.heard: list[str] = []

@@ -1,4 +1,4 @@
-"""Names that a disk cannot take are refused at the start, and a damaged record is told from a foreign folder."""
+"""Names that a disk cannot take are refused at the start, and a damaged record is no foreign folder."""
 
 from __future__ import annotations
 

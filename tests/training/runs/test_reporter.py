@@ -14,7 +14,7 @@ from pack.training.runs.reporter import MOST_NUMBERS, Reporter
 
 
 class Kept:
-    """A sink that keeps what it is told; ``earlier`` is what it knows of the run already."""
+    """A sink that keeps what it gets; ``earlier`` is what it knows of the run already."""
 
     def __init__(self, earlier: list | None = None, failing: bool = False) -> None:
         self.earlier, self.failing = earlier, failing

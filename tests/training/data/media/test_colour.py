@@ -1,4 +1,4 @@
-"""Colours: every matrix, range and transfer comes as players show it, and what was assumed is told."""
+"""Colours: every matrix, range and transfer comes as players show it, and what was assumed is reported."""
 
 from __future__ import annotations
 
