@@ -29,6 +29,7 @@ from host_setup.pins import DEFAULT, PINS, ROOT, Host, HostError, version_tuple
 from javascript import find_node, run_tests
 from javascript import types_are_right as javascript_types_are_right
 
+SLOWEST = ("--durations=15", "--durations-min=3")  # tests that a stage lists at its end
 NO_TESTS = 5  # pytest's exit code when the arguments select nothing
 HOST_FOLDERS = ("tests/nodes", "tests/fuzz", "tests/js")
 CLIP_TESTS = ("tests/training/data", "tests/training/storage/test_video_file.py")
@@ -74,7 +75,7 @@ def shared_out(python: Path, how: str) -> list[str]:
 def run_pytest(title: str, python: Path, host: Host | None, arguments: list[str], how: str = BY_FILE) -> int:
     """Run one stage of tests and return pytest's exit code."""
     announce(title)
-    command = [str(python), "-m", "pytest", *shared_out(python, how), *arguments]
+    command = [str(python), "-m", "pytest", *SLOWEST, *shared_out(python, how), *arguments]
     return subprocess.run(command, cwd=ROOT, env=environment(host), check=False).returncode
 
 

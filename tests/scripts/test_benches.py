@@ -1,4 +1,4 @@
-"""Every bench can be started: its imports are there, and it says how it is used."""
+"""Every bench and stress test can be started: its imports are there, and it says how it is used."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-BENCHES = sorted((Path(__file__).parents[2] / "scripts" / "bench").glob("*.py"))
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+BENCHES = sorted([*(SCRIPTS / "bench").glob("*.py"), *(SCRIPTS / "stress").glob("*.py")])
 
 
 @pytest.mark.parametrize("path", BENCHES, ids=lambda path: path.stem)

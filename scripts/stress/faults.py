@@ -1,6 +1,6 @@
 """Let the disk fail at every single call of a run that creates something, with every kind of error in turn.
 
-    COMFYUI_PATH=... python scripts/bench/faults.py [--every 1]
+    COMFYUI_PATH=... python scripts/stress/faults.py [--every 1]
 
 tests/nodes/runs/test_disk_faults.py does the same for every second call; this counts.
 """

@@ -1,6 +1,6 @@
 """Kill a training process of each trainer with SIGKILL at random points and compare what comes of it, byte by byte.
 
-    COMFYUI_PATH=... python scripts/bench/kill_and_resume.py [--trainers tic_ft aicl motion tune_a_video] [--kills 20]
+    COMFYUI_PATH=... python scripts/stress/kill_and_resume.py [--trainers tic_ft aicl motion tune_a_video] [--kills 20]
                                                             [--steps 40] [--seed 0]
 
 A point is an event of the program and no time: a step that is done, seen from outside or from within, or the n-th call
