@@ -107,6 +107,12 @@ class AiclObjective(ClipObjective):
         """Captions and references of a step's clips, with what is left out."""
         return [self._drawn(i, generators.dropout) for i in indices]
 
+    def largest_batch(self) -> FlowBatch:
+        """With as many references as a clip may read."""
+        indices = self.largest_indices()
+        conditioning = [with_reading(self.data.conditioning[i], self._most(i)) for i in indices]
+        return replace(super().largest_batch(), conditioning=conditioning)
+
     def fixed_batch(self, index: int, sigma: float, reading: str = RIGHT) -> FlowBatch:
         """One clip at one level, with noise that depends on the clip's place alone; for validation.
 
@@ -142,6 +148,10 @@ class AiclObjective(ClipObjective):
         references = tuple((one.variants[_below(len(one.variants), generator)], one.text) for one in chosen)
         caption = self.data.conditioning[clip] if kept_caption else self.unconditional
         return with_reading(caption, Reading(references, read))
+
+    def _most(self, clip: int) -> Reading:
+        chosen = [self.data.references[i] for i in self.data.groups.choices[clip][: self.aicl.most]]
+        return Reading(tuple((one.variants[0], one.text) for one in chosen), True)
 
     def _fixed(self, clip: int, reading: str) -> Reading:
         choices = self.data.groups.choices[clip]

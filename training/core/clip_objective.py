@@ -59,6 +59,15 @@ class ClipObjective:
         """
         return self.noised(self.stacked(indices), self.drawn_conditioning(indices, generators), generators)
 
+    def largest_batch(self) -> Any:
+        """A step's clips, the largest there are: what a step takes is measured with them."""
+        return self.batch(self.largest_indices(), StepGenerators.at(self.config.seed, 0))
+
+    def largest_indices(self) -> list[int]:
+        """Clips of the largest bucket, as many as a batch has."""
+        group = max(self.groups, key=lambda group: self.x0[group[0]].numel())
+        return [group[i % len(group)] for i in range(self.config.batch_size)]
+
     def fixed_batch(self, index: int, sigma: float) -> FlowBatch:
         """One clip at one level, with noise that depends on the clip's index alone; for validation."""
         x0 = self.x0[index][None]

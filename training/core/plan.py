@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from .config import CHECKPOINTING, TrainConfig
+from .config import CHECKPOINTING
+from .placement import Weights, first_way
 
-OFF, BLOCKS, OFFLOADED = CHECKPOINTING
-GIB = 2**30
-MARGIN = 1.15  # on predicted memory, for what allocators cannot fill; lines alone were off by 1 % in tests on the CPU
+OFF = CHECKPOINTING[0]
+MARGIN = 1.15  # on a step's memory, for what allocators cannot fill and kernels keep
 MORE_HELP = "weights in fp8, a lower batch_size, fewer or smaller frames, or a lower rank"
 
 
@@ -17,11 +17,18 @@ MORE_HELP = "weights in fp8, a lower batch_size, fewer or smaller frames, or a l
 class Network:
     """What of a network decides how a step grows."""
 
-    weights: int  # bytes, on the device
+    stored: float  # bytes of all its weights
+    buffer: float  # bytes on a card for weights that are lent to it
+    lendable: bool  # whether the host can lend weights to this device
     narrow: bool  # whether they have one byte each already
     used: int  # numbers in the linear layers of all blocks, each used once a token
     depth: int  # blocks
     width: int  # channels of a token
+
+    @property
+    def weights(self) -> Weights:
+        """Its weights on this device."""
+        return Weights(self.stored, self.buffer) if self.lendable else Weights(self.stored)
 
     def work(self, tokens: int, clips: int, checkpointing: str) -> float:
         """Multiply-adds of a step of ``clips`` sequences of n tokens.
@@ -66,14 +73,18 @@ class Row:
 
     name: str
     checkpointing: str
-    memory: float  # bytes beside the weights, with the margin
+    step: float  # bytes beside the weights, with the margin
     seconds: float
-    freed: float = 0.0  # bytes of weights that this way needs less
+    weights: Weights
     by_settings: bool = True  # whether the settings alone make it so
 
     def fits(self, free: float) -> bool:
-        """Whether a step finds room in so many bytes beside the weights as they are."""
-        return self.memory <= free + self.freed
+        """Whether a step finds room on a card with so many bytes, some of the weights lent if need be."""
+        return self.weights.resident(self.step, free) is not None
+
+    def fits_whole(self, free: float) -> bool:
+        """Whether all weights find room beside the step."""
+        return self.step + self.weights.whole <= free
 
 
 def predict(
@@ -98,72 +109,81 @@ def predict(
 
 
 def plan_rows(
-    measured: Mapping[str, Sequence[ProfiledStep]], network: Network, asked: StepShape, free: float
+    measured: Mapping[str, Sequence[ProfiledStep]],
+    network: Network,
+    asked: StepShape,
+    free: float,
+    counted: Mapping[str, float] | None = None,
 ) -> list[Row]:
-    """What the settings can do, from fast to lean, then what else would help, leanest settings kept."""
+    """What the settings can do, from fast to lean, then what else would help, leanest settings kept.
+
+    Args:
+        measured: Small steps, by checkpointing.
+        network: What was measured on.
+        asked: The step that is planned for.
+        free: Bytes of the device with no weights on it.
+        counted: Bytes of the asked step by checkpointing, where they are known; else lines through the small steps.
+    """
     rows = [
-        Row(f"checkpointing {mode}", mode, *predict(steps, network, asked, mode)) for mode, steps in measured.items()
+        _row(f"checkpointing {mode}", mode, predict(steps, network, asked, mode), network, counted)
+        for mode, steps in measured.items()
     ]
     lean = rows[-1]
     more = []
     if not network.narrow:
-        more.append(replace(lean, name="and weights in fp8", freed=network.weights / 2))
+        half = replace(network.weights, whole=network.weights.whole / 2)
+        more.append(replace(lean, name="and weights in fp8", weights=half))
     steps = measured[lean.checkpointing]
+    # What a smaller step takes, in proportion to the asked one where that was counted.
+    scale = lean.step / predict(steps, network, asked, lean.checkpointing)[0]
     if asked.clips > 1:
-        one = replace(asked, clips=1)
-        more.append(Row("and batch_size 1", lean.checkpointing, *predict(steps, network, one, lean.checkpointing)))
-    fewer = most_frames(steps, network, asked, lean.checkpointing, free)
+        more.append(_smaller("and batch_size 1", replace(asked, clips=1), steps, network, lean, scale))
+    fewer = most_frames(steps, network, asked, lean.checkpointing, _room(network.weights, free) / scale)
     if fewer is not None and fewer.frames < asked.frames:
         name = f"and {fewer.frames - fewer.prefix} {'target ' * (fewer.prefix > 0)}latents at most"
-        more.append(Row(name, lean.checkpointing, *predict(steps, network, fewer, lean.checkpointing)))
+        more.append(_smaller(name, fewer, steps, network, lean, scale))
     return rows + [replace(row, by_settings=False) for row in more]
 
 
+def _row(
+    name: str, mode: str, predicted: tuple[float, float], network: Network, counted: Mapping[str, float] | None
+) -> Row:
+    step, seconds = predicted
+    known = (counted or {}).get(mode)
+    return Row(name, mode, step if known is None else known * MARGIN, seconds, network.weights)
+
+
+def _smaller(
+    name: str, asked: StepShape, steps: Sequence[ProfiledStep], network: Network, lean: Row, scale: float
+) -> Row:
+    step, seconds = predict(steps, network, asked, lean.checkpointing)
+    return Row(name, lean.checkpointing, step * scale, seconds, network.weights)
+
+
+def _room(weights: Weights, free: float) -> float:
+    """What a step may take at most."""
+    return free - min(weights.whole, weights.buffer)
+
+
 def most_frames(
-    measured: Sequence[ProfiledStep], network: Network, asked: StepShape, checkpointing: str, free: float
+    measured: Sequence[ProfiledStep], network: Network, asked: StepShape, checkpointing: str, room: float
 ) -> StepShape | None:
     """The longest sequence up to the asked one that fits, or None where not even one target patch does."""
     for frames in range(asked.frames, asked.prefix, -asked.time_patch):
         shorter = replace(asked, frames=frames)
-        if predict(measured, network, shorter, checkpointing)[0] <= free:
+        if predict(measured, network, shorter, checkpointing)[0] <= room:
             return shorter
     return None
 
 
 def first_that_fits(rows: Sequence[Row], free: float) -> Row | None:
-    """The first row that fits, or None."""
-    return next((row for row in rows if row.fits(free)), None)
-
-
-def next_plan_row(config: TrainConfig) -> TrainConfig | None:
-    """The next leaner settings after a step ran out of memory, or None where settings cannot do more."""
-    place = CHECKPOINTING.index(config.checkpointing) + 1
-    return replace(config, checkpointing=CHECKPOINTING[place]) if place < len(CHECKPOINTING) else None
-
-
-def report(rows: Sequence[Row], network: Network, asked: StepShape, free: float) -> str:
-    """The plan as text; memory in GiB."""
-    chosen = first_that_fits(rows, free)
-    lines = [
-        f"A step of {asked.clips} x {asked.frames} latents, {asked.tokens} tokens each; the weights take "
-        f"{network.weights / GIB:.2f} GiB, free beside them are {free / GIB:.2f} GiB. "
-        "The table counts what comes on top of the weights.",
-        f"{'way':42}{'GiB':>9}{'s/step':>9}",
-    ]
-    for row in rows:
-        mark = "<- first that fits" if row is chosen else "" if row.fits(free) else "too large"
-        name = row.name + f" ({row.freed / GIB:.2f} GiB less)" * (row.freed > 0)
-        lines.append(f"{name:42}{row.memory / GIB:9.2f}{row.seconds:9.2f}  {mark}".rstrip())
-    return "\n".join([*lines, _verdict(rows, chosen)])
-
-
-def _verdict(rows: Sequence[Row], chosen: Row | None) -> str:
-    if chosen is None:
-        return f"None of these fits. What else helps: smaller frames or a lower rank; else {MORE_HELP}."
-    if not chosen.by_settings:
-        leanest = [row for row in rows if row.by_settings][-1]
-        return f"The settings alone do not fit. Use {leanest.name} {chosen.name}."
-    return f"The settings that come out have {chosen.name}."
+    """The row that is chosen: see ``first_way``; else the first of the others that fits, or None."""
+    own = {row.checkpointing: row for row in rows if row.by_settings}
+    steps = {mode: row.step for mode, row in own.items()}
+    way = first_way(steps, next(iter(own.values())).weights, free) if own else None
+    if way is not None:
+        return own[way.checkpointing]
+    return next((row for row in rows if not row.by_settings and row.fits(free)), None)
 
 
 def _line(xs: Sequence[float], ys: Sequence[float], x: float) -> float:

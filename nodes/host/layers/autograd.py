@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .simulation import is_simulated, simulated_weights
 from .stored_weights import over_parts, stored_parts
 
 
@@ -36,6 +37,10 @@ def ordinary_weights(network: nn.Module) -> Iterator[None]:
     A tensor made in inference mode stays one, but a new tensor may be set to its storage. The module's own
     parameter objects come back at the end, so the host's model is what it was.
     """
+    if is_simulated():
+        with simulated_weights(network):
+            yield
+        return
     swapped: list[tuple[dict[str, Any], str, Tensor, Tensor]] = []
     try:
         for module in network.modules():

@@ -13,6 +13,7 @@ from torch.autograd.graph import save_on_cpu
 from torch.utils.checkpoint import checkpoint
 
 from ....training.core.config import CHECKPOINTING
+from .simulation import is_simulated, left_out
 
 OFF, _BLOCKS, OFFLOADED = CHECKPOINTING
 
@@ -61,10 +62,14 @@ def _checkpointing(forward: Callable[..., Any], offload: bool) -> Callable[..., 
         if not torch.is_grad_enabled():
             return forward(*args, **kwargs)
         run, carried = _repeatable(forward, args, kwargs)
-        with save_on_cpu(pin_memory=torch.cuda.is_available()) if offload else nullcontext():
+        with _in_host_memory() if offload else nullcontext():
             return checkpoint(run, *carried, use_reentrant=False)
 
     return call
+
+
+def _in_host_memory() -> Any:
+    return left_out() if is_simulated() else save_on_cpu(pin_memory=torch.cuda.is_available())
 
 
 def _repeatable(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,14 +16,17 @@ from ....methods.flow import NoiseProcess
 from ....training.core.batches import Conditioning
 from ....training.core.config import ATTENTION_PRESET, CHECKPOINTING, TrainConfig
 from ....training.core.optimizers import make_optimizer
-from ....training.core.plan import Network, ProfiledStep, StepShape
+from ....training.core.plan import MARGIN, Network, ProfiledStep, StepShape
 from ..layers.adapters import select_layers
 from ..layers.checkpointing import transformer_blocks
 from ..layers.stored_weights import is_linear, stored_bytes
 from ..model.families import Family
+from ..model.known_model import KnownModel
 from ..services.progress import StepProgress, throw_if_cancelled
 from ..session.memory_use import is_out_of_memory, peak_memory
-from ..session.session import Session, training_session
+from ..session.placement import Room, free_for_training, has_own_memory, lending_buffer
+from ..session.session import Opened, Session, training_session
+from ..session.step_size import counted_step
 
 SHARE = 4  # the larger measured step has at least the asked tokens over this
 LEAST_TOKENS = 256  # smaller steps say little about large ones
@@ -49,25 +52,50 @@ class LargestClip:
     whole_frames: bool = False  # whether a step grows with the number of frames alone: small ones keep their size
 
 
-Opened = Callable[[Any, TrainConfig], AbstractContextManager[Session]]  # prepares a model for its training
+def counted_steps(
+    model: KnownModel, config: TrainConfig, clip: LargestClip, opened: Opened = training_session
+) -> dict[str, float]:
+    """Bytes of a step of the clip at its true size, of each way that is leaner than the asked one."""
+    return {
+        mode: counted_step(model, replace(config, checkpointing=mode), partial(simulated_step, clip, config), opened)
+        for mode in leaner_modes(config)
+    }
+
+
+def leaner_modes(config: TrainConfig) -> tuple[str, ...]:
+    """The asked way of checkpointing and those that need less memory."""
+    return CHECKPOINTING[CHECKPOINTING.index(config.checkpointing) :]
+
+
+def simulated_step(clip: LargestClip, config: TrainConfig, session: Session) -> tuple[Tensor, Any]:
+    """A step of the clip for ``counted_step``."""
+    x0 = torch.empty((config.batch_size, *clip.x0.shape))
+    noise = torch.randn_like(x0)
+    return _loss(session, config, clip, x0)(noise), (x0, noise)
 
 
 def measure(
-    model: Any, config: TrainConfig, clip: LargestClip, opened: Opened = training_session
+    model: KnownModel,
+    config: TrainConfig,
+    clip: LargestClip,
+    opened: Opened = training_session,
+    counted: Mapping[str, float] | None = None,
 ) -> tuple[dict[str, list[ProfiledStep]], Network, float, list[str]]:
     """Small steps of each way that is leaner than the asked one, the network, the free bytes, and what went wrong.
 
-    ``opened`` is the method's own session.
+    ``opened`` is the method's own session; where the asked step is ``counted``, it is given room for that. Free is what
+    the device has with no weights on it.
     """
     import comfy.model_management as management
 
     measured: dict[str, list[ProfiledStep]] = {}
     notes: list[str] = []
     network, free = None, 0.0
-    modes = CHECKPOINTING[CHECKPOINTING.index(config.checkpointing) :]
-    shapes, progress = small_shapes(clip), StepProgress(2 * len(modes))
+    modes, shapes = leaner_modes(config), small_shapes(clip)
+    progress = StepProgress(2 * len(modes))
     for i, mode in enumerate(modes):
-        with opened(model, replace(config, checkpointing=mode)) as session:
+        room = Room((counted or {}).get(mode, 0.0) * MARGIN)
+        with opened(model, replace(config, checkpointing=mode), room=room) as session:
             if network is None:
                 network, free = _network(session, model.family), _free(session)
             if mode == CHECKPOINTING[-1] and session.device.type == "cpu" and measured:
@@ -107,14 +135,7 @@ def profile_step(session: Session, config: TrainConfig, clip: LargestClip, shape
     parameters = list(session.trained.parameters())
     cut = clip.x0[:, : shape[1], : shape[2], : shape[3]]
     x0 = torch.stack([cut] * config.batch_size).to(session.device)
-    level = torch.full((x0.shape[0], shape[1])[: 1 + config.per_frame_timesteps], 0.5, device=session.device)
-    process = clip.process
-    sigma = process.sigma_at(level)
-    conditioning = [clip.conditioning] * config.batch_size
-
-    def loss(noise: Tensor) -> Tensor:
-        xt, target = process.network_input(x0, noise, sigma), process.target(x0, noise, sigma)
-        return clip.loss(session.predict(xt, sigma, conditioning), target)
+    loss = _loss(session, config, clip, x0)
 
     def step() -> float:
         begun = _clock(session.device)
@@ -132,8 +153,21 @@ def profile_step(session: Session, config: TrainConfig, clip: LargestClip, shape
     seconds = min(step() for _ in range(TIMED))
     optimizer.zero_grad(set_to_none=True)
     copies = 1 + (config.accumulation > 1) + bool(config.ema_decay)  # adapters, gradients so far, their average
-    memory = peak.bytes + copies * _bytes(parameters) + _bytes(state)
+    memory = peak.bytes + copies * _bytes(parameters) + _bytes([*state, x0])
     return ProfiledStep(step_of(clip, shape, config.batch_size), memory, seconds * config.accumulation)
+
+
+def _loss(session: Session, config: TrainConfig, clip: LargestClip, x0: Tensor) -> Callable[[Tensor], Tensor]:
+    """The loss of a step on ``[B, C, F, h, w]`` as a function of its noise."""
+    level = torch.full((x0.shape[0], x0.shape[2])[: 1 + config.per_frame_timesteps], 0.5, device=x0.device)
+    process, conditioning = clip.process, [clip.conditioning] * len(x0)
+    sigma = process.sigma_at(level)
+
+    def loss(noise: Tensor) -> Tensor:
+        xt, target = process.network_input(x0, noise, sigma), process.target(x0, noise, sigma)
+        return clip.loss(session.predict(xt, sigma, conditioning), target)
+
+    return loss
 
 
 def step_of(clip: LargestClip, shape: Any, clips: int) -> StepShape:
@@ -148,15 +182,16 @@ def _tokens(clip: LargestClip, shape: Any) -> int:
 
 def _network(session: Session, family: Family) -> Network:
     """What the plan must know of the loaded network."""
-    base = session.predict.base
-    network: nn.Module = base.diffusion_model
+    patcher = session.predict.model
+    network: nn.Module = patcher.model.diffusion_model
     blocks = transformer_blocks(network, family.blocks)
     linears: list[Any] = [layer for block in blocks for layer in block.modules() if is_linear(layer)]
-    on_device = [weight for weight in base.parameters() if weight.device == session.device]
     # Where no frame attends to all others, as in an image network, time grows with the frames alone.
     width = next(iter(select_layers(network, ATTENTION_PRESET, family).values())).in_features if family.attention else 0
     return Network(
-        weights=stored_bytes(on_device),  # those that the host keeps in its own memory take no room
+        stored=stored_bytes(patcher.model.parameters()),
+        buffer=lending_buffer(patcher),
+        lendable=has_own_memory(session.device),
         narrow=stored_bytes(layer.weight for layer in linears) <= 1.25 * sum(layer.weight.numel() for layer in linears),
         used=sum(layer.in_features * layer.out_features for layer in linears),
         depth=len(blocks),
@@ -165,11 +200,14 @@ def _network(session: Session, family: Family) -> Network:
 
 
 def _free(session: Session) -> float:
-    """Bytes free beside the loaded weights; the adapters, which are loaded too, count as free."""
+    """Bytes of the device without weights; the adapters, which are loaded too, count as free."""
     import comfy.model_management as management
 
+    trained = float(_bytes(session.trained.parameters()))
+    if has_own_memory(session.device):
+        return free_for_training(session.device) + trained
     free: Any = management.get_free_memory(session.device)
-    return float(free) + _bytes(session.trained.parameters())
+    return float(free) + trained + session.placed.resident
 
 
 def _bytes(tensors: Any) -> int:

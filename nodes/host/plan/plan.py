@@ -8,10 +8,11 @@ from typing import Any
 
 from ....training.core.config import CHECKPOINTING, TrainConfig
 from ....training.core.optimizers import with_installed_optimizer
-from ....training.core.plan import Row, first_that_fits, plan_rows, report
+from ....training.core.plan import Row, first_that_fits, plan_rows
+from ....training.core.plan_report import report
 from ....training.data.encoding import EncodedDataset
-from .memory_profile import measure, step_of
-from .subjects import PlanRequest, asked_settings, subject_of
+from .memory_profile import counted_steps, measure, step_of
+from .subjects import PlanRequest, Subject, asked_settings, subject_of
 
 log = logging.getLogger(__name__)
 
@@ -34,19 +35,29 @@ def plan_training(
     """
     config, note = with_installed_optimizer(asked_settings(request.method, settings, rank, batch_size))
     subject = subject_of(model, encoded, config, request, rank)
-    measured, network, free, notes = measure(subject.model, subject.config, subject.clip, subject.opened)
+    counted, why = counted_of(subject)
+    measured, network, free, notes = measure(subject.model, subject.config, subject.clip, subject.opened, counted)
     asked = step_of(subject.clip, subject.clip.x0.shape, config.batch_size)
-    lines = [note, *notes, *subject.notes]
+    lines = [note, why, *notes, *subject.notes]
     if not measured:
         text, mode = "Not even a small step fits; use a smaller model, or its weights in fp8.", CHECKPOINTING[-1]
     else:
-        rows = plan_rows(measured, network, asked, free)
+        rows = plan_rows(measured, network, asked, free, counted)
         text, mode = report(rows, network, asked, free), _chosen(rows, free)
     text = "\n".join(line for line in (*lines, text) if line)
     log.info("training plan:\n%s", text)
     return text, replace(config, checkpointing=mode)
 
 
+def counted_of(subject: Subject) -> tuple[dict[str, float], str]:
+    """The memory of the step at its true size by checkpointing, or none and a line that says why."""
+    try:
+        return counted_steps(subject.model, subject.config, subject.clip, subject.opened), ""
+    except Exception as error:  # of layers of other packs, which may need numbers to compute a shape
+        log.info("the memory of a step could not be counted", exc_info=True)
+        return {}, f"The step was not counted at its true size ({error}); small steps are extrapolated instead."
+
+
 def _chosen(rows: list[Row], free: float) -> str:
-    row = first_that_fits([row for row in rows if row.by_settings], free)
-    return (row or [row for row in rows if row.by_settings][-1]).checkpointing
+    own = [row for row in rows if row.by_settings]
+    return (first_that_fits(own, free) or own[-1]).checkpointing

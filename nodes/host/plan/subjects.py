@@ -33,11 +33,11 @@ from ..sampling.context import check_size
 from ..services.progress import encoding_progress
 from ..session.aicl import aicl_session
 from ..session.clip import Form, clip_session
-from ..session.session import training_session
+from ..session.session import Opened, training_session
 from ..trainers.aicl_plan import AiclRequest, aicl_video_model, plan_aicl, sizes_for
 from ..trainers.motion_settings import MotionRequest, check_request, stage_config, stretched
 from ..trainers.tune_a_video import check_model, check_sizes, settings_for
-from .memory_profile import LargestClip, Opened
+from .memory_profile import LargestClip
 
 TIC_FT, MOTION, AICL, TUNE_A_VIDEO = METHODS = ("TIC-FT", "one-shot motion", "AICL", "Tune-A-Video")
 

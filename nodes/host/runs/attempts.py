@@ -1,4 +1,4 @@
-"""Training a run that is opened: prepare the model, go on, save; once more with less where memory runs out."""
+"""Training a run that is opened: prepare the model, go on, save; again with less where memory runs out."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ....training.core.config import BOTH_EXPERTS, TrainConfig
+from ....training.core.config import BOTH_EXPERTS
 from ....training.core.loop import Cancelled
+from ....training.core.placement import OFF, Way
 from ....training.core.state import TrainState
 from ....training.core.trainer import Trainer
 from ....training.core.validation import levels_within, validation_losses
@@ -18,9 +19,11 @@ from ....training.runs.monitor import Monitors
 from ....training.runs.run import Run
 from ..services.progress import StepProgress, throw_if_cancelled
 from ..services.workflow_metadata import workflow_id
+from ..session.placement import Placed
 from ..session.session import Session
-from .endings import close_record, end_run, keep_steps, leaner_settings
+from .endings import close_record, end_run, keep_steps, next_way
 from .events import run_monitors
+from .fitting import Fitting
 from .opening import OpenedRun
 from .output import Trained
 from .saving import Saver
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+UNFITTED = Way(OFF)
 COMMANDS = {"stop": request_stop, "save": request_save, "sample": request_sample}
 
 
@@ -42,6 +46,7 @@ class RunTask:
     identity: dict[str, Any]
     key: str
     missing: str  # a sentence about an optimiser that is not installed, or ""
+    way: Way = UNFITTED  # how it is fitted into memory
 
 
 @dataclass(frozen=True)
@@ -56,36 +61,39 @@ class _Data:
 class _Again:
     """An attempt that ran out of memory, and what the next one takes from it."""
 
-    config: TrainConfig
+    way: Way
     stop: bool  # whether the user gave that command meanwhile
     monitors: Monitors
 
 
 def train(task: RunTask) -> Trained:
-    """Encode and train; where memory runs out, once more with the next settings of the plan."""
+    """Encode and train; where memory runs out, again with less of it, until nothing is left that would help."""
     job, monitors = task.job, None
     data = _Data(job.make_objective(), job.make_validation() if job.make_validation is not None else None)
     try:
-        outcome = _attempt(task, data)
-        if isinstance(outcome, _Again):  # out here nothing of the first attempt is held any more
-            _free_memory()  # the first attempt's frame is gone only now
+        fitting = Fitting(job, data.objective)
+        outcome = _attempt(_in_way(task, fitting.first()), data, fitting)
+        while isinstance(outcome, _Again):  # out here nothing of the attempt before is held any more
+            _free_memory()  # its frame is gone only now
             monitors = outcome.monitors
-            opened = replace(task.opened, values=task.opened.folder.load())
-            task = replace(task, job=replace(job, config=outcome.config), opened=opened)
-            outcome = _attempt(task, data, outcome)
+            task = replace(task, opened=replace(task.opened, values=task.opened.folder.load()))
+            outcome = _attempt(_in_way(task, outcome.way), data, fitting, outcome)
     except BaseException as error:
         close_record(task.opened.folder, monitors, error)
         raise
-    if isinstance(outcome, _Again):
-        raise RuntimeError("a run was retried twice")
     return outcome
 
 
-def _attempt(task: RunTask, data: _Data, before: _Again | None = None) -> Trained | _Again:
+def _in_way(task: RunTask, way: Way) -> RunTask:
+    config = replace(task.job.config, checkpointing=way.checkpointing)
+    return replace(task, job=replace(task.job, config=config), way=way)
+
+
+def _attempt(task: RunTask, data: _Data, fitting: Fitting, before: _Again | None = None) -> Trained | _Again:
     """Prepare the model and go on from the opened run's state."""
     job, opened = task.job, task.opened
     try:
-        with job.kind.open(job.model, job.config) as session:
+        with job.kind.open(job.model, job.config, room=fitting.room(task.way)) as session:
             trainer = Trainer(
                 data.objective, session.predict, session.trained.parameters(), job.config, session.loss_scale,
                 session.trained.names,
@@ -103,12 +111,12 @@ def _attempt(task: RunTask, data: _Data, before: _Again | None = None) -> Traine
                 )  # fmt: skip
                 # Not the run's own note: that would be a circle of references.
                 run.keep_best, saver.note = saver.keep_best, run.monitors.note
-                return _go(task, run, saver, retry=before is None)
+                return _go(task, run, saver, session.placed)
     finally:
         _free_memory()
 
 
-def _go(task: RunTask, run: Run, saver: Saver, retry: bool) -> Trained | _Again:
+def _go(task: RunTask, run: Run, saver: Saver, placed: Placed) -> Trained | _Again:
     """Train, then save whatever came of it."""
     job, opened = task.job, task.opened
     try:
@@ -121,7 +129,7 @@ def _go(task: RunTask, run: Run, saver: Saver, retry: bool) -> Trained | _Again:
             run.note("optimizer", task.missing)
         run.go()
     except BaseException as stop:  # the host's cancel is no Exception; the steps done are worth keeping
-        leaner = leaner_settings(job.config, run, stop) if retry else None
+        leaner = next_way(task.way, placed, run, stop)
         if leaner is not None:
             return _Again(leaner, run.control.take(STOP), run.monitors)
         keep_steps(run, saver, stop)

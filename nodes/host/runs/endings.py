@@ -6,24 +6,28 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from ....training.core.config import TrainConfig
 from ....training.core.loop import Cancelled
-from ....training.core.plan import MORE_HELP, next_plan_row
+from ....training.core.placement import Way, leaner_way
+from ....training.core.plan import MORE_HELP
 from ....training.runs.folder import CANCELLED, FAILED, RUNNING, RunFolder
 from ....training.runs.monitor import Monitors
 from ....training.runs.run import Run
 from ..session.memory_use import is_out_of_memory
+from ..session.placement import Placed, has_own_memory
+from .fitting import in_words
 from .saving import Saver
 
 log = logging.getLogger(__name__)
 
 
-def leaner_settings(config: TrainConfig, run: Run, stop: BaseException) -> TrainConfig | None:
-    """Settings that need less memory, where that ran out and the steps done are saved; else None."""
-    leaner = next_plan_row(config) if is_out_of_memory(stop) else None
+def next_way(way: Way, placed: Placed, run: Run, stop: BaseException) -> Way | None:
+    """A way that needs less memory, where that ran out and the steps done are saved; else None."""
+    if not is_out_of_memory(stop):
+        return None
+    leaner = leaner_way(way, placed.resident, placed.lent, has_own_memory(placed.device))
     if leaner is None or (run.state.step and run.save() is None):
         return None
-    at = f"after {run.state.step} steps; it goes on from there with checkpointing {leaner.checkpointing}"
+    at = f"after {run.state.step} steps; it goes on from there with {in_words(leaner)}"
     run.note("memory", f"the run ran out of memory {at}")
     return leaner
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from ....training.runs.folder import check_run_name
 from ..layers.adapters import select_layers
 from ..model.known_model import KnownModel
 from ..services.folders import lora_output_folder
-from ..session.session import Session, training_session
+from ..session.session import Opened, training_session
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class RunKind:
 
     noun: str  # for sentences: "the <noun> is saved"
     folder: Callable[[], Path]  # where the files of finished runs are, in a folder of the run's name
-    open: Callable[[Any, TrainConfig], AbstractContextManager[Session]]  # prepares a model for the time of a run
+    open: Opened  # prepares a model for the time of a run
     metadata: Callable[..., dict[str, str]] = file_metadata  # of a file, see there
     category: str = "loras"  # of the host's models
     fits: Callable[[KnownModel, TrainConfig], Any] | None = None  # refuses settings that do not fit a model

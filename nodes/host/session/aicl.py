@@ -24,9 +24,11 @@ from ..aicl.sites import base_of
 from ..layers.autograd import gradients, ordinary_weights
 from ..layers.checkpointing import checkpointed_blocks
 from ..layers.frozen_layers import recast_in_backward
+from ..layers.simulation import moved
 from ..model.video_model import VideoModel
 from ..services.keys import AICL_KEY
-from .session import HostPredictor, Session, avoid_vanishing, load_for_training, static_clone
+from .placement import ALL, Room, load_for_training
+from .session import HostPredictor, Session, avoid_vanishing, static_clone
 
 FLOATS = (f"{PRISM}mean", f"{PRISM}std")  # of latents; they stay exact whatever the file's type
 
@@ -120,7 +122,9 @@ class AiclPredictor(HostPredictor):
 
 
 @contextmanager
-def aicl_session(video: VideoModel, config: TrainConfig, objective: AiclObjective) -> Iterator[Session]:
+def aicl_session(
+    video: VideoModel, config: TrainConfig, objective: AiclObjective, room: Room = ALL
+) -> Iterator[Session]:
     """Load the model through the host with a fresh adapter in it, leave inference mode; undo it at the end.
 
     The base's weights are neither copied nor changed, and get no gradients. Enter this before tensors are made that
@@ -132,14 +136,14 @@ def aicl_session(video: VideoModel, config: TrainConfig, objective: AiclObjectiv
         adapter = LiveAdapter(objective.aicl.sizes, config.seed, objective.data.statistics())
         predict = AiclPredictor(clone, adapter, base_of(video).kind)
         loss_scale = avoid_vanishing(clone)
-        device = load_for_training(clone)
-        adapter.to(device)
+        placed = load_for_training(clone, room)
+        moved(adapter, placed.device)
         try:
             with (
                 ordinary_weights(clone.model),
-                recast_in_backward(network, clone.model.get_dtype_inference(), device),
+                recast_in_backward(network, clone.model.get_dtype_inference(), placed.device),
                 checkpointed_blocks(network, video.family.blocks, config.checkpointing),
             ):
-                yield Session(predict, adapter, device, loss_scale)
+                yield Session(predict, adapter, placed, loss_scale)
         finally:
             predict.close()

@@ -17,12 +17,14 @@ from ..layers.adapters import attached
 from ..layers.autograd import gradients, ordinary_weights
 from ..layers.checkpointing import checkpointed_blocks
 from ..layers.frozen_layers import recast_in_backward
+from ..layers.simulation import moved
 from ..model.image_model import ImageModel
 from ..model.noise import SAMPLING
 from ..services.keys import TUNE_A_VIDEO_KEY
 from ..tune_a_video.apply import new_layers
 from ..tune_a_video.inflation import blocks_of, inflate
-from .session import HostPredictor, Session, avoid_vanishing, load_for_training, static_clone
+from .placement import ALL, Room, load_for_training
+from .session import HostPredictor, Session, avoid_vanishing, static_clone
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class ClipPredictor(HostPredictor):
 
 
 @contextmanager
-def clip_session(image: ImageModel, config: TrainConfig, form: Form) -> Iterator[Session]:
+def clip_session(image: ImageModel, config: TrainConfig, form: Form, room: Room = ALL) -> Iterator[Session]:
     """Load the model through the host as one that sees clips, with fresh layers to tune; undo it at the end.
 
     Weights are neither copied nor changed. Enter this before tensors are made that the run is to learn from.
@@ -87,16 +89,16 @@ def clip_session(image: ImageModel, config: TrainConfig, form: Form) -> Iterator
         clone.remove_additional_models(TUNE_A_VIDEO_KEY)  # the run keeps the layers where it needs them
         network, queries = clone.model.diffusion_model, query_layers(clone)
         loss_scale = avoid_vanishing(clone)
-        device = load_for_training(clone)
+        placed = load_for_training(clone, room)
         changes: Any = new_queries(queries, form.rank, config.lora_alpha, config.seed)
-        trained = TunedLayers(temporal, changes).to(device)
+        trained = moved(TunedLayers(temporal, changes), placed.device)
         with (
             attached(clone, queries, changes),
             ordinary_weights(clone.model),
-            recast_in_backward(network, clone.model.get_dtype_inference(), device),
+            recast_in_backward(network, clone.model.get_dtype_inference(), placed.device),
             checkpointed_blocks(network, image.family.blocks, config.checkpointing),
         ):
-            yield Session(ClipPredictor(clone), trained, device, loss_scale)
+            yield Session(ClipPredictor(clone), trained, placed, loss_scale)
 
 
 def query_layers(model: Any) -> dict[str, nn.Linear]:

@@ -39,6 +39,18 @@ class Peak:
     bytes: int = 0
 
 
+class CountedPeak(Peak):
+    """The same while it is counted, in parts."""
+
+    def __init__(self, living: _Living) -> None:
+        self._living = living
+
+    def take(self) -> int:
+        """The peak so far; from here on another one is looked for."""
+        peak, self._living.peak = self._living.peak, self._living.now
+        return peak
+
+
 @contextmanager
 def peak_memory(device: torch.device) -> Iterator[Peak]:
     """The most bytes that tensors made in a with block take on a device at once, known at its end.
@@ -53,7 +65,16 @@ def peak_memory(device: torch.device) -> Iterator[Peak]:
         yield peak
         peak.bytes = max(0, torch.cuda.max_memory_allocated(device) - before)
         return
+    with counted_peak(device) as counted:
+        yield peak
+    peak.bytes = counted.bytes
+
+
+@contextmanager
+def counted_peak(device: torch.device) -> Iterator[CountedPeak]:
+    """``peak_memory`` by counting, on any device; it works on tensors without numbers, too."""
     with _Living(device) as living:
+        peak = CountedPeak(living)
         yield peak
     peak.bytes = living.peak
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,12 +19,13 @@ from ..layers.adapters import attached, select_layers
 from ..layers.autograd import gradients, ordinary_weights
 from ..layers.checkpointing import checkpointed_blocks
 from ..layers.frozen_layers import recast_in_backward
+from ..layers.simulation import moved
 from ..model.noise import process_of
 from ..model.video_model import VideoModel
+from .placement import ALL, Placed, Room, load_for_training
 
 log = logging.getLogger(__name__)
 
-WEIGHTS_SHARE = 0.9  # of a device's memory; the rest is for a step
 LOSS_SCALE = 2.0**14  # keeps an fp16 network's gradients above its smallest number and below its largest
 
 
@@ -152,8 +153,19 @@ class Session:
 
     predict: Any  # a ``Predict``; HostPredictor or one that wraps it
     trained: Any  # a ``Trainable``
-    device: torch.device
+    placed: Placed
     loss_scale: float = 1.0  # factor on the loss during the backward pass
+
+    @property
+    def device(self) -> torch.device:
+        """Where the steps are computed."""
+        return self.placed.device
+
+
+class Opened(Protocol):
+    """A method's session: prepares a model for the time of a run."""
+
+    def __call__(self, model: Any, config: TrainConfig, /, *, room: Room = ALL) -> AbstractContextManager[Session]: ...
 
 
 def differentiable_attention(_chosen: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
@@ -164,7 +176,7 @@ def differentiable_attention(_chosen: Callable[..., Tensor], *args: Any, **kwarg
 
 
 @contextmanager
-def training_session(video: VideoModel, config: TrainConfig) -> Iterator[Session]:
+def training_session(video: VideoModel, config: TrainConfig, room: Room = ALL) -> Iterator[Session]:
     """Load the model through the host, attach fresh adapters, leave inference mode; undo it at the end.
 
     Weights are neither copied nor changed. Enter this before tensors are made that the run is to learn from.
@@ -175,15 +187,15 @@ def training_session(video: VideoModel, config: TrainConfig) -> Iterator[Session
         network = clone.model.diffusion_model
         layers = select_layers(network, config.target_modules, video.family)
         loss_scale = avoid_vanishing(clone)
-        device = load_for_training(clone)
-        adapters = LoraAdapters(layers, config.rank, config.lora_alpha, config.seed).to(device)
+        placed = load_for_training(clone, room)
+        adapters = moved(LoraAdapters(layers, config.rank, config.lora_alpha, config.seed), placed.device)
         with (
             attached(clone, layers, adapters),
             ordinary_weights(clone.model),
-            recast_in_backward(network, clone.model.get_dtype_inference(), device),
+            recast_in_backward(network, clone.model.get_dtype_inference(), placed.device),
             checkpointed_blocks(network, video.family.blocks, config.checkpointing),
         ):
-            yield Session(predict, adapters, device, loss_scale)
+            yield Session(predict, adapters, placed, loss_scale)
 
 
 def avoid_vanishing(model: Any) -> float:
@@ -201,23 +213,6 @@ def avoid_vanishing(model: Any) -> float:
         return 1.0
     log.info("the model computes in fp16, in which small gradients vanish; the loss is scaled by %g", LOSS_SCALE)
     return LOSS_SCALE
-
-
-def load_for_training(model: Any) -> torch.device:
-    """Bring the model onto its device through the host's model management; everything else may leave."""
-    import comfy.model_management as management
-
-    # The host's estimate lacks the backward pass, so room is made as its own trainer does.
-    management.load_models_gpu([model], memory_required=10**20, force_full_load=_fits(model))
-    return model.load_device
-
-
-def _fits(model: Any) -> bool:
-    """Whether all weights find room on the device; else the host keeps them in its memory and lends them out."""
-    import comfy.model_management as management
-
-    memory: Any = management.get_total_memory(model.load_device)
-    return model.model_size() < WEIGHTS_SHARE * memory
 
 
 def static_clone(model: Any) -> Any:

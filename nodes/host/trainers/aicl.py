@@ -23,6 +23,7 @@ from ..runs.output import Trained
 from ..runs.previews import Note, Preview, Sample, make_sample
 from ..services.folders import aicl_output_folder, register_aicl_folders
 from ..session.aicl import aicl_session
+from ..session.placement import ALL, Room
 from ..session.session import Session
 from .aicl_plan import AiclPlan, AiclRequest, make_objective, plan_aicl
 
@@ -78,8 +79,8 @@ def train_aicl(
 def adapter_kind(objective: Callable[[], AiclObjective]) -> RunKind:
     """What an AICL run makes; the objective decides the adapter's sizes."""
 
-    def opened(video: VideoModel, config: TrainConfig) -> Any:
-        return aicl_session(video, config, objective())
+    def opened(video: VideoModel, config: TrainConfig, room: Room = ALL) -> Any:
+        return aicl_session(video, config, objective(), room)
 
     return RunKind("AICL adapter", aicl_output_folder, opened, adapter_metadata, AICL)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import comfy.model_management
 import packed_layers
 import pytest
 import tiny_wan
@@ -126,20 +125,3 @@ def test_weights_in_host_memory_are_cast_again_in_the_backward_pass_whatever_the
     assert (48, 48) not in sizes
     assert (48,) in expected[2]  # weights of the norms
     assert (48,) not in sizes
-
-
-def test_a_model_too_large_for_its_device_is_not_forced_onto_it(tmp_path, monkeypatch):
-    model = tiny_wan.load_tiny_wan(tiny_wan.save_tiny_wan(tmp_path / "wan.safetensors"))
-    load, forced = comfy.model_management.load_models_gpu, []
-
-    def note(models: Any, *args: Any, force_full_load: bool = False, **kwargs: Any) -> Any:
-        forced.append(force_full_load)
-        return load(models, *args, force_full_load=force_full_load, **kwargs)
-
-    monkeypatch.setattr(comfy.model_management, "load_models_gpu", note)
-    with training_session(video_model(model), CONFIG):
-        pass
-    monkeypatch.setattr(comfy.model_management, "get_total_memory", lambda _device: model.model_size())
-    with training_session(video_model(model), CONFIG):
-        pass
-    assert forced == [True, False]

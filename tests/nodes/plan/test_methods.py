@@ -16,11 +16,12 @@ import torch
 import tuning_clips
 from aicl_runs import clips_of, small_presets
 from motion_runs import one_clip
+from plan_subjects import WIDE, aicl, motion, subject, tune_a_video
 from tuning_clips import encoded_clips
 
 from pack.nodes.host.plan import memory_profile as memory_profile
 from pack.nodes.host.plan.memory_profile import measure, profile_step, small_shapes, step_of
-from pack.nodes.host.plan.subjects import AICL, MOTION, TUNE_A_VIDEO, PlanRequest, Subject, asked_settings, subject_of
+from pack.nodes.host.plan.subjects import AICL, MOTION, TUNE_A_VIDEO, Subject
 from pack.nodes.host.session.memory_use import peak_memory
 from pack.nodes.plan import FewShotTrainingPlan
 from pack.training.core import trainer
@@ -32,25 +33,6 @@ from pack.training.tune_a_video.objective import PUBLISHED
 OFF, BLOCKS, _ = CHECKPOINTING
 WAN = "Wan 2.1"
 COG = "CogVideoX 5B"
-WIDE = 256  # pixels: latents of 32 x 32
-
-
-def subject(method: str, model: Any, encoded: Any, rank: int = 8, **order: Any) -> Subject:
-    with small_presets():
-        config = asked_settings(method, None, rank, 1)
-        return subject_of(model, encoded, config, PlanRequest(method, **order), rank)
-
-
-def motion(name: str) -> Subject:
-    return subject(MOTION, tiny_families.model_of(name), one_clip(49, width=128, height=128))
-
-
-def aicl(name: str) -> Subject:
-    return subject(AICL, tiny_aicl.model_of(name), clips_of(name, clips=1, frames=49, size=128))
-
-
-def tune_a_video(_name: str) -> Subject:
-    return subject(TUNE_A_VIDEO, tiny_unet.tiny_unet(), encoded_clips(16, width=WIDE), rank=0, frames=16)
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,13 @@ import pytest
 import tiny_families as families
 import torch
 from clip_pairs import encoded_pairs
-from tiny_families import COG_5B, COG_15, TEXT_DIM, WAN, WAN_5B
+from plan_subjects import clip_of
+from tiny_families import COG_5B, COG_15, WAN, WAN_5B
 from torch import nn
-from training_steps import CHANNELS
 
 from pack.nodes.host.model.video_model import video_model
 from pack.nodes.host.plan import memory_profile as memory_profile
-from pack.nodes.host.plan.memory_profile import LargestClip, measure, profile_step, small_shapes, step_of
+from pack.nodes.host.plan.memory_profile import measure, profile_step, small_shapes, step_of
 from pack.nodes.host.session.session import training_session
 from pack.nodes.plan import FewShotTrainingPlan
 from pack.training.core.config import ATTENTION_PRESET, CHECKPOINTING, TrainConfig
@@ -25,12 +25,6 @@ from pack.training.core.plan import MARGIN, predict
 from pack.training.data.clips import TensorClip
 
 OFF, BLOCKS, OFFLOADED = CHECKPOINTING
-
-
-def clip_of(family: Any, frames: int = 12, size: int = 16) -> LargestClip:
-    x0 = torch.randn(CHANNELS.get(family.name, 16), frames, size, size, generator=torch.Generator().manual_seed(0))
-    process = video_model(families.model_of(family.name)).process
-    return LargestClip(x0, {"cross_attn": torch.randn(8, TEXT_DIM)}, 4, (family.time_patch, 2, 2), process)
 
 
 def plan(model: Any, **values: Any) -> tuple[str, TrainConfig]:
@@ -114,9 +108,10 @@ def test_the_plan_gives_the_settings_as_they_are_where_they_fit(monkeypatch):
     text, planned = plan(families.model_of("Wan 2.1"), settings=settings)
     assert planned == replace(settings, rank=4, batch_size=1, checkpointing=OFF)
     assert "A step of 1 x 6 latents, 24 tokens each" in text
-    assert "free beside them are 1.00 GiB. The table counts what comes on top of the weights." in text
-    assert re.search(r"and weights in fp8 \(\d\.\d\d GiB less\)  +\d", text)
-    assert text.splitlines()[-1] == "The settings that come out have checkpointing off."
+    assert "1.00 GiB are free for weights and step." in text
+    assert re.search(r"and weights in fp8  +\d", text)
+    assert "The settings that come out have checkpointing off." in text.splitlines()
+    assert text.splitlines()[-1] == "  80 GB: checkpointing off, all weights on it"
 
 
 def test_the_plan_takes_checkpointing_where_only_that_fits_and_says_what_else_helps_where_it_does_not(monkeypatch):
@@ -130,7 +125,7 @@ def test_the_plan_takes_checkpointing_where_only_that_fits_and_says_what_else_he
     with_free(monkeypatch, (off + blocks) / 2)
     text, planned = plan(model, encoded=data, batch_size=4)
     assert planned.checkpointing == BLOCKS
-    assert text.splitlines()[-1] == "The settings that come out have checkpointing blocks."
+    assert "The settings that come out have checkpointing blocks." in text.splitlines()
     with_free(monkeypatch, blocks * 0.9)
     text, planned = plan(model, encoded=data, batch_size=4)
     assert planned.checkpointing == BLOCKS
@@ -176,6 +171,19 @@ def test_a_way_that_runs_out_of_memory_already_in_a_small_step_is_left_out(monke
     monkeypatch.setattr(memory_profile, "profile_step", lambda *_args: (_ for _ in ()).throw(MemoryError()))
     text, planned = plan(families.model_of("Wan 2.1"))
     assert text.endswith("Not even a small step fits; use a smaller model, or its weights in fp8.")
+
+
+def test_where_the_step_cannot_be_counted_small_ones_are_extrapolated(monkeypatch):
+    def failing(*_args: Any) -> None:
+        raise RuntimeError("a foreign layer")
+
+    model = families.model_of("Wan 2.1")
+    counted, _ = plan(model)
+    monkeypatch.setattr(memory_profile, "counted_step", failing)
+    text, planned = plan(model)
+    assert planned.checkpointing == OFF
+    assert text.startswith("The step was not counted at its true size (a foreign layer); small steps are extrapolated")
+    assert line_memory(text, "checkpointing off") == pytest.approx(line_memory(counted, "checkpointing off"), abs=0.01)
 
 
 def test_another_error_in_a_small_step_is_not_swallowed(monkeypatch):

@@ -218,10 +218,15 @@ def test_a_run_out_of_memory_goes_on_with_checkpointing(model, monkeypatch, capl
     assert same(lora, train(model, "enough memory")[0])
 
 
-def test_a_run_out_of_memory_twice_stops_with_advice(model, monkeypatch):
-    failing(monkeypatch, torch.cuda.OutOfMemoryError("no memory left"), 4, 5)
+def test_a_run_that_is_always_out_of_memory_stops_with_advice(model, monkeypatch, caplog):
+    failing(monkeypatch, torch.cuda.OutOfMemoryError("no memory left"), 4, 5, 6)
     with pytest.raises(torch.cuda.OutOfMemoryError, match=r"^no memory left; .* kept in .*; try weights in fp8"):
         train(model, "never enough")
+    tries = [text.rpartition(" with ")[2] for text in caplog.messages if "ran out of memory" in text]
+    assert tries == [
+        "checkpointing blocks",
+        "checkpointing blocks, offloaded",
+    ]
 
 
 def test_a_second_try_that_cannot_begin_is_a_failed_run(model, monkeypatch):
@@ -246,13 +251,13 @@ def test_a_second_try_that_cannot_begin_is_a_failed_run(model, monkeypatch):
 
 def test_an_order_to_stop_outlives_a_step_that_ran_out_of_memory(model, monkeypatch):
     failing(monkeypatch, torch.cuda.OutOfMemoryError("no memory left"), 4)
-    leaner = run_attempts.leaner_settings
+    leaner = run_attempts.next_way
 
-    def stopped_meanwhile(config: TrainConfig, run: Any, error: BaseException) -> TrainConfig | None:
+    def stopped_meanwhile(way: Any, placed: Any, run: Any, error: BaseException) -> Any:
         assert stop.request_stop(run.folder.id)
-        return leaner(config, run, error)
+        return leaner(way, placed, run, error)
 
-    monkeypatch.setattr(run_attempts, "leaner_settings", stopped_meanwhile)
+    monkeypatch.setattr(run_attempts, "next_way", stopped_meanwhile)
     _lora, loss, steps, *_ = train(model, "stopped meanwhile")
     assert steps == len(loss["loss"]) == 4
     assert json.loads((runs_folder() / "stopped meanwhile" / "run.json").read_text())["state"] == "stopped"

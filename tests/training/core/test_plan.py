@@ -6,23 +6,22 @@ from dataclasses import replace
 
 import pytest
 
-from pack.training.core.config import CHECKPOINTING, TrainConfig
+from pack.training.core.config import CHECKPOINTING
+from pack.training.core.placement import GIB
 from pack.training.core.plan import (
-    GIB,
     MARGIN,
     Network,
     ProfiledStep,
     StepShape,
     first_that_fits,
     most_frames,
-    next_plan_row,
     plan_rows,
     predict,
-    report,
 )
+from pack.training.core.plan_report import report
 
 OFF, BLOCKS, OFFLOADED = CHECKPOINTING
-NETWORK = Network(weights=2 * GIB, narrow=False, used=10**9, depth=30, width=1024)
+NETWORK = Network(stored=2 * GIB, buffer=GIB / 8, lendable=False, narrow=False, used=10**9, depth=30, width=1024)
 ASKED = StepShape(clips=2, frames=13, prefix=4, per_frame=900)
 
 
@@ -74,26 +73,58 @@ def test_tokens_are_counted_in_patches_of_time():
 
 def test_the_first_settings_that_fit_are_chosen_and_marked():
     measured = {OFF: steps(1e6), BLOCKS: steps(1e5), OFFLOADED: steps(1e4)}
-    free = MARGIN * 1e5 * 2 * 13 * 900 + 1
+    free = 2 * GIB + MARGIN * 1e5 * 2 * 13 * 900 + 1
     rows = plan_rows(measured, NETWORK, ASKED, free)
     assert first_that_fits(rows, free) == rows[1]
     text = report(rows, NETWORK, ASKED, free).splitlines()
     assert text[2].endswith("too large")
     assert text[3].endswith("<- first that fits")
     assert text[4].split()[:3] == ["checkpointing", "blocks,", "offloaded"]
-    assert text[-1] == "The settings that come out have checkpointing blocks."
+    assert "The settings that come out have checkpointing blocks." in text
+
+
+def test_a_step_that_was_counted_is_not_extrapolated():
+    measured = {OFF: steps(1e6), BLOCKS: steps(1e5)}
+    rows = plan_rows(measured, NETWORK, ASKED, 0.0, {OFF: 5.0 * GIB})
+    assert rows[0].step == MARGIN * 5 * GIB
+    assert rows[1].step == predict(measured[BLOCKS], NETWORK, ASKED, BLOCKS)[0]
+    smaller = next(row for row in plan_rows(measured, NETWORK, ASKED, 0.0, {BLOCKS: 2.0 * GIB}) if "batch" in row.name)
+    assert smaller.step == pytest.approx(MARGIN * 2 * GIB / 2)
+
+
+def test_the_report_says_what_lies_on_the_card_and_what_is_lent():
+    network = replace(NETWORK, stored=26 * GIB, lendable=True)
+    counted = {OFF: 90.0 * GIB, BLOCKS: 10.0 * GIB}
+    rows = plan_rows({OFF: steps(1e6), BLOCKS: steps(1e5)}, network, ASKED, 23 * GIB, counted)
+    text = report(rows, network, ASKED, 23 * GIB).splitlines()
+    assert text[1].split() == ["way", "step", "on", "card", "lent", "total", "s/step"]
+    assert text[2].split()[2:6] == ["103.50", "0.00", "26.00", "103.62"]
+    assert text[3].split()[2:6] == ["11.50", "11.38", "14.62", "23.00"]
+    assert text[3].endswith("<- first that fits")
+    assert any("lending weights to the card" in line for line in text)
+    cards = [line.strip() for line in text if " GB: " in line]
+    assert cards == [
+        "8 GB: too small",
+        "12 GB: too small",
+        "16 GB: checkpointing blocks, 3.4 of 26.0 GiB",
+        "24 GB: checkpointing blocks, 11.4 of 26.0 GiB",
+        "32 GB: checkpointing blocks, 19.4 of 26.0 GiB",
+        "48 GB: checkpointing blocks, all weights on it",
+        "80 GB: checkpointing blocks, all weights on it",
+    ]
 
 
 def test_where_no_settings_fit_the_plan_says_what_would():
     measured = {OFF: steps(1e6), BLOCKS: steps(1e5)}
     need = MARGIN * 1e5 * 2 * 900  # of one latent
-    rows = plan_rows(measured, NETWORK, ASKED, need * 10.5)
+    free = 2 * GIB + need * 10.5
+    rows = plan_rows(measured, NETWORK, ASKED, free)
     assert [row.name for row in rows[2:]] == ["and weights in fp8", "and batch_size 1", "and 6 target latents at most"]
     assert not any(row.by_settings for row in rows[2:])
-    assert rows[2].fits(need * 13 - GIB + 1)
-    assert not rows[2].fits(need * 13 - GIB - 1e6)
-    text = report(rows, NETWORK, ASKED, need * 10.5)
-    assert text.splitlines()[-1] == "The settings alone do not fit. Use checkpointing blocks and weights in fp8."
+    assert rows[2].fits(need * 13 + GIB + 1)
+    assert not rows[2].fits(need * 13 + GIB - 1e6)
+    text = report(rows, NETWORK, ASKED, free).splitlines()
+    assert "The settings alone do not fit. Use checkpointing blocks and weights in fp8." in text
 
 
 def test_where_nothing_fits_the_plan_says_so():
@@ -114,12 +145,3 @@ def test_the_longest_sequence_that_fits_keeps_its_condition_and_whole_patches():
 def test_weights_of_one_byte_are_not_offered_again_and_one_clip_is_not_made_fewer():
     rows = plan_rows({OFF: steps(1e6)}, replace(NETWORK, narrow=True), replace(ASKED, clips=1), 1.0)
     assert [row.name for row in rows] == ["checkpointing off"]
-
-
-def test_after_an_out_of_memory_error_the_settings_get_leaner_until_they_cannot():
-    config = TrainConfig(rank=7, batch_size=3)
-    rows = [config]
-    while (following := next_plan_row(rows[-1])) is not None:
-        rows.append(following)
-    assert [row.checkpointing for row in rows] == ["off", "blocks", "blocks, offloaded"]
-    assert {replace(row, checkpointing="off") for row in rows} == {config}

@@ -1,0 +1,91 @@
+"""How a run is fitted into memory: where the weights lie and what is computed again, from the count of its own step."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from ....training.core.config import CHECKPOINTING
+from ....training.core.placement import GIB, Way, Weights
+from ....training.core.plan import MARGIN
+from ..session.placement import ALL, Room, free_for_training, has_own_memory, lending_buffer
+from ..session.session import Session
+from ..session.step_size import Step, counted_step
+
+if TYPE_CHECKING:
+    from .job import Job
+
+log = logging.getLogger(__name__)
+
+UNKNOWN = 0.5  # share of a device's free memory that a step gets which could not be counted
+
+
+class Fitting:
+    """Finds the room of a job's sessions; steps are counted when they are asked for, each way of checkpointing once."""
+
+    def __init__(self, job: Job, objective: Any) -> None:
+        self.job, self.objective = job, objective
+        model: Any = job.model.model
+        self.device, self.patcher = model.load_device, model
+        self.lendable = has_own_memory(self.device)
+        self._steps: dict[str, float] = {}
+
+    def first(self) -> Way:
+        """The asked way; a leaner one where a step of that finds no room with all weights lent."""
+        mode = self.job.config.checkpointing
+        if not self.lendable:
+            return Way(mode)
+        weights = Weights(self.patcher.model_size(), lending_buffer(self.patcher))
+        free = free_for_training(self.device)
+        leaner = list(CHECKPOINTING[CHECKPOINTING.index(mode) + 1 :])
+        while leaner and weights.resident(self.step(mode), free) is None:
+            log.warning(
+                "a step with checkpointing %s takes about %.1f GiB, %.1f are free; the run begins with %s",
+                mode, self.step(mode) / GIB, free / GIB, leaner[0],
+            )  # fmt: skip
+            mode = leaner.pop(0)
+        return Way(mode)
+
+    def room(self, way: Way) -> Room:
+        """What a session leaves free."""
+        return Room(self.step(way.checkpointing), way.most) if self.lendable else ALL
+
+    def step(self, checkpointing: str) -> float:
+        """Bytes of a step of the largest clips, with the plan's margin."""
+        if checkpointing not in self._steps:
+            self._steps[checkpointing] = self._counted(checkpointing)
+        return self._steps[checkpointing]
+
+    def _counted(self, checkpointing: str) -> float:
+        config = replace(self.job.config, checkpointing=checkpointing)
+        try:
+            step = counted_step(self.job.model, config, largest_step(self.objective), self.job.kind.open) * MARGIN
+        except Exception as error:  # of layers of other packs, which may need numbers to compute a shape
+            step = UNKNOWN * free_for_training(self.device)
+            log.warning(
+                "the memory of a step could not be counted (%s); %.1f GiB are left free for it", error, step / GIB
+            )
+            log.debug("counting failed", exc_info=True)
+        else:
+            log.info("a step with checkpointing %s takes about %.1f GiB beside the weights", checkpointing, step / GIB)
+        return step
+
+
+def largest_step(objective: Any) -> Step:
+    """A step of an objective's largest clips, for ``counted_step``."""
+    batch = objective.largest_batch()
+
+    def step(session: Session) -> tuple[Tensor, Any]:
+        return objective.loss(session.predict, batch).per_sample.mean(), batch
+
+    return step
+
+
+def in_words(way: Way) -> str:
+    """What a way asks for."""
+    most = "" if math.isinf(way.most) else f" and at most {way.most / GIB:.2f} GiB of the weights on the card"
+    return f"checkpointing {way.checkpointing}{most}"

@@ -1,0 +1,159 @@
+"""A run on a simulated card: weights are lent as a step needs room, and more of them after memory ran out.
+
+The CPU stands for the card: what is free of it is patched, and the host lends to it as to any other device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import comfy.model_management as management
+import folder_paths
+import pytest
+import tiny_wan
+import torch
+from tic_ft_runs import STEPS, train
+
+from pack.nodes.host.layers import simulation
+from pack.nodes.host.runs import fitting
+from pack.nodes.host.session import placement
+from pack.nodes.host.session import session as training
+from pack.training.core.config import TrainConfig
+
+OUT = torch.cuda.OutOfMemoryError("no memory left")
+
+
+@pytest.fixture
+def model(tmp_path) -> Any:
+    return tiny_wan.load_tiny_wan(tiny_wan.save_tiny_wan(tmp_path / "wan.safetensors"))
+
+
+@pytest.fixture(autouse=True)
+def output(tmp_path) -> Iterator[Path]:
+    """An output folder of the test's own."""
+    before = folder_paths.get_output_directory()
+    folder_paths.set_output_directory(str(tmp_path / "output"))
+    yield tmp_path / "output"
+    folder_paths.set_output_directory(before)
+
+
+@pytest.fixture
+def card(monkeypatch) -> Any:
+    """Makes the CPU a card with so many bytes free once nothing is loaded."""
+
+    def of(free: float) -> None:
+        def now(*_args: Any, **_options: Any) -> float:
+            return free - sum(one.model_loaded_memory() for one in management.current_loaded_models if one.model)
+
+        monkeypatch.setattr(placement, "SHARED", ())
+        monkeypatch.setattr(management, "lowvram_available", True)
+        monkeypatch.setattr(management, "extra_reserved_memory", lambda: 0)
+        monkeypatch.setattr(management, "get_free_memory", now)
+
+    return of
+
+
+@pytest.fixture
+def sessions(monkeypatch) -> list[tuple[float, float]]:
+    """Bytes on the card and lent to it in each session of a run."""
+    found: list[tuple[float, float]] = []
+    load = training.load_for_training
+
+    def note(clone: Any, room: placement.Room) -> placement.Placed:
+        placed = load(clone, room)
+        if room != placement.ALL:
+            found.append((placed.resident, placed.lent))
+        return placed
+
+    monkeypatch.setattr(training, "load_for_training", note)
+    return found
+
+
+def failing(monkeypatch, *calls: int) -> None:
+    """Let the network run out of memory at some of its calls, counted from 1; those that are counted do not count."""
+    predict, count = training.HostPredictor.__call__, []
+
+    def broken(self: Any, *args: Any) -> Any:
+        if not simulation.is_simulated():
+            count.append(1)
+            if len(count) in calls:
+                raise OUT
+        return predict(self, *args)
+
+    monkeypatch.setattr(training.HostPredictor, "__call__", broken)
+
+
+def same(first: Any, second: Any) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_weights_stay_on_the_card_where_there_is_room(model, card, sessions):
+    card(2**30)
+    train(model, "room")
+    assert sessions == [(model.model_size(), 0)]
+
+
+def test_weights_are_lent_where_the_step_needs_the_room_and_the_result_is_the_same(model, card, sessions, caplog):
+    plain = train(model, "plain")[0]
+    caplog.set_level("INFO")
+    size = model.model_size()
+    step = step_of(model, card)
+    card(step + size / 2)
+    lent = train(model, "lent")[0]
+    resident, away = sessions[-1]
+    assert 0 < resident <= size / 2
+    assert resident + away == size
+    assert same(plain, lent)
+
+
+def test_what_does_not_fit_with_all_weights_lent_begins_leaner(model, card, caplog):
+    off, blocks = step_of(model, card), step_of(model, card, checkpointing="blocks")
+    assert blocks < off
+    card((off + blocks) / 2)
+    _, loss, *_ = train(model, "leaner")
+    assert len(loss["loss"]) == STEPS
+    assert "the run begins with blocks" in caplog.text
+
+
+def test_after_memory_ran_out_more_and_more_is_lent(model, card, sessions, monkeypatch, caplog):
+    plain = train(model, "plain")[0]
+    card(2**30)
+    failing(monkeypatch, 3, 4, 5, 6)
+    lora, _, steps, *_ = train(model, "tried again")
+    assert steps == STEPS
+    assert same(plain, lora)
+    size = model.model_size()
+    shares = [resident / size for resident, _ in sessions]
+    assert shares[:2] == [1.0, 1.0]
+    assert 0.5 >= shares[2] > shares[3] == shares[4]
+    tries = [text for text in caplog.messages if "ran out of memory after 2 steps; it goes on" in text]
+    assert len(tries) == 4
+    assert tries[0].endswith("with checkpointing blocks")
+    assert "checkpointing blocks and at most 0.00 GiB of the weights on the card" in tries[1]
+    assert "checkpointing blocks, offloaded" in tries[3]
+
+
+def test_a_step_that_cannot_be_counted_gets_half_of_the_card(model, card, sessions, monkeypatch, caplog):
+    def failing(*_args: Any) -> float:
+        raise RuntimeError("a foreign layer")
+
+    monkeypatch.setattr(fitting, "counted_step", failing)
+    size = model.model_size()
+    card(size)
+    train(model, "foreign")
+    ((resident, _),) = sessions
+    assert resident <= size / 2
+    assert "could not be counted (a foreign layer)" in caplog.text
+
+
+def step_of(model: Any, card: Any, checkpointing: str = "off") -> float:
+    """Bytes of a step as a run of these tests counts them."""
+    card(2**30)
+    found: list[float] = []
+    counted = fitting.Fitting.step
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitting.Fitting, "step", lambda *args: found.append(counted(*args)) or found[-1])
+        train(model, f"step {checkpointing}", settings=TrainConfig(checkpointing=checkpointing), steps=1)
+    return found[0]

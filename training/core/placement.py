@@ -1,0 +1,77 @@
+"""Which of a network's weights lie on a card beside a training step, in plain arithmetic; the host moves them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from .config import CHECKPOINTING
+
+OFF, BLOCKS, OFFLOADED = CHECKPOINTING
+GIB = 2**30
+CARDS = (8, 12, 16, 24, 32, 48, 80)  # GB, as cards are sold
+KEPT_BACK = 1.0 * GIB  # of a card: the driver's own, a desktop, and what the host leaves to others
+LITTLE = 0.25  # share of the weights below which the rest is lent, too
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A network's weights as they are stored, in bytes."""
+
+    whole: float
+    buffer: float = math.inf  # on the card, for those that are lent and under way; inf: the host cannot lend them
+
+    def resident(self, step: float, free: float) -> float | None:
+        """What of them stays on a card beside a step; None: the step itself finds no room.
+
+        ``free`` is what the card has with no weights on it.
+        """
+        if step + self.whole <= free:
+            return self.whole
+        rest = free - step - self.buffer
+        return None if rest < 0 else min(rest, self.whole)
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a run is fitted into memory."""
+
+    checkpointing: str
+    most: float = math.inf  # bytes of weights on the card
+
+
+def first_way(steps: Mapping[str, float], weights: Weights, free: float) -> Way | None:
+    """The fastest way that fits, ``steps`` being bytes of a step by checkpointing; None where there is none.
+
+    All weights on the card come first, without checkpointing before with it; then weights are lent, and the blocks'
+    inputs offloaded at last.
+    """
+    whole = [mode for mode in (OFF, BLOCKS) if mode in steps and steps[mode] + weights.whole <= free]
+    if whole:
+        return Way(whole[0], weights.whole)
+    for mode in (BLOCKS, OFFLOADED, OFF):
+        resident = weights.resident(steps[mode], free) if mode in steps else None
+        if resident is not None:
+            return Way(mode, resident)
+    return None
+
+
+def leaner_way(way: Way, resident: float, lent: float, lendable: bool) -> Way | None:
+    """What to try after a step ran out of memory, or None where nothing is left.
+
+    Blocks are computed again first; then half of the weights on the card are lent, and half of the rest, and all;
+    then the blocks' inputs are offloaded.
+
+    Args:
+        way: That of the step.
+        resident: Bytes of weights that lay on the card.
+        lent: Bytes that did not.
+        lendable: Whether the host can lend weights to the device.
+    """
+    if way.checkpointing == OFF:
+        return replace(way, checkpointing=BLOCKS)
+    if lendable and resident > 0 and way.most > 0:
+        half = resident / 2
+        return replace(way, most=half if half >= LITTLE * (resident + lent) else 0.0)
+    return replace(way, checkpointing=OFFLOADED) if way.checkpointing == BLOCKS else None
