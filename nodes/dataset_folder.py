@@ -8,6 +8,7 @@ from comfy_api.latest import io, ui
 
 from ..training.data.buckets import BUCKETS, ONE_SIZE
 from ..training.data.folder import read_folder
+from ..training.data.leading import AUTOMATIC
 from ..training.data.media.options import DEFAULT, HDR, ReadOptions
 from .host.services import folders
 from .host.services.node_text import show_text
@@ -28,10 +29,12 @@ class FewShotDatasetFolder(Node):
                 "Reads NAME.mp4 (or another video, an animated GIF, WebP, PNG or AVIF) or a folder NAME of pictures, "
                 "with the caption in NAME.txt. "
                 "Beside it: NAME.condition, NAME.condition_2 … and NAME.reference with NAME.reference.txt. "
+                "Or the data set of another trainer: TIC-FT's and finetrainers' lists, metadata.jsonl or .csv, "
+                "Tune-A-Video's YAML, musubi-tuner's dataset.toml. "
                 "The report, shown on the node, says what was changed or left out; queue this node alone to read "
                 "it before anything is encoded."
             ),
-            search_aliases=["load clips", "load videos", "training data", "dataset check", "buckets"],
+            search_aliases=["load clips", "load videos", "training data", "dataset check", "buckets", "import dataset"],
             is_output_node=True,
             inputs=[
                 io.Combo.Input(
@@ -117,6 +120,16 @@ class FewShotDatasetFolder(Node):
                     tooltip="Clips in HDR (PQ or HLG, as phones record). tone-map: bring them to the colours of SDR, "
                     "BT.709, by FFmpeg's filter. refuse: leave them out with a sentence.",
                 ),
+                io.Int.Input(
+                    "leading_condition",
+                    default=AUTOMATIC,
+                    min=AUTOMATIC,
+                    max=4096,
+                    optional=True,
+                    tooltip="Frames at the start of each clip's file that are its condition and not its target, as in "
+                    "TIC-FT's data. -1: 13 where a list (prompt.txt, videos.txt) names a clip that begins with them "
+                    "held still, else none. 0: none. 25: for clips of video to video.",
+                ),
             ],
             outputs=[
                 Dataset.Output(display_name="dataset", tooltip="Holds paths; a clip is decoded when it is needed."),
@@ -153,12 +166,14 @@ class FewShotDatasetFolder(Node):
         multiple=16,
         background=DEFAULT.background,
         hdr=DEFAULT.hdr,
+        leading_condition=AUTOMATIC,
     ) -> io.NodeOutput:
         asked = (width, height, frames, fps, condition_frames, buckets, multiple)
         options = ReadOptions(background, hdr)
         try:
             root = folders.input_root()
-            found = read_folder(folders.input_folder(folder), *asked, encoding_progress(), root, options)
+            place, bar = folders.input_folder(folder), encoding_progress()
+            found = read_folder(place, *asked, bar, root, options, leading_condition)
         except ValueError as error:
             show_text(str(error))  # in place of the last report
             raise

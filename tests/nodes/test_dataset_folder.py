@@ -36,7 +36,7 @@ def test_the_sockets_are_those_of_the_public_interface():
     assert schema.category == "FewShot Video/data"
     assert [i.id for i in schema.inputs if not i.optional] == ["folder", "width", "height", "frames", "fps"]
     assert [i.id for i in schema.inputs if i.optional] == [
-        "condition_frames", "buckets", "multiple", "background", "hdr",
+        "condition_frames", "buckets", "multiple", "background", "hdr", "leading_condition",
     ]  # fmt: skip
     assert [o.get_io_type() for o in schema.outputs] == ["FEWSHOT_DATASET", "STRING"]
     assert all(socket.tooltip for socket in [*schema.inputs, *schema.outputs])

@@ -16,7 +16,7 @@ FORBIDDEN = {"aiohttp", "ftplib", "http", "httpx", "huggingface_hub", "requests"
 FORBIDDEN |= {"socket", "socketserver", "ssl", "subprocess", "urllib", "urllib3", "webbrowser"}
 FORBIDDEN |= {"websockets", "xmlrpc"}
 FORBIDDEN |= {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
-LAZY = {"PIL", "av", "diffusers", "regex", "transformers"}  # only some functions need them, and most take seconds
+LAZY = {"PIL", "av", "diffusers", "regex", "transformers", "yaml"}  # only some functions need them
 BUILTINS = {"eval", "exec", "compile", "__import__"}
 CALLS = {"torch.load", "torch.save", "torch.hub.load", "os.system", "os.popen", "os.startfile"}
 CALLS |= {"importlib.import_module", "asyncio.create_subprocess_exec", "asyncio.create_subprocess_shell"}
@@ -165,7 +165,7 @@ def absolute_allowed(entry: Import, place: PurePosixPath) -> bool:
         return True  # run by hand, with the checkout on the path or loaded as a package
     if root in HOST:
         return host_allowed(entry, place)
-    if root == "filelock":  # torch brings it along
+    if root in ("filelock", "yaml"):  # torch brings the one along, diffusers and the host the other
         return folder == "training"
     return root in {"safetensors", "av", "PIL", "regex"} and folder != "methods"
 

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
@@ -18,7 +18,13 @@ from .media.decode import decoder_name, probe, read_frames
 from .media.findings import movement
 from .media.notes import Notes
 from .media.options import BACKGROUNDS, DEFAULT, ReadOptions
+from .media.span import WHOLE, Span
 from .media.timing import LAST_FRAME, ClipInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
 
 BEYOND = 0.5  # how far a value of a pixel may lie outside of [0, 1], where it is cut off
 
@@ -142,6 +148,7 @@ class FileClip:
         fps: float,
         info: ClipInfo | None = None,
         options: ReadOptions = DEFAULT,
+        span: Span = WHOLE,
     ) -> None:
         """Look at the file, decode nothing yet.
 
@@ -149,19 +156,20 @@ class FileClip:
             path: Video, picture, or folder of pictures.
             width: Wanted width in pixels; the picture covers it and is cropped around its centre.
             height: Wanted height in pixels.
-            frames: Wanted number of frames, taken from the start; None for all.
+            frames: Wanted number of frames, taken from the start of the span; None for all of it.
             fps: Wanted frames a second.
             info: What ``probe(path, options)`` gave, if it has been asked already.
             options: How it is read.
+            span: Which frames of the file are meant.
 
         Raises:
             ValueError: The file cannot be read, or has fewer frames than wanted.
         """
         self.path = path
         self.info = info or probe(path, options)
-        self.options = options
+        self.options, self.span = options, span
         self.width, self.height, self.fps = width, height, fps
-        available = self.info.frames_at(fps)
+        available = span.of(self.info).frames_at(fps)
         if frames is not None and frames > available:
             raise ValueError(
                 f"{path.name} is too short: it has {available} frames at {fps:g} fps, {frames} are needed; "
@@ -177,7 +185,7 @@ class FileClip:
         """
         out = torch.empty(self.count, self.height, self.width, 3)
         previous, filled = None, 0
-        for picture in read_frames(self.path, self.info, self.fps, self.count, self.options):
+        for picture in self._pictures():
             if picture is previous:  # slowed down: the same frame again
                 out[filled] = out[filled - 1]
             else:
@@ -189,6 +197,9 @@ class FileClip:
                 f"{self.path.name} changed: {filled} of {self.count} frames are left; load the folder again"
             )
         return out
+
+    def _pictures(self) -> Iterator[np.ndarray]:
+        return read_frames(self.path, self.info, self.fps, self.count, self.options, span=self.span)
 
     def key(self) -> str:
         """The file's content, what is wanted of it, by which rule it is read and by which library.
@@ -211,7 +222,8 @@ class FileClip:
         return f"file {self.path.resolve().as_posix()} {file_stamps(self.path)} {self._wanted()}"
 
     def _wanted(self) -> str:
-        return f"{self.width}x{self.height} {self.count} frames {self.fps:g} fps"
+        part = "" if self.span == WHOLE else f" frames {self.span.key()}"
+        return f"{self.width}x{self.height} {self.count} frames {self.fps:g} fps{part}"
 
     def check(self) -> FileNotes:
         """Decode all that ``frames`` will need and keep only what was noticed; an unchanged file once a session.
@@ -220,7 +232,7 @@ class FileClip:
             ValueError: A frame cannot be decoded, or there are fewer than the file promises.
         """
         stamps = tuple(file_stamps(self.path))
-        return _check_decoding(self.path, self.info, self.fps, self.count, self.options, stamps)
+        return _check_decoding(self.path, self.info, self.fps, self.count, self.options, self.span, stamps)
 
 
 @dataclass(frozen=True)
@@ -246,10 +258,10 @@ def file_stamps(path: Path) -> list[tuple[str, int, int]]:
 
 @lru_cache(maxsize=4096)
 def _check_decoding(
-    path: Path, info: ClipInfo, fps: float, count: int, options: ReadOptions, _stamps: tuple
+    path: Path, info: ClipInfo, fps: float, count: int, options: ReadOptions, span: Span, _stamps: tuple
 ) -> FileNotes:
     notes = Notes([*info.notes], [*info.warnings])
-    seen, decoded = movement(read_frames(path, info, fps, count, options, notes))
+    seen, decoded = movement(read_frames(path, info, fps, count, options, notes, span))
     if decoded < count:
         raise ValueError(f"{path.name} decodes only to {decoded} of {count} frames; re-encode or remove it")
     return FileNotes(tuple(notes.said), tuple(notes.warned), tuple(seen.warnings()))

@@ -20,9 +20,11 @@ from .clips import FileClip, FileNotes
 from .dataset import Dataset, Sample, check_size
 from .duplicates import earlier_copies
 from .folder_files import REFERENCE, TARGET, ClipFiles, FolderFiles, list_folder
+from .leading import AUTOMATIC, Split, check_leading, split
 from .media.decode import probe
 from .media.kinds import VIDEO_SUFFIXES, other_files
 from .media.options import DEFAULT, ReadOptions
+from .media.span import WHOLE
 from .media.timing import ClipInfo
 from .report import RequestedFormat, report_text, warnings_on
 
@@ -41,6 +43,7 @@ def read_folder(
     progress: Progress | None = None,
     within: Path | None = None,
     options: ReadOptions = DEFAULT,
+    leading: int = AUTOMATIC,
 ) -> Dataset:
     """The dataset a folder holds. Every clip is decoded once, to be sure that it can be; no frame is kept.
 
@@ -57,16 +60,18 @@ def read_folder(
         progress: Called with (done, total) after each clip; may raise to cancel.
         within: Links in the folder may lead to anywhere in this one; without it, nowhere out of the folder.
         options: What lies behind transparent parts, and what becomes of HDR.
+        leading: Frames at the start of each target's file that are its condition; see ``leading.split``.
 
     Raises:
         ValueError: A number is out of range, or nothing in the folder can be used; the reasons are named.
     """
     check_size(width, height, fps)
     check_buckets(buckets, multiple)
+    check_leading(leading)
     if frames < 1 or condition_frames < 1:
         raise ValueError(f"{frames} frames a target and {condition_frames} a condition were asked for; use at least 1")
     asked = RequestedFormat(width, height, frames, fps, buckets)
-    return FolderReader(Path(folder), asked, condition_frames, multiple, within, options).read(progress)
+    return FolderReader(Path(folder), asked, condition_frames, multiple, within, options, leading).read(progress)
 
 
 class TooShortError(ValueError):
@@ -83,6 +88,7 @@ class FolderReader:
     multiple: int  # of the sides of buckets, pixels
     within: Path | None = None  # where links may lead to
     options: ReadOptions = DEFAULT
+    leading: int = AUTOMATIC  # frames of a target that are its condition
     checks: list[ClipCheck] = field(default_factory=list)
 
     def read(self, progress: Progress | None = None) -> Dataset:
@@ -104,7 +110,7 @@ class FolderReader:
         if not samples:
             raise ValueError(self._nothing_usable(files))
         self._mark_copies(samples)
-        asked, report = self.asked, report_text(self.checks, files.ignored, self.asked)
+        asked, report = self.asked, report_text(self.checks, files.ignored, self.asked, files.notes)
         return Dataset(tuple(samples), asked.width, asked.height, asked.fps, report, checks=tuple(self.checks))
 
     def _sample(self, name: str, entry: ClipFiles) -> Sample | None:
@@ -112,9 +118,11 @@ class FolderReader:
         check = ClipCheck(
             name, caption=bool(entry.text) or TARGET in entry.captions, reference=REFERENCE in entry.clips
         )
-        check = replace(check, conditions=len(entry.clips.keys() - {TARGET, REFERENCE}))
         try:
-            clips = self._clips(entry)
+            info = probe(entry.clip(TARGET), self.options)
+            parts = split(entry, info, self.leading, self.options)
+            clips = self._clips(entry, info, parts)
+            check = replace(check, conditions=len(clips.keys() - {TARGET, REFERENCE}))
             reference_caption = entry.caption(REFERENCE, f"{name}.reference.txt") if check.reference else ""
             caption = entry.caption(TARGET, f"{name}.txt")
             notes = {part: clip.check() for part, clip in clips.items()}
@@ -122,22 +130,24 @@ class FolderReader:
             self.checks.append(replace(check, reason=str(error), too_short=isinstance(error, TooShortError)))
             return None
         target, *others = (_file_check(clip, notes[part], part) for part, clip in clips.items())
+        target = replace(target, notes=(*parts.notes, *target.notes))
         tags = caption_tags(caption)
-        warnings = (*warnings_on(target, others, tags), *_same_as_target(clips))
+        warnings = (*parts.warnings, *warnings_on(target, others, tags), *_same_as_target(clips))
         self.checks.append(replace(check, target=target, others=tuple(others), tags=tags, warnings=warnings))
         return _sample_of(name, clips, caption, reference_caption, self.asked.fps)
 
-    def _clips(self, entry: ClipFiles) -> dict[str, FileClip]:
+    def _clips(self, entry: ClipFiles, info: ClipInfo, parts: Split) -> dict[str, FileClip]:
         """Target, conditions and reference, in this order, all in the target's size."""
-        path = entry.clip(TARGET)
-        info = probe(path, self.options)
-        asked, size = self.asked, self._size(info)
-        clips = {TARGET: FileClip(path, *size, self._length(path, info), asked.fps, info, self.options)}
+        path, fps, options, size = entry.clip(TARGET), self.asked.fps, self.options, self._size(info)
+        count = self._length(entry, parts.target.of(info))
+        clips = {TARGET: FileClip(path, *size, count, fps, info, options, parts.target)}
+        if parts.condition is not None:
+            count = min(parts.condition.of(info).frames_at(fps), self.condition_frames)
+            clips["condition"] = FileClip(path, *size, count, fps, info, options, parts.condition)
         for part in (*entry.condition_names(), *([REFERENCE] if REFERENCE in entry.clips else [])):
             path = entry.clip(part)
-            info = probe(path, self.options)
-            count = min(info.frames_at(asked.fps), self.condition_frames)
-            clips[part] = FileClip(path, *size, count, asked.fps, info, self.options)
+            info = probe(path, options)
+            clips[part] = FileClip(path, *size, min(info.frames_at(fps), self.condition_frames), fps, info, options)
         return clips
 
     def _size(self, info: ClipInfo) -> tuple[int, int]:
@@ -146,15 +156,17 @@ class FolderReader:
             return asked.width, asked.height
         return nearest_size(info.width, info.height, bucket_sizes(asked.width, asked.height, self.multiple))
 
-    def _length(self, path: Path, info: ClipInfo) -> int:
+    def _length(self, entry: ClipFiles, info: ClipInfo) -> int:
         asked, available = self.asked, info.frames_at(self.asked.fps)
+        if entry.frames is not None:  # a list that says how many takes fewer where there are fewer
+            return min(entry.frames, available, asked.frames)
         by_length = asked.buckets == BY_ASPECT_AND_LENGTH
         if (count := nearest_length(available, asked.frames) if by_length else asked.frames) and count <= available:
             return count
         needed = f"at least {shortest_length(asked.frames)}" if by_length else str(asked.frames)
         raise TooShortError(
-            f"{path.name} is too short: it has {available} frames at {asked.fps:g} fps, {needed} are needed; "
-            "use a longer clip, fewer frames or a higher fps"
+            f"{entry.clip(TARGET).name} is too short: it has {available} frames at {asked.fps:g} fps, {needed} are "
+            "needed; use a longer clip, fewer frames or a higher fps"
             + f', or set buckets to "{BY_ASPECT_AND_LENGTH}"'
             * (not by_length)
         )
@@ -196,11 +208,14 @@ def _file_check(clip: FileClip, notes: FileNotes, part: str) -> FileCheck:
     unused = tuple(other_files(clip.path))
     warned = notes.warned + (notes.moves if part in (TARGET, REFERENCE) else ())  # a condition may stand still
     shape = (clip.fps, clip.count, clip.width, clip.height)
-    return FileCheck(clip.path.name, clip.info, *shape, unused, notes.said, warned)
+    info = clip.span.of(clip.info)
+    if clip.span.stride:  # said by the split: frames, and not pictures, without times
+        info = replace(info, fps=clip.fps, duration=info.frames / clip.fps)
+    return FileCheck(clip.path.name, info, *shape, unused, notes.said, warned)
 
 
 def _same_as_target(clips: dict[str, FileClip]) -> list[str]:
     """Conditions and references that are the target once more."""
-    copies = earlier_copies(clip.path for clip in clips.values())
+    copies = earlier_copies(clip.path for clip in clips.values() if clip.span == WHOLE)
     target = clips[TARGET].path
     return [f"{path.name} has the same content as its target" for path, first in copies.items() if first == target]

@@ -14,10 +14,13 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .listings import LISTS, Listing, read_listing
+from .configs import read_config
+from .listings import LISTS, Listing, Row, read_listing
 from .media.kinds import folder_images, is_picture, not_a_clip
+from .media.span import WHOLE, Span
 
 PART = re.compile(r"^(?P<name>.+)\.(?P<part>condition(?:_(?:[2-9]|[1-9]\d+))?|reference)$", re.IGNORECASE)
+REPEATED = re.compile(r"^(\d+)_")  # of a folder's name, as kohya's tools write how often its clips are seen
 TARGET, REFERENCE = "target", "reference"
 LEADS_OUT = "a link that leads out of the input folder; copy the file here"
 
@@ -29,6 +32,9 @@ class ClipFiles:
     clips: dict[str, list[Path]] = field(default_factory=dict)
     captions: dict[str, list[Path]] = field(default_factory=dict)
     text: str = ""  # the target's caption, where a list holds it
+    span: Span = WHOLE  # which frames of the target's file are meant
+    frames: int | None = None  # how many of them at most, where a list says so
+    leads: bool = False  # a target that stands still at its start begins with its condition
 
     def clip(self, part: str) -> Path:
         """The one clip of a part.
@@ -78,19 +84,21 @@ class FolderFiles:
     entries: dict[str, ClipFiles] = field(default_factory=dict)  # by NAME
     refused: dict[str, str] = field(default_factory=dict)  # file name and why it is no clip
     ignored: dict[str, str] = field(default_factory=dict)  # file name and why it plays no part
+    notes: list[str] = field(default_factory=list)  # what a list says and is used in another way, or not
 
 
 def list_folder(folder: Path, within: Path | None = None) -> FolderFiles:
     """Sort the files of a folder; every one of them ends in exactly one place of the result.
 
-    Where the folder holds a list of clips (see ``listings``), that list alone decides. A link that leads out of
-    ``within``, or without it of the folder, is refused: the pack reads nothing there.
+    Where the folder holds a list of clips (see ``listings`` and ``configs``), that list alone decides. A link that
+    leads out of ``within``, or without it of the folder, is refused: the pack reads nothing there.
 
     Raises:
         ValueError: The list cannot be read.
     """
     found, base = FolderFiles(), (folder if within is None else within).resolve()
     listing = None if any(_leads_out(folder / name, base) for name in LISTS) else read_listing(folder)
+    listing = listing or read_config(folder, lambda path: _ends_in(path, base))
     if listing is not None:
         return _listed(folder, base, listing)
     for path in sorted(folder.iterdir()):
@@ -98,6 +106,10 @@ def list_folder(folder: Path, within: Path | None = None) -> FolderFiles:
             found.refused[path.name] = LEADS_OUT
             continue
         inside = sorted(path.iterdir()) if _is_action(path) else []
+        if inside and (times := REPEATED.match(path.name)):
+            found.notes.append(
+                f"{path.name}/: each clip counts once; core's Load Video-Text would take it {int(times[1])} times"
+            )
         for inner in inside:
             _sort_in(found, inner, f"{path.name}/")
         if not inside:
@@ -114,6 +126,14 @@ def _leads_out(path: Path, base: Path) -> bool:
         return path.is_dir() and any(_leads_out(inner, base) for inner in path.iterdir())
     except (OSError, RuntimeError):  # a loop of links, or a folder that may not be read
         return True
+
+
+def _ends_in(path: Path, base: Path) -> bool:
+    """Whether a path ends in a folder once all links are followed, whatever lies in it."""
+    try:
+        return path.resolve().is_relative_to(base)
+    except (OSError, RuntimeError):  # a loop of links
+        return False
 
 
 def read_caption(path: Path) -> str:
@@ -138,21 +158,24 @@ def read_caption(path: Path) -> str:
 
 
 def _listed(folder: Path, base: Path, listing: Listing) -> FolderFiles:
-    """The clips of a list, called by their place in the folder without the ending."""
-    found = FolderFiles(refused=dict(listing.refused))
-    for row in listing.rows:
-        name = row.clip.relative_to(folder).with_suffix("").as_posix()
-        paths = [row.clip, *([] if row.condition is None else [row.condition])]
+    """The clips of a list, called by their place in the folder without the ending, or as the list calls them."""
+    found = FolderFiles(refused=dict(listing.refused), notes=list(listing.notes))
+    for number, row in enumerate(listing.rows, 1):
+        paths = [row.clip, *row.conditions]
         reason = LEADS_OUT if any(_leads_out(path, base) for path in paths) else _not_a_clip(row.clip, False)
         if reason:
             found.refused[row.clip.name] = reason
             continue
-        entry = found.entries.setdefault(name, ClipFiles())
-        entry.clips.setdefault(TARGET, []).append(row.clip)
-        entry.text = row.caption
-        if row.condition is not None:
-            entry.clips.setdefault("condition", []).append(row.condition)
+        name = row.name or row.clip.relative_to(folder).with_suffix("").as_posix()
+        found.entries[f"{name} ({number})" if name in found.entries else name] = _entry(row)
     return found
+
+
+def _entry(row: Row) -> ClipFiles:
+    parts = ["condition", *(f"condition_{i}" for i in range(2, len(row.conditions) + 1))]
+    conditions = {part: [path] for part, path in zip(parts, row.conditions, strict=False)}
+    clips = {TARGET: [row.clip], **conditions}
+    return ClipFiles(clips, text=row.caption, span=row.span, frames=row.frames, leads=row.leads)
 
 
 def _sort_in(found: FolderFiles, path: Path, action: str = "") -> None:

@@ -1,8 +1,8 @@
-"""Data sets that list their clips in a file: TIC-FT's, and those of diffusers, finetrainers and datasets.
+"""Data sets that list their clips in a file: TIC-FT's, and those of diffusers, finetrainers, datasets and musubi-tuner.
 
 ``metadata.jsonl`` or ``metadata.csv``: a row each, with the clip in ``file_name``, ``video`` or ``media_path`` and what
-it shows in ``text``, ``caption`` or ``prompt``. ``prompt.txt`` (or ``prompts.txt``) and ``videos.txt``: a line each, as
-the code of TIC-FT and of CogVideoX reads them.
+it shows in ``text``, ``caption`` or ``prompt``. ``prompt.txt`` (``prompts.txt``, ``caption.txt`` …) and ``videos.txt``:
+a line each, as the code of TIC-FT and of CogVideoX reads them.
 """
 
 from __future__ import annotations
@@ -10,18 +10,22 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from ..storage.json_text import parse_json
+from ..storage.json_text import LONGEST, parse_json
+from .media.span import WHOLE, Span
 
 CLIP_COLUMNS = ("file_name", "video", "video_path", "media_path", "path")
 CAPTION_COLUMNS = ("text", "caption", "prompt", "video_caption")
 CONDITION_COLUMNS = ("control_path", "condition", "condition_path", "control_image", "image")
+NUMBERED = re.compile(r"(control|condition)_path_(\d+)")  # several conditions of one clip, as musubi-tuner names them
 ROWS = ("metadata.jsonl", "metadata.csv")
-PROMPTS, VIDEOS = ("prompt.txt", "prompts.txt"), "videos.txt"
-LISTS = (*ROWS, *PROMPTS, VIDEOS)
+PROMPTS, VIDEOS = ("prompt.txt", "prompts.txt", "caption.txt", "captions.txt"), ("videos.txt", "video.txt")
+LISTS = (*ROWS, *PROMPTS, *VIDEOS)
+ABSOLUTE = re.compile(r"^(/|[A-Za-z]:/)")
 
 
 @dataclass
@@ -31,6 +35,14 @@ class Listing:
     file: str  # the list's name
     rows: list[Row] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)  # row and why it cannot be used
+    notes: list[str] = field(default_factory=list)  # what of it is used in another way, or not
+
+    def add(self, folder: Path, row: Mapping[str, str], number: int, leads: bool = False) -> None:
+        """One row, or why it cannot be used."""
+        try:
+            self.rows.append(_row(folder, row, leads))
+        except ValueError as error:
+            self.refused[f"{self.file} row {number}"] = str(error)
 
 
 @dataclass(frozen=True)
@@ -39,7 +51,11 @@ class Row:
 
     clip: Path
     caption: str
-    condition: Path | None = None
+    conditions: tuple[Path, ...] = ()
+    name: str = ""  # in reports; empty: the clip's place in the folder
+    span: Span = WHOLE  # which frames of the clip are its target
+    frames: int | None = None  # how many of them at most
+    leads: bool = False  # a clip held still at its start begins with its condition, as TIC-FT's code reads such a list
 
 
 def read_listing(folder: Path) -> Listing | None:
@@ -50,44 +66,68 @@ def read_listing(folder: Path) -> Listing | None:
     """
     for name in ROWS:
         if (folder / name).is_file():
-            return _listed(folder, name, _rows(folder / name))
-    prompts = next((name for name in PROMPTS if (folder / name).is_file()), "")
-    if not prompts or not (folder / VIDEOS).is_file():
+            return listed_rows(folder, folder / name)
+    prompts, videos = ([name for name in names if (folder / name).is_file()] for names in (PROMPTS, VIDEOS))
+    if not prompts or not videos:
         return None
-    captions, clips = (_lines(folder / name) for name in (prompts, VIDEOS))
+    if len(prompts) + len(videos) > 2:
+        raise ValueError(
+            f"the folder holds {', '.join((*prompts, *videos))}; keep one list of captions and one of clips"
+        )
+    captions, clips = (lines(folder / name) for name in (prompts[0], videos[0]))
     if len(captions) != len(clips):
         raise ValueError(
-            f"{prompts} has {len(captions)} lines and {VIDEOS} {len(clips)}; they must be as many, a line for each clip"
+            f"{prompts[0]} has {len(captions)} lines and {videos[0]} {len(clips)}; they must be as many, a line for "
+            "each clip"
         )
-    rows = [{"file_name": clip, "text": caption} for clip, caption in zip(clips, captions, strict=True)]
-    return _listed(folder, VIDEOS, rows)
-
-
-def _listed(folder: Path, name: str, rows: Iterable[dict[str, str]]) -> Listing:
-    found = Listing(name)
-    for number, row in enumerate(rows, 1):
-        clip = next((row[column] for column in CLIP_COLUMNS if row.get(column)), "")
-        caption = next((row[column] for column in CAPTION_COLUMNS if row.get(column)), "").strip()
-        condition = next((row[column] for column in CONDITION_COLUMNS if row.get(column)), "")
-        try:
-            if not clip:
-                raise ValueError(f"no clip in it; use one of the columns {', '.join(CLIP_COLUMNS)}")
-            if not caption:
-                raise ValueError(f"no caption in it; use one of the columns {', '.join(CAPTION_COLUMNS)}")
-            beside = _inside(folder, condition) if condition else None
-            found.rows.append(Row(_inside(folder, clip), caption, beside))
-        except ValueError as error:
-            found.refused[f"{name} row {number}"] = str(error)
+    found = Listing(videos[0])
+    for number, (clip, caption) in enumerate(zip(clips, captions, strict=True), 1):
+        found.add(folder, {"file_name": clip, "text": caption}, number, leads=True)
     return found
 
 
-def _inside(folder: Path, name: str) -> Path:
-    """The file below the folder that a list names.
+def listed_rows(folder: Path, path: Path) -> Listing:
+    """The clips of a list with a row for each.
+
+    Raises:
+        ValueError: It cannot be read.
+    """
+    found = Listing(path.name)
+    for number, row in enumerate(_rows(path), 1):
+        found.add(folder, row, number)
+    return found
+
+
+def _row(folder: Path, row: Mapping[str, str], leads: bool) -> Row:
+    clip = next((row[column] for column in CLIP_COLUMNS if row.get(column)), "")
+    caption = next((row[column] for column in CAPTION_COLUMNS if row.get(column)), "").strip()
+    if not clip:
+        raise ValueError(f"no clip in it; use one of the columns {', '.join(CLIP_COLUMNS)}")
+    if not caption:
+        raise ValueError(f"no caption in it; use one of the columns {', '.join(CAPTION_COLUMNS)}")
+    conditions = [row[column] for column in CONDITION_COLUMNS if row.get(column)][:1]
+    numbered = sorted((int(match[2]), row[key]) for key in row if (match := NUMBERED.fullmatch(key)) and row[key])
+    conditions += [path for _, path in numbered]
+    return Row(inside(folder, clip), caption, tuple(inside(folder, name) for name in conditions), leads=leads)
+
+
+def inside(folder: Path, name: str) -> Path:
+    """The file below the folder that a list names; of a path that starts at the root the end that is there counts.
 
     Raises:
         ValueError: It is not there, or lies elsewhere.
     """
-    path = Path(os.path.normpath(folder / PurePosixPath(name.replace("\\", "/"))))
+    posix = name.replace("\\", "/")
+    if ABSOLUTE.match(posix):  # of another machine: the data set was copied here
+        parts = [part for part in PurePosixPath(posix).parts[1:] if part not in ("..", ".")]
+        ends = (folder.joinpath(*parts[i:]) for i in range(len(parts)))
+        path = next((end for end in ends if end.exists()), None)
+        if path is None:
+            raise ValueError(
+                f"{name} is not in the folder; copy it there, its name and the folders it lies in may stay"
+            )
+        return path
+    path = Path(os.path.normpath(folder / PurePosixPath(posix)))
     if not path.is_relative_to(folder):
         raise ValueError(f"{name} lies outside the folder; copy it there and name it by its place in it")
     if not path.exists():
@@ -96,7 +136,7 @@ def _inside(folder: Path, name: str) -> Path:
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
-    text = _text(path)
+    text = read_text(path)
     if path.suffix == ".csv":
         return [{key or "": value or "" for key, value in row.items()} for row in csv.DictReader(io.StringIO(text))]
     rows = []
@@ -111,11 +151,19 @@ def _rows(path: Path) -> list[dict[str, str]]:
     return rows
 
 
-def _lines(path: Path) -> list[str]:
-    return [line.strip() for line in _text(path).splitlines() if line.strip()]
+def lines(path: Path) -> list[str]:
+    """The lines of a text that hold something."""
+    return [line.strip() for line in read_text(path).splitlines() if line.strip()]
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """A text of UTF-8.
+
+    Raises:
+        ValueError: It is in another encoding, or too long for a list.
+    """
+    if (size := path.stat().st_size) > LONGEST:
+        raise ValueError(f"{path.name} has {size} bytes; {LONGEST} are read at most")
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

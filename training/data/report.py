@@ -20,7 +20,9 @@ class RequestedFormat:
     buckets: str = ONE_SIZE
 
 
-def report_text(checks: Sequence[ClipCheck], ignored: Mapping[str, str], asked: RequestedFormat) -> str:
+def report_text(
+    checks: Sequence[ClipCheck], ignored: Mapping[str, str], asked: RequestedFormat, notes: Sequence[str] = ()
+) -> str:
     """The whole report: totals, each clip, what was left out, what to look at, what to do."""
     used = [check for check in checks if check.used]
     left_out = [check for check in checks if not check.used]
@@ -29,6 +31,7 @@ def report_text(checks: Sequence[ClipCheck], ignored: Mapping[str, str], asked: 
         lines += [f"{len(left_out)} left out:", *(f"{check.name}: {check.reason}" for check in left_out)]
     if ignored:
         lines += ["not part of a clip:", *(f"{name}: {reason}" for name, reason in ignored.items())]
+    lines += notes
     warnings = [f"{check.name}: {warning}" for check in used for warning in check.warnings]
     if warnings:
         lines += ["look at:", *warnings]

@@ -31,6 +31,15 @@ def test_resampling_and_trimming_are_reported(tmp_path, write_video):
     assert "→" not in read_folder(tmp_path, 32, 32, 90, 30).report
 
 
+def test_folders_of_core_and_kohya_are_actions_whose_clips_count_once(tmp_path, write_video):
+    (tmp_path / "3_jumps").mkdir()
+    write_video(tmp_path / "3_jumps" / "a.mp4")
+    (tmp_path / "3_jumps" / "a.txt").write_text("a jump")
+    dataset = read_folder(tmp_path, 16, 16, 4, 10)
+    assert [sample.name for sample in dataset.samples] == ["3_jumps/a"]
+    assert "3_jumps/: each clip counts once; core's Load Video-Text would take it 3 times" in dataset.report
+
+
 def test_a_folder_of_pictures_is_a_clip(tmp_path, write_picture):
     for i in range(5):
         write_picture(tmp_path / "walk" / f"{i}.png", np.full((16, 16, 3), 10 * i, np.uint8))

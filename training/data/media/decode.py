@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from .files import Source
+from .findings import still_start
 from .kinds import PICTURE_SUFFIXES, folder_images, is_animated, not_a_clip
 from .notes import Notes
 from .options import DEFAULT, ReadOptions, decoder_of
 from .pictures import animation_frames, probe_animation, read_picture
+from .span import WHOLE, Span
 from .timing import ClipInfo, nearest_frames
 from .video import probe_video, video_frames
 
@@ -53,7 +55,13 @@ def read_image(path: Path, options: ReadOptions = DEFAULT) -> np.ndarray:
 
 
 def read_frames(
-    path: Path, info: ClipInfo, fps: float, count: int, options: ReadOptions = DEFAULT, notes: Notes | None = None
+    path: Path,
+    info: ClipInfo,
+    fps: float,
+    count: int,
+    options: ReadOptions = DEFAULT,
+    notes: Notes | None = None,
+    span: Span = WHOLE,
 ) -> Iterator[np.ndarray]:
     """The first ``count`` frames of a clip at ``fps``, each uint8 RGB [H, W, 3].
 
@@ -66,17 +74,34 @@ def read_frames(
         count: Wanted frames.
         options: The user's choices.
         notes: Takes what is found on the way.
+        span: Which frames of the file are meant.
 
     Raises:
         ValueError: A frame cannot be decoded, or decoding stops before the end.
     """
     notes = Notes() if notes is None else notes
     if path.is_dir():
-        return (read_picture(file, options, notes) for file in folder_images(path)[:count])
+        files = folder_images(path)[span.start : span.stop : span.stride or 1]
+        return (read_picture(file, options, notes) for file in files[:count])
     frames = timed_frames(path, info, options, notes)
     if not info.fps:  # one picture, whatever the rate
         return islice((picture for _, picture in frames), min(1, count))
-    return nearest_frames(frames, fps, count)
+    if span == WHOLE:
+        return nearest_frames(frames, fps, count)
+    if span.stride:
+        return islice((picture for _, picture in span.timed(frames)), count)
+    return nearest_frames(span.timed(frames), fps, count)
+
+
+def still_frames(path: Path, info: ClipInfo, options: ReadOptions = DEFAULT) -> int:
+    """How many frames at the start of a file, counted in it, show the same; no more than these and one are decoded.
+
+    Raises:
+        ValueError: A frame cannot be decoded.
+    """
+    if path.is_dir():
+        return still_start(read_picture(file, options, Notes()) for file in folder_images(path))
+    return still_start(picture for _, picture in timed_frames(path, info, options))
 
 
 def timed_frames(

@@ -26,7 +26,7 @@ class Movement:
     def see(self, picture: np.ndarray) -> None:
         """Count one frame, uint8 [H, W, 3]."""
         small = picture[::EVERY, ::EVERY].astype(np.int16)
-        if self._first is None:
+        if self._first is None or (self.frames == 1 and _settles(small, self._first)):
             self._first = small
         if self.still == self.frames and _alike(small, self._first):
             self.still += 1
@@ -45,8 +45,8 @@ class Movement:
         found = []
         if self.still >= STILL_START:
             found.append(
-                f"its first {self.still} frames stand still and {moving} move; if the still is its condition, as in "
-                "the data of TIC-FT, import it split, or the still is learned as the start of every video"
+                f"its first {self.still} frames stand still and {moving} move; if the still is its condition, set "
+                "leading_condition to its frames in the file, or the still is learned as the start of every video"
             )
         if self.repeats > 1 and self.repeats >= REPEATED * moving:
             found.append(
@@ -64,6 +64,21 @@ def movement(pictures: Iterable[np.ndarray]) -> tuple[Movement, int]:
             seen.see(picture)
         previous, count = picture, count + 1
     return seen, count
+
+
+def still_start(pictures: Iterable[np.ndarray]) -> int:
+    """How many frames at the start show the same; the rest is not asked for."""
+    seen = Movement()
+    for picture in pictures:
+        seen.see(picture)
+        if seen.still < seen.frames:
+            break
+    return seen.still
+
+
+def _settles(second: np.ndarray, first: np.ndarray) -> bool:
+    """Whether only edges of the second frame differ: coders of video repair the first one there once it is shown."""
+    return second.shape == first.shape and bool(np.abs(second - first).mean() <= ALIKE)
 
 
 def _alike(one: np.ndarray, other: np.ndarray) -> bool:
