@@ -8,7 +8,7 @@ ffmpeg decides by itself what the tags of a file mean. Only where a frame has no
 without one that of players: BT.709 from 720 lines on, BT.601 below; ffmpeg alone would take BT.601 then. A file counts
 as right where all frames, their sizes and their times agree and none is more than 1.5 grey levels off in the mean, or 3
 in the middle of a quadrant; as refused where the pack says in a sentence what to do; else as wrong. Of right files
-whose colours are not those that were written, because container or codec lost the tag, the number is told.
+whose colours are not those that were written, because container or codec lost the tag, how many is printed.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import itertools
 import struct
 import subprocess
 from dataclasses import dataclass, fields
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -120,12 +121,18 @@ def sample(count: int) -> list[Case]:
 
 
 def pictures(case: Case) -> np.ndarray:
-    """Four quadrants of flat colours and a white bar that moves at the top, uint8 [T, H, W, 3]."""
+    """Four quadrants of flat colours, a black ring around the centre and a white bar that moves at the top.
+
+    uint8 [T, H, W, 3]; the ring is a circle where pixels are square once more as ``aspect`` says.
+    """
     width, height = case.size
     out = np.zeros((FRAMES, height, width, 3), np.uint8)
     rows, columns = ((slice(None, side // 2), slice(side // 2, None)) for side in (height, width))
     for (row, column), colour in zip(itertools.product(rows, columns), COLOURS, strict=True):
         out[:, row, column] = colour
+    y, x = np.mgrid[:height, :width]
+    from_centre = np.hypot((x - width / 2) * float(Fraction(case.aspect or 1)), y - height / 2) / height
+    out[:, (from_centre > 0.15) & (from_centre < 0.2)] = 0
     for i in range(FRAMES):
         for field in range(2):  # in interlaced ones the lower lines come half a frame later
             left = (2 * i + (field if case.interlaced else 0)) * width // 40
