@@ -36,6 +36,7 @@ class ClipInfo:
     longest: float = 0.0  # and the most
     notes: tuple[str, ...] = ()  # what is done to it, in words
     warnings: tuple[str, ...] = ()  # what to look at
+    numbered: bool = False  # frames are timed in the order in which they are decoded, not by times of their own
 
     @property
     def variable(self) -> bool:
@@ -55,6 +56,7 @@ class Times:
 
     starts: tuple[float, ...]  # rising
     hold: float  # of the last frame; 0 where the file does not say
+    numbered: bool = False  # they belong to frames in the order in which those are decoded
 
     def info(self, width: int, height: int, notes: Sequence[str] = (), warnings: Sequence[str] = ()) -> ClipInfo:
         """Rate, length and spacing; a video of one frame is a picture."""
@@ -68,7 +70,8 @@ class Times:
             warnings = (*warnings, f"its last frame is held for {hold:.1f} s, the others for {1000 * usual:.0f} ms")
         duration = last + hold
         spread = (start, last, min(gaps), max(gaps))
-        return ClipInfo(count, count / duration, duration, width, height, *spread, tuple(notes), tuple(warnings))
+        said = (tuple(notes), tuple(warnings), self.numbered)
+        return ClipInfo(count, count / duration, duration, width, height, *spread, *said)
 
 
 def as_shown(durations: Iterable[float]) -> tuple[list[float], bool]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +16,14 @@ from .geometry import pixel_aspect
 from .graph import FrameGraph, Setup, setup_of
 from .notes import Notes
 from .options import ReadOptions
+from .packets import decoder_time, frame_time, list_times
 from .streams import shown_track
-from .timing import ClipInfo, Times
+from .timing import ClipInfo
 
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
-
-CUT_OFF = 0.3  # seconds that may be missing at the end of a Matroska file; frames of other tracks end there
-SIZED_BY_HEADER = ("matroska",)  # containers whose packets do not show that some are missing
 
 
 def probe_video(source: Source, options: ReadOptions) -> ClipInfo:
@@ -37,7 +36,7 @@ def probe_video(source: Source, options: ReadOptions) -> ClipInfo:
     with open_container(source) as container:
         track = shown_track(container, name)
         notes.say(*track.notes)
-        times = _times(container, track.stream, name, notes)
+        times = list_times(container, track.stream, name, notes)
     _, first = next(_pictures(source, options, notes, first_only=True), (0.0, None))
     if first is None:
         raise ValueError(f"{name} holds no frames; re-encode or remove it")
@@ -53,7 +52,7 @@ def video_frames(
         ValueError: A frame cannot be decoded, or decoding stops before the end.
     """
     time = 0.0
-    for absolute, picture in _pictures(source, options, notes):
+    for absolute, picture in _pictures(source, options, notes, numbered=info.numbered):
         time = absolute - info.start
         yield time, picture
     # Hidden frames make a packet or two more than there are pictures; more than that is damage.
@@ -62,42 +61,8 @@ def video_frames(
         raise ValueError(f"{name} decodes only to {time:.2f} of {info.last:.2f} s; re-encode or remove it")
 
 
-def _times(container: InputContainer, stream: VideoStream, name: str, notes: Notes) -> Times:
-    """When each frame is shown; frames without a time of their own follow at the track's rate."""
-    unit, stamps, end = Fraction(stream.time_base or 1), [], 0.0
-    by_header = any(kind in container.format.name for kind in SIZED_BY_HEADER)
-    for packet in container.demux() if by_header else container.demux(stream):
-        if packet.size == 0:  # the packet that flushes the decoder
-            continue
-        if packet.dts is not None and packet.time_base:
-            end = max(end, float((max(packet.dts, packet.pts or 0) + (packet.duration or 0)) * packet.time_base))
-        if packet.stream.index != stream.index:
-            continue
-        if packet.is_corrupt:
-            raise ValueError(f"{name} is damaged or cut off at frame {len(stamps) + 1}; re-encode or remove it")
-        if not packet.is_discard:
-            stamps.append((packet.pts, packet.duration or 0))
-    if not stamps:
-        raise ValueError(f"{name} holds no frames; re-encode or remove it")
-    length = (container.duration or 0) / 1_000_000
-    if by_header and length - end > CUT_OFF:
-        notes.warn(
-            f"it is cut off: {end:.1f} of the {length:.1f} s in its header are there; download or export it again"
-        )
-    if any(pts is None for pts, _ in stamps):
-        step = _frame_time(stream)
-        return Times(tuple(float(number * step) for number in range(len(stamps))), float(step))
-    ordered = sorted(stamps)
-    return Times(tuple(float(pts * unit) for pts, _ in ordered), float(ordered[-1][1] * unit))
-
-
-def _frame_time(stream: VideoStream) -> Fraction:
-    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-    return 1 / Fraction(rate)
-
-
 def _pictures(
-    source: Source, options: ReadOptions, notes: Notes, first_only: bool = False
+    source: Source, options: ReadOptions, notes: Notes, first_only: bool = False, numbered: bool = False
 ) -> Iterator[tuple[float, np.ndarray]]:
     """Time in the file's own seconds, and picture, of every frame."""
     name = source_name(source)
@@ -107,7 +72,7 @@ def _pictures(
         # One frame needs no threads; FFmpeg 7.1's HEVC decoder could wait for its slice threads for ever.
         stream.thread_type = "NONE" if first_only else "AUTO"
         converter = _Converter(name, options, notes, aspect, tags)
-        yield from converter.convert(_timed(_decoded(container, stream), stream, name))
+        yield from converter.convert(_timed(container, stream, name, numbered))
 
 
 class _Converter:
@@ -154,28 +119,45 @@ class _Converter:
             yield float((out.pts or 0) * (out.time_base or 0)), picture
 
 
-def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+def _timed(container: InputContainer, stream: VideoStream, name: str, numbered: bool) -> Iterator[VideoFrame]:
+    """The frames, each with a time; ``numbered`` ones get those of ``list_times`` in their order.
+
+    Raises:
+        ValueError: A frame is damaged, or its own time comes before that of the one before it.
+    """
+    unit, time, count = Fraction(stream.time_base or 1), None, 0
+    step, ahead = round(frame_time(stream) / unit) or 1, deque[int]()
+    decode = _decoder(stream)
+    for packet in container.demux(stream):
+        if packet.size and not packet.is_discard:
+            ahead.append(decoder_time(packet.dts, count, stream))
+            count += 1
+        for frame in decode(packet):
+            if frame.is_corrupt:
+                raise ValueError(f"{name} is damaged after {float((time or 0) * unit):.2f} s; re-encode or remove it")
+            given = ahead.popleft() if ahead else None
+            if numbered:
+                frame.pts = given
+            if frame.pts is None:
+                frame.pts = 0 if time is None else time + step
+            if time is not None and frame.pts < time:
+                after, before = float(time * unit), float(frame.pts * unit)
+                raise ValueError(
+                    f"{name} has frames in no order of time ({before:.2f} s comes after {after:.2f} s), so some would "
+                    "be lost; re-encode or remove it"
+                )
+            frame.time_base, time = unit, frame.pts
+            yield frame
+
+
+def _decoder(stream: VideoStream) -> Callable[[Any], Iterable[VideoFrame]]:
+    """Frames out of a packet."""
     import av
 
     decoder = ALPHA_DECODERS.get(stream.codec_context.codec.canonical_name, "")
     told = {name.lower(): value for name, value in stream.metadata.items()}  # as a tag it is in capitals
     if told.get("alpha_mode") != "1" or decoder not in av.codecs_available:
-        yield from container.decode(stream)
-        return
+        return lambda packet: packet.decode()
     context: Any = av.CodecContext.create(decoder, "r")
     context.extradata = stream.codec_context.extradata
-    for packet in container.demux(stream):
-        yield from context.decode(packet if packet.size else None)
-
-
-def _timed(frames: Iterable[VideoFrame], stream: VideoStream, name: str) -> Iterator[VideoFrame]:
-    """The frames, each with a time; damaged ones are refused."""
-    unit, time = Fraction(stream.time_base or 1), None
-    step = round(_frame_time(stream) / unit) or 1
-    for frame in frames:
-        if frame.is_corrupt:
-            raise ValueError(f"{name} is damaged after {float((time or 0) * unit):.2f} s; re-encode or remove it")
-        if frame.pts is None:
-            frame.pts = 0 if time is None else time + step
-        frame.time_base, time = unit, frame.pts
-        yield frame
+    return lambda packet: context.decode(packet if packet.size else None)

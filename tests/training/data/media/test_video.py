@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -47,6 +48,58 @@ def test_every_frame_of_every_container_comes_in_order(tmp_path, suffix):
     assert info.frames == 20
     assert info.fps == pytest.approx(25, rel=0.01)
     assert numbers(path, 25) == list(range(20))
+
+
+def with_b_frames(path, frames=None, **options):
+    """H.264 whose frames are decoded in another order than they are shown in."""
+    x264 = {"bf": "3", "g": "20", "x264-params": "b-adapt=0:b-pyramid=strict"}
+    return write_clip(path, "libx264", steps() if frames is None else frames, fps=25, options=x264, **options)
+
+
+def test_frames_of_a_container_without_times_of_display_come_in_order(tmp_path):
+    path = with_b_frames(tmp_path / "a.avi")
+    assert numbers(path, 25) == list(range(20))
+    assert [round(float(frame.mean() * 25.5)) for frame in read_footage(path).frames] == list(range(20))
+
+
+def test_a_gap_in_a_container_without_times_of_display_is_kept(tmp_path):
+    times = [40 * i + (400 if i >= 10 else 0) for i in range(20)]
+
+    def in_frames(_container, stream):
+        stream.codec_context.time_base = Fraction(1, 25)
+
+    path = with_b_frames(tmp_path / "a.avi", times=times, tune=in_frames)
+    assert probe(path).duration == pytest.approx(1.2)
+    taken = numbers(path, 25)
+    assert len(taken) == 30
+    assert taken == sorted(taken)
+    assert {*taken} == {*range(20)}
+
+
+def test_joined_recordings_whose_times_restart_are_read_in_order_and_told(tmp_path):
+    options = {"b": "4M", "bf": "2", "g": "8"}
+    path = write_clip(tmp_path / "a.mpg", "mpeg2video", steps(), fps=25, options=options)
+    path.write_bytes(2 * path.read_bytes())
+    info = probe(path)
+    assert numbers(path, 25) == [*range(20), *range(20)]
+    assert info.warnings == (
+        "its times restart after frame 20, as in joined recordings; frames are taken one after the other at 25 fps",
+    )
+
+
+def test_frames_whose_times_fall_are_refused(tmp_path):
+    """Remuxed from AVI, where a tool took the decoder's order for that of display."""
+    import av
+
+    path = tmp_path / "a.mkv"
+    with av.open(str(with_b_frames(tmp_path / "a.avi"))) as source, av.open(str(path), "w") as out:
+        stream = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.pts, packet.stream = packet.dts, stream
+                out.mux(packet)
+    with pytest.raises(ValueError, match=r"a\.mkv has frames in no order of time \(.* s comes after .* s\)"):
+        numbers(path, 25)
 
 
 def test_all_kinds_of_video_are_tried():
