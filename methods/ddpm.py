@@ -45,9 +45,10 @@ class DdpmProcess:
     def sigma_at(self, level: Tensor) -> Tensor:
         """Sigma of levels in [0, 1], of any shape."""
         count = len(self.sigmas)
-        index = (level.double() * count - ROUNDING).ceil().long() - 1
-        found = self.sigmas.to(level.device)[index.clamp(0, count - 1)]
-        return torch.where(index < 0, torch.zeros_like(found), found)
+        # On the CPU, where the table lies: it takes float64, which Apple's devices do not have.
+        index = (level.cpu().double() * count - ROUNDING).ceil().long() - 1
+        found = self.sigmas[index.clamp(0, count - 1)]
+        return torch.where(index < 0, torch.zeros_like(found), found).to(level.device)
 
     def add_noise(self, x0: Tensor, noise: Tensor, sigmas: Tensor) -> Tensor:
         """The solver's state ``x0 + s noise`` at sigmas ``[B]`` or ``[B, T]``."""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from diffusers import CogVideoXDDIMScheduler
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from pack.methods import ddpm
 from pack.methods.ddpm import DdpmProcess
@@ -35,6 +39,25 @@ def pair(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
 def test_a_level_is_the_timestep_it_is_the_share_of(level, timestep):
     ours = process()
     assert float(ours.sigma_at(torch.tensor(level))) == float(ours.sigmas[timestep])
+
+
+class _NoFloat64(TorchDispatchMode):
+    """Refuses what Apple's devices do not have, on every device but the CPU."""
+
+    def __torch_dispatch__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(made):
+            if isinstance(tensor, torch.Tensor) and tensor.device.type != "cpu" and tensor.dtype == torch.float64:
+                raise TypeError(f"{func} made float64 on {tensor.device}")
+        return made
+
+
+def test_levels_on_a_device_without_float64_become_sigmas_there():
+    with FakeTensorMode(allow_non_fake_inputs=True), _NoFloat64():
+        found = process().sigma_at(torch.empty(2, 3, device="cuda"))
+        assert (found.device.type, found.dtype, found.shape) == ("cuda", torch.float32, (2, 3))
+        with pytest.raises(TypeError, match="float64 on cuda"):
+            torch.empty(2, device="cuda").double()
 
 
 def test_level_zero_is_clean_and_levels_keep_their_shape_and_order():

@@ -215,6 +215,6 @@ def _bytes(tensors: Any) -> int:
 
 
 def _clock(device: torch.device) -> float:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    if device.type != "cpu" and torch.accelerator.is_available():
+        torch.accelerator.synchronize(device)
     return time.perf_counter()

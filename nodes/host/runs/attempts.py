@@ -27,6 +27,7 @@ from .fitting import Fitting
 from .opening import OpenedRun
 from .output import Trained
 from .saving import Saver
+from .setup_line import distilled_warning, distilled_word, telling
 
 if TYPE_CHECKING:
     from .job import Job
@@ -111,6 +112,7 @@ def _attempt(task: RunTask, data: _Data, fitting: Fitting, before: _Again | None
                 )  # fmt: skip
                 # Not the run's own note: that would be a circle of references.
                 run.keep_best, saver.note = saver.keep_best, run.monitors.note
+                run.progress = telling(session, job.config, StepProgress(job.config.steps), run.monitors.note)
                 return _go(task, run, saver, session.placed)
     finally:
         _free_memory()
@@ -127,6 +129,9 @@ def _go(task: RunTask, run: Run, saver: Saver, placed: Placed) -> Trained | _Aga
         run.monitors.started(opened.folder, job.config, run.state.step)
         if task.missing:
             run.note("optimizer", task.missing)
+        word = distilled_word(job.model.model)
+        if word is not None:
+            run.note("distilled", distilled_warning(word))
         run.go()
     except BaseException as stop:  # the host's cancel is no Exception; the steps done are worth keeping
         leaner = next_way(task.way, placed, run, stop)
@@ -184,7 +189,6 @@ def _make_run(task: RunTask, data: _Data, session: Session, trainer: Trainer, co
         folder,
         control,
         monitors,
-        progress=StepProgress(job.config.steps),
         validate=None if held_out is None else validate,
         sample=sample,
         clip_names=job.clip_names,

@@ -11,6 +11,17 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+SIGNS = (
+    "out of memory",  # CUDA, HIP, MPS, XPU
+    "defaultcpuallocator",
+    "cublas_status_alloc_failed",
+    "cudnn_status_alloc_failed",
+    "out_of_device_memory",  # XPU: Level Zero, and torch's adapter over it
+    "out_of_host_memory",
+    "out_of_resources",
+    "not enough gpu video memory",  # DirectML
+)
+
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error, or what caused it, says that the device or the host ran out of memory."""
@@ -29,8 +40,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 def _says_so(text: str) -> bool:
     """Of torch's plain RuntimeErrors: those of the accelerator and of the allocator of the CPU."""
     text = text.lower()
-    signs = ("out of memory", "defaultcpuallocator", "cublas_status_alloc_failed", "cudnn_status_alloc_failed")
-    return any(sign in text for sign in signs)
+    return any(sign in text for sign in SIGNS)
 
 
 class Peak:

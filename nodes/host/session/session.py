@@ -26,6 +26,7 @@ from .placement import ALL, Placed, Room, load_for_training
 
 log = logging.getLogger(__name__)
 
+REACH = 10  # operations between an attention's product and its output
 LOSS_SCALE = 2.0**14  # keeps an fp16 network's gradients above its smallest number and below its largest
 
 
@@ -35,6 +36,8 @@ class HostPredictor:
     Does what the host's ``apply_model`` does between scaling the input and making x0 of the output: ``xt`` is
     ``NoiseProcess.network_input`` and the output ``NoiseProcess.target``.
     """
+
+    kernel: str | None = None  # of attention, once one has run with gradients
 
     def __init__(self, model: Any) -> None:
         """Take a host MODEL.
@@ -93,10 +96,16 @@ class HostPredictor:
         level = sigma if sigma.ndim == 1 else sigma.amax(dim=1)
         return {
             **self.model.model_options.get("transformer_options", {}),
-            "optimized_attention_override": differentiable_attention,
+            "optimized_attention_override": self._attention,
             "sigmas": level,
             "cond_or_uncond": [0],
         }
+
+    def _attention(self, chosen: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
+        output = differentiable_attention(chosen, *args, **kwargs)
+        if self.kernel is None and output.grad_fn is not None:
+            self.kernel = attention_kernel(output)
+        return output
 
     def _conds(self, xt: Tensor, conditioning: Sequence[Conditioning], dtype: torch.dtype) -> dict[str, Any]:
         """Further network inputs, made by the model's own ``extra_conds`` and joined over the batch."""
@@ -173,6 +182,20 @@ def differentiable_attention(_chosen: Callable[..., Tensor], *args: Any, **kwarg
     from comfy.ldm.modules.attention import attention_pytorch
 
     return attention_pytorch(*args, **kwargs)
+
+
+def attention_kernel(output: Tensor) -> str:
+    """PyTorch's kernel that has made an attention's output, by what is kept for its gradient; "" where none is."""
+    nodes = [output.grad_fn]
+    for _ in range(REACH):
+        names = [type(node).__name__ for node in nodes if node is not None]
+        fused = next((name for name in names if name.startswith("ScaledDotProduct")), None)
+        if fused is not None:
+            return fused.removeprefix("ScaledDotProduct").partition("Backward")[0]
+        if any("Softmax" in name for name in names):
+            return "Math, which keeps the whole matrix"
+        nodes = [before for node in nodes if node is not None for before, _ in node.next_functions]
+    return ""
 
 
 @contextmanager

@@ -33,7 +33,7 @@ MODELS = (
 
 
 def true_size(public: Public, dtype: Any, device: str = "meta", blocks: int | None = None) -> Any:
-    """A host MODEL of the true size that computes in bf16; on ``meta`` its weights have a shape and no numbers.
+    """A host MODEL of the true size, which computes in bf16 or fp32; on ``meta`` its weights have no numbers.
 
     Args:
         public: Which model.
@@ -47,7 +47,7 @@ def true_size(public: Public, dtype: Any, device: str = "meta", blocks: int | No
 
     state, metadata = weights(public, dtype, blocks or public.blocks)
     config: Any = comfy.model_detection.model_config_from_unet(state, "", metadata=metadata)
-    config.set_inference_dtype(dtype, torch.bfloat16 if dtype != torch.bfloat16 else None)
+    config.set_inference_dtype(dtype, torch.bfloat16 if dtype.itemsize == 1 else None)
     place = torch.device(device)
     return comfy.model_patcher.ModelPatcher(config.get_model(state, "", device=place), place, place)
 
