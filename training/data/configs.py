@@ -36,6 +36,8 @@ def read_config(folder: Path, allowed: Allowed) -> Listing | None:
     """
     if (folder / TOML).is_file() and allowed(folder / TOML):
         return _musubi(folder, folder / TOML, allowed)
+    if any(path.with_suffix(".txt").is_file() for path in folder.iterdir() if not not_a_clip(path)):
+        return None  # clips with captions of their own; settings beside them are of another training
     files = [path for name in YAML_FOLDERS for path in sorted((folder / name).glob("*.y*ml"))]
     tuned = [(path, data) for path in files if allowed(path) and (data := _tune_a_video(path))]
     if not tuned:
@@ -54,8 +56,9 @@ def _tune_a_video(path: Path) -> dict[str, Any] | None:
     """
     import yaml
 
-    if path.stat().st_size > LARGEST or "video_path" not in (text := read_text(path)):
+    if path.stat().st_size > LARGEST or b"video_path" not in path.read_bytes():
         return None
+    text = read_text(path)
     try:
         # A few lines of aliases of aliases fill all memory; nobody writes settings with them.
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
@@ -118,6 +121,11 @@ def _add_musubi(found: Listing, folder: Path, one: Mapping[str, Any], allowed: A
     named = {key: inside(folder, str(one[key])) for key in PLACES if one.get(key)}
     if outside := [key for key, path in named.items() if not allowed(path)]:
         raise ValueError(f"{outside[0]} is a link that leads out of the input folder; copy the files here")
+    for key, path in named.items():
+        if path.is_dir() != key.endswith("directory"):
+            raise ValueError(
+                f"{key} is {one[key]}, which is {'a folder' if path.is_dir() else 'no folder'}; correct it"
+            )
     if listed := named.get("video_jsonl_file"):
         rows = listed_rows(folder, listed)
         found.rows += rows.rows

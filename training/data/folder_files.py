@@ -97,10 +97,11 @@ def list_folder(folder: Path, within: Path | None = None) -> FolderFiles:
         ValueError: The list cannot be read.
     """
     found, base = FolderFiles(), (folder if within is None else within).resolve()
-    listing = None if any(_leads_out(folder / name, base) for name in LISTS) else read_listing(folder)
-    listing = listing or read_config(folder, lambda path: _ends_in(path, base))
-    if listing is not None:
-        return _listed(folder, base, listing)
+    found.refused = {name: LEADS_OUT for name in LISTS if not _ends_in(folder / name, base)}
+    if not found.refused:
+        listing = read_listing(folder) or read_config(folder, lambda path: _ends_in(path, base))
+        if listing is not None:
+            return _listed(folder, base, listing)
     for path in sorted(folder.iterdir()):
         if _leads_out(path, base):
             found.refused[path.name] = LEADS_OUT
@@ -164,11 +165,24 @@ def _listed(folder: Path, base: Path, listing: Listing) -> FolderFiles:
         paths = [row.clip, *row.conditions]
         reason = LEADS_OUT if any(_leads_out(path, base) for path in paths) else _not_a_clip(row.clip, False)
         if reason:
-            found.refused[row.clip.name] = reason
+            place = row.clip.relative_to(folder).as_posix()
+            found.refused[f"{place} ({number})" if place in found.refused else place] = reason
             continue
         name = row.name or row.clip.relative_to(folder).with_suffix("").as_posix()
         found.entries[f"{name} ({number})" if name in found.entries else name] = _entry(row)
+    _tell_unlisted(found, folder, listing)
     return found
+
+
+def _tell_unlisted(found: FolderFiles, folder: Path, listing: Listing) -> None:
+    """Name the clips and captions of a folder that its list does not mention."""
+    used = {path for row in listing.rows for path in (row.clip, *row.conditions)}
+    known = used | {parent for path in used for parent in path.parents} | {path.with_suffix(".txt") for path in used}
+    for path in sorted(folder.iterdir()):
+        caption = path.suffix.lower() == ".txt" and path.name not in LISTS
+        if path in known or path.name.startswith((".", "__")) or not (caption or not _not_a_clip(path, True)):
+            continue
+        found.ignored[path.name] = f"not in {listing.file}, which alone decides"
 
 
 def _entry(row: Row) -> ClipFiles:

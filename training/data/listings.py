@@ -11,7 +11,7 @@ import csv
 import io
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -25,6 +25,7 @@ NUMBERED = re.compile(r"(control|condition)_path_(\d+)")  # several conditions o
 ROWS = ("metadata.jsonl", "metadata.csv")
 PROMPTS, VIDEOS = ("prompt.txt", "prompts.txt", "caption.txt", "captions.txt"), ("videos.txt", "video.txt")
 LISTS = (*ROWS, *PROMPTS, *VIDEOS)
+SURPLUS = "\0"  # the name of what a row has more of than its table has columns
 ABSOLUTE = re.compile(r"^(/|[A-Za-z]:/)")
 
 
@@ -36,13 +37,33 @@ class Listing:
     rows: list[Row] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)  # row and why it cannot be used
     notes: list[str] = field(default_factory=list)  # what of it is used in another way, or not
+    moved: dict[Path, str] = field(default_factory=dict)  # files that are named as they lie on another machine
 
     def add(self, folder: Path, row: Mapping[str, str], number: int, leads: bool = False) -> None:
         """One row, or why it cannot be used."""
         try:
-            self.rows.append(_row(folder, row, leads))
+            self.rows.append(_row(lambda name: self.inside(folder, name), row, leads))
         except ValueError as error:
             self.refused[f"{self.file} row {number}"] = str(error)
+
+    def inside(self, folder: Path, name: str) -> Path:
+        """As the function, where two paths of another machine never mean one file.
+
+        Raises:
+            ValueError: They would, or as the function.
+        """
+        path = inside(folder, name)
+        if ABSOLUTE.match(posix := name.replace("\\", "/")):
+            if not self.moved:
+                place = path.relative_to(folder).as_posix()
+                self.notes.append(f"paths of another machine are read by their ends, as {name} by {place}")
+            other = self.moved.setdefault(path, posix)
+            if other != posix:
+                raise ValueError(
+                    f"{name} and {other} would both be {path.relative_to(folder).as_posix()}; name files by their "
+                    "place in the folder"
+                )
+        return path
 
 
 @dataclass(frozen=True)
@@ -74,7 +95,7 @@ def read_listing(folder: Path) -> Listing | None:
         raise ValueError(
             f"the folder holds {', '.join((*prompts, *videos))}; keep one list of captions and one of clips"
         )
-    captions, clips = (lines(folder / name) for name in (prompts[0], videos[0]))
+    captions, clips = (_lines(folder / name) for name in (prompts[0], videos[0]))
     if len(captions) != len(clips):
         raise ValueError(
             f"{prompts[0]} has {len(captions)} lines and {videos[0]} {len(clips)}; they must be as many, a line for "
@@ -98,7 +119,9 @@ def listed_rows(folder: Path, path: Path) -> Listing:
     return found
 
 
-def _row(folder: Path, row: Mapping[str, str], leads: bool) -> Row:
+def _row(inside: Callable[[str], Path], row: Mapping[str, str], leads: bool) -> Row:
+    if SURPLUS in row:
+        raise ValueError("more columns than the first line names; put a caption with commas between quotes")
     clip = next((row[column] for column in CLIP_COLUMNS if row.get(column)), "")
     caption = next((row[column] for column in CAPTION_COLUMNS if row.get(column)), "").strip()
     if not clip:
@@ -108,7 +131,7 @@ def _row(folder: Path, row: Mapping[str, str], leads: bool) -> Row:
     conditions = [row[column] for column in CONDITION_COLUMNS if row.get(column)][:1]
     numbered = sorted((int(match[2]), row[key]) for key in row if (match := NUMBERED.fullmatch(key)) and row[key])
     conditions += [path for _, path in numbered]
-    return Row(inside(folder, clip), caption, tuple(inside(folder, name) for name in conditions), leads=leads)
+    return Row(inside(clip), caption, tuple(inside(name) for name in conditions), leads=leads)
 
 
 def inside(folder: Path, name: str) -> Path:
@@ -138,9 +161,15 @@ def inside(folder: Path, name: str) -> Path:
 def _rows(path: Path) -> list[dict[str, str]]:
     text = read_text(path)
     if path.suffix == ".csv":
-        return [{key or "": value or "" for key, value in row.items()} for row in csv.DictReader(io.StringIO(text))]
+        reader = csv.DictReader(io.StringIO(text), restkey=SURPLUS, restval="", strict=True)
+        try:
+            return [{key or "": str(value or "") for key, value in row.items()} for row in reader]
+        except csv.Error as error:
+            raise ValueError(
+                f"line {reader.line_num + 1} of {path.name} is no row of a table ({error}); close its quotes"
+            ) from error
     rows = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):  # a caption may hold other ends of lines
         if not line.strip():
             continue
         try:
@@ -151,9 +180,9 @@ def _rows(path: Path) -> list[dict[str, str]]:
     return rows
 
 
-def lines(path: Path) -> list[str]:
-    """The lines of a text that hold something."""
-    return [line.strip() for line in read_text(path).splitlines() if line.strip()]
+def _lines(path: Path) -> list[str]:
+    """The lines of a text up to the last that holds something; an empty one keeps its place."""
+    return [line.strip() for line in read_text(path).rstrip().split("\n")]
 
 
 def read_text(path: Path) -> str:

@@ -177,3 +177,36 @@ def test_a_link_in_a_toml_that_leads_out_is_not_read(musubi, tmp_path_factory):
     (musubi / "dataset.toml").write_text('[[datasets]]\nvideo_directory = "elsewhere"\n')
     with pytest.raises(ValueError, match="video_directory is a link that leads out of the input folder"):
         read_folder(musubi, 48, 32, 9, 10)
+
+
+def test_a_yaml_of_tune_a_video_beside_captioned_clips_does_not_decide(tuned, write_video):
+    folder = tuned()
+    write_video(folder / "a.mp4")
+    (folder / "a.txt").write_text("a")
+    assert [sample.name for sample in read_folder(folder, 48, 32, 6, 10).samples] == ["a"]
+
+
+def test_a_yaml_in_another_encoding_is_left_alone(tmp_path, write_video):
+    (tmp_path / "walk").mkdir()
+    write_video(tmp_path / "walk" / "a.mp4")
+    (tmp_path / "walk" / "a.txt").write_text("a")
+    (tmp_path / "notes.yml").write_bytes("Größe: 3".encode("latin-1"))
+    assert len(read_folder(tmp_path, 48, 32, 6, 10)) == 1
+
+
+@needs_toml
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ('video_directory = "videos/a.mp4"', r"video_directory is videos/a\.mp4, which is no folder; correct it"),
+        (
+            'video_directory = "videos"\ncontrol_directory = "depth/a.mp4"',
+            "control_directory is .*, which is no folder",
+        ),
+        ('video_jsonl_file = "videos"', "video_jsonl_file is videos, which is a folder; correct it"),
+    ],
+)
+def test_a_toml_that_names_the_wrong_kind_of_place_is_refused(musubi, line, sentence):
+    (musubi / "dataset.toml").write_text(f"[[datasets]]\n{line}\n")
+    with pytest.raises(ValueError, match=sentence):
+        read_folder(musubi, 48, 32, 6, 10)

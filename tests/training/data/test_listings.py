@@ -75,3 +75,66 @@ def test_a_link_of_a_list_that_leads_out_is_refused(clips, tmp_path_factory, wri
     (clips / "metadata.csv").write_text("file_name,text\nvideos/a.mp4,one\nvideos/c.mp4,three\n")
     assert captions(clips) == {"videos/a": "one"}
     assert "c.mp4: a link that leads out of the input folder" in read_folder(clips, 16, 16, 4, 10).report
+
+
+def report(folder):
+    return read_folder(folder, 16, 16, 4, 10).report
+
+
+def test_clips_and_captions_that_a_list_does_not_name_are_listed(clips, write_video):
+    write_video(clips / "c.mp4")
+    (clips / "c.txt").write_text("three")
+    (clips / "metadata.csv").write_text("file_name,text\nvideos/a.mp4,one\n")
+    for name in ("c.mp4", "c.txt", "edges"):
+        assert f"{name}: not in metadata.csv, which alone decides" in report(clips)
+
+
+def test_two_files_of_another_machine_are_never_one_file_here(clips):
+    (clips / "metadata.csv").write_text("file_name,text\n/data/train/a.mp4,one\n/data/val/a.mp4,two\n")
+    with pytest.raises(ValueError, match=r"a\.mp4 is not in the folder"):
+        report(clips)
+    (clips / "videos" / "a.mp4").rename(clips / "a.mp4")
+    said = report(clips)
+    assert captions(clips) == {"a": "one"}
+    assert "/data/val/a.mp4 and /data/train/a.mp4 would both be a.mp4; name files by their place" in said
+    assert "paths of another machine are read by their ends, as /data/train/a.mp4 by a.mp4" in said
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        ('videos/a.mp4,"one\nvideos/b.mp4,two\n', r"line 2 of metadata\.csv is no row of a table .*; close its quotes"),
+        (f'videos/a.mp4,"{"x" * 140_000}"\n', r"line 2 of metadata\.csv is no row of a table \(field larger"),
+        ("videos/a.mp4,one, and more\n", "more columns than the first line names; put a caption with commas between"),
+    ],
+)
+def test_a_damaged_table_costs_no_row_in_silence(clips, rows, sentence):
+    (clips / "metadata.csv").write_text(f"file_name,text\n{rows}")
+    with pytest.raises(ValueError, match=sentence):
+        report(clips)
+
+
+def test_other_ends_of_lines_belong_to_captions(clips):
+    row = {"file_name": "videos/a.mp4", "text": "one\u2028more\u0085still"}
+    (clips / "metadata.jsonl").write_text(json.dumps(row, ensure_ascii=False), encoding="utf-8")
+    assert captions(clips) == {"videos/a": "one\u2028more\u0085still"}
+
+
+def test_an_empty_line_keeps_its_place(clips):
+    (clips / "prompt.txt").write_text("one\n\nthree\n\n")
+    (clips / "videos.txt").write_text("videos/a.mp4\nvideos/b.mp4\n\n")
+    with pytest.raises(ValueError, match=r"prompt\.txt has 3 lines and videos\.txt 2"):
+        report(clips)
+    (clips / "videos.txt").write_text("videos/a.mp4\nvideos/b.mp4\nvideos/b.mp4\n")
+    assert captions(clips) == {"videos/a": "one", "videos/b": "three"}
+    assert "videos.txt row 2: no caption in it" in report(clips)
+
+
+def test_a_list_behind_a_link_that_leads_out_is_reported(clips, tmp_path_factory, write_video):
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "list.csv"
+    elsewhere.write_text("file_name,text\nvideos/a.mp4,one\n")
+    (clips / "metadata.csv").symlink_to(elsewhere)
+    write_video(clips / "c.mp4")
+    (clips / "c.txt").write_text("three")
+    assert "metadata.csv: a link that leads out of the input folder" in report(clips)
+    assert captions(clips)["c"] == "three"
