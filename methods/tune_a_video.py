@@ -140,6 +140,7 @@ class Tuned:
     group_norms: str = PER_FRAME
     sparse_causal: bool = True  # else each frame sees itself alone, as in the image model
     whole: bool = False  # whether the queries are the layers' weights themselves, and not what is added to them
+    text_width: int | None = None  # channels of the texts it was tuned with, where the file tells no base
 
     def __post_init__(self) -> None:
         if self.group_norms not in GROUP_NORMS:

@@ -31,12 +31,15 @@ def published_tuned(tensors: Mapping[str, Tensor], name: str) -> Tuned:
     """What was tuned, of a whole network in the names of ``UNet3DConditionModel``; other weights are the base's.
 
     Raises:
-        ValueError: its temporal attention has a norm that was trained, which the authors' code never does.
+        ValueError: it is not whole, or its temporal attention has a norm that was trained, which the authors' code
+            never does.
 
     Source: ``tuneavideo/models`` of ``showlab/Tune-A-Video``.
     """
-    blocks = {key: match for key in tensors if (match := _BLOCK.match(key))}
-    per_level = 1 + max(int(match[3]) for match in blocks.values() if match[1] == "down")
+    blocks = {key: match for key in tensors if (match := _BLOCK.match(_bare(key)))}
+    per_level = 1 + max((int(match[3]) for match in blocks.values() if match[1] == "down"), default=-1)
+    if not per_level:
+        raise ValueError(f"{name} holds a part of a tuned network; choose the file with the whole UNet")
     temporal: dict[str, Tensor] = {}
     queries: dict[str, Tensor] = {}
     for key, match in blocks.items():
@@ -47,7 +50,14 @@ def published_tuned(tensors: Mapping[str, Tensor], name: str) -> Tuned:
             queries[f"{block}.{layer.removesuffix('.weight')}"] = tensors[key].float()
         elif layer.startswith(f"{NORM}."):
             _check_norm(tensors[key].float(), key, name)
-    return Tuned("", temporal, queries, POOLED, whole=True)
+    return Tuned("", temporal, queries, POOLED, whole=True, text_width=_text_width(tensors))
+
+
+def _bare(key: str) -> str:
+    """A name without what wrappers of a network put in front."""
+    for prefix in ("module.", "unet."):
+        key = key.removeprefix(prefix)
+    return key
 
 
 def _host_block(match: re.Match[str], per_level: int) -> str:
@@ -61,3 +71,8 @@ def _host_block(match: re.Match[str], per_level: int) -> str:
 def _check_norm(value: Tensor, key: str, name: str) -> None:
     if not torch.equal(value, torch.full_like(value, 1.0 if key.endswith("weight") else 0.0)):
         raise ValueError(f"{name} has a trained {key}, which Tune-A-Video leaves alone; it is of another method")
+
+
+def _text_width(tensors: Mapping[str, Tensor]) -> int | None:
+    """Channels of the texts that the network was tuned with, which tell Stable Diffusion 1.x from 2.x."""
+    return next((value.shape[1] for key, value in tensors.items() if key.endswith("attn2.to_k.weight")), None)

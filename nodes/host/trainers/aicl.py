@@ -62,7 +62,7 @@ def train_aicl(
         run_name=request.run_name.strip(),
         unnamed=AICL,
         identity=plan.identity(encoded, validation),
-        former=plan.former(encoded),
+        former=plan.former(encoded, validation),
         make_objective=objective,
         make_validation=held_out,
         validate=reference_losses,

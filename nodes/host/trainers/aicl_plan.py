@@ -73,9 +73,12 @@ class AiclPlan:
         """Who reads whom in a data set."""
         return group_clips(encoded.dataset, self.request.group_by, action_words(self.request.actions))
 
-    def former(self, encoded: EncodedDataset) -> dict[str, str]:
-        """What older versions called the training clips in that identity."""
-        return {"training clips": self._clips(encoded.former_key(self.recipe), encoded)}
+    def former(self, encoded: EncodedDataset, validation: EncodedDataset | None) -> dict[str, str]:
+        """What older versions called the clips in that identity."""
+        found = {"training clips": self._clips(encoded.former_key(self.recipe), encoded)}
+        if validation is not None:
+            found["validation clips"] = self._clips(validation.former_key(self.held_out), validation)
+        return found
 
     def _clips(self, key: str, encoded: EncodedDataset) -> str:
         return hashlib.sha256(f"{key} {self.groups(encoded)}".encode()).hexdigest()

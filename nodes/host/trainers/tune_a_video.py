@@ -12,7 +12,7 @@ from ....methods.tune_a_video import Tuned
 from ....training.core.config import ATTENTION_PRESET, TrainConfig
 from ....training.core.methods import TUNE_A_VIDEO
 from ....training.core.preview import PreviewSettings
-from ....training.data.encoding import EncodedDataset, former_clips
+from ....training.data.encoding import EncodedDataset
 from ....training.runs.changes import REFUSE
 from ....training.tune_a_video.file import file_metadata, tuned_from
 from ....training.tune_a_video.objective import TuneAVideoObjective
@@ -28,7 +28,7 @@ from ..services.folders import tune_a_video_output_folder
 from ..services.keys import TUNE_A_VIDEO_KEY
 from ..session.clip import Form, clip_session
 from ..session.session import Session
-from .tune_a_video_data import identity_of, make_objective, settings_of
+from .tune_a_video_data import former_of, identity_of, make_objective, settings_of
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def train_tune_a_video(
         run_name=request.run_name.strip(),
         unnamed="tune_a_video",
         identity=identity_of(image, settings, encoded, prior, recipe),
-        former=former_clips(recipe, encoded),
+        former=former_of(encoded, prior, recipe),
         make_objective=lambda: make_objective(image, encoded, recipe, config, prior, weight, settings),
         make_sample=preview,
         on_change=request.on_change,

@@ -8,7 +8,7 @@ from typing import Any
 
 from ....training.core.config import TrainConfig
 from ....training.data.dataset import Dataset
-from ....training.data.encoding import EncodedDataset
+from ....training.data.encoding import EncodedDataset, former_clips
 from ....training.tune_a_video.objective import Clips, Prior, TuneAVideoObjective
 from ....training.tune_a_video.recipe import ClipRecipe, FrameWindow
 from ..model.image_model import ImageModel
@@ -75,3 +75,9 @@ def identity_of(
         "prior clips": "" if prior is None else prior.key(_prior_recipe(recipe)),
         "noise process": image.process.digest,
     }
+
+
+def former_of(encoded: EncodedDataset, prior: EncodedDataset | None, recipe: ClipRecipe) -> dict[str, str]:
+    """What older versions called the clips in that identity."""
+    found = former_clips(recipe, encoded)
+    return found if prior is None else {**found, "prior clips": prior.former_key(_prior_recipe(recipe))}

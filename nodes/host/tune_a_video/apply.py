@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from ....methods.tune_a_video import TemporalLayers, Tuned, shape_of
+from ..model.families import text_width
 from ..model.fingerprint import original_weights
 from ..model.forwards import NETWORK
 from ..model.image_model import base_of
@@ -29,6 +30,12 @@ def apply_tuned(model: Any, tuned: Tuned, strength: float, group_norms: str | No
     base = base_of(model)
     if tuned.base not in ("", base):
         raise ValueError(f"this was tuned on {tuned.base}, the model is {base}; load the base it was tuned on")
+    reads = text_width(model, base)
+    if tuned.text_width and reads is not None and tuned.text_width != reads.channels:
+        raise ValueError(
+            f"this was tuned on a model that reads texts of {tuned.text_width} channels, the {base} that is loaded "
+            f"reads {reads.channels}; load the base it was tuned on"
+        )
     weights = model.model.diffusion_model.state_dict()
     for name, delta in tuned.queries.items():
         if tuple(delta.shape) != shape_of(weights, f"{name}.weight"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from pack.nodes.aicl_train import AICLTrain
 from pack.nodes.host.aicl.adapter import adapter_names
 from pack.nodes.host.aicl.apply import apply_action
 from pack.nodes.host.runs.opening import runs_folder
+from pack.nodes.host.trainers import aicl as aicl_trainer
 from pack.training.core.config import TrainConfig
 from pack.training.lora.file import load_lora, read_metadata
 from pack.training.lora.metadata import from_metadata
@@ -250,3 +251,25 @@ def test_a_stopped_run_makes_the_host_look_again(monkeypatch):
         with pytest.raises(Interrupt):
             train(model_of(), "stamped")
     assert AICLTrain.fingerprint_inputs(run_name="stamped", model=None) != before
+
+
+class JobMadeError(Exception):
+    """Ends a test's training before anything is encoded."""
+
+
+def job_of(monkeypatch: Any, module: Any, run: Callable[[], Any]) -> Any:
+    """The job that a trainer is about to run."""
+
+    def stop(job: Any) -> None:
+        raise JobMadeError(job)
+
+    monkeypatch.setattr(module, "run_job", stop)
+    with pytest.raises(JobMadeError) as made:
+        run()
+    return made.value.args[0]
+
+
+def test_what_older_versions_called_the_clips_is_known_of_both_data_sets(monkeypatch):
+    job = job_of(monkeypatch, aicl_trainer, lambda: train(model_of(), "older", validation=clips_of(seed=9)))
+    assert job.former.keys() == {"training clips", "validation clips"}
+    assert job.former.keys() <= job.identity.keys()

@@ -19,6 +19,7 @@ from tuning_clips import PIXELS, STEPS, encoded_clips, tune
 from pack.methods.tune_a_video import POOLED, Tuned
 from pack.nodes.host.services.folders import tune_a_video_output_folder
 from pack.nodes.host.session import clip as clip_session
+from pack.nodes.host.trainers import tune_a_video as tune_trainer
 from pack.nodes.host.tune_a_video.apply import apply_tuned
 from pack.nodes.host.tune_a_video.inflation import blocks_of
 from pack.training.core.config import TrainConfig
@@ -163,6 +164,20 @@ def test_tuning_lowers_the_loss_on_its_clip(model):
     learns, stays = (tune(model, f"rate {r}", steps=40, learning_rate=r)[1]["loss"] for r in rates)
     assert learns[0] == stays[0]
     assert sum(learns[-20:]) < 0.98 * sum(stays[-20:])
+
+
+def test_what_older_versions_called_the_clips_is_known_of_the_prior_too(model, monkeypatch):
+    jobs: list[Any] = []
+
+    def stop(job: Any) -> None:
+        jobs.append(job)
+        raise ValueError("the job is made")
+
+    monkeypatch.setattr(tune_trainer, "run_job", stop)
+    with pytest.raises(ValueError, match="the job is made"):
+        tune(model, "older", prior=encoded_clips(1, 2, 5), steps=1)
+    assert jobs[0].former.keys() == {"training clips", "prior clips"}
+    assert jobs[0].former.keys() <= jobs[0].identity.keys()
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import tiny_unet
 import torch
 from diffusers_tune_a_video import Oracle
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tiny_unet import CONFIG, answer, clip, text
 from tuned_models import tuned_of
 
@@ -60,3 +61,29 @@ def test_a_norm_that_was_trained_is_refused(tmp_path):
     _, path, _ = published(tmp_path, **{key: torch.full((32,), 2.0)})
     with pytest.raises(ValueError, match=rf"has a trained {key}"):
         load_tuned(path)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "unet."])
+def test_names_of_a_wrapped_network_are_read(tmp_path, prefix):
+    _, path, _ = published(tmp_path)
+    wrapped = tmp_path / "wrapped.safetensors"
+    save_file({f"{prefix}{key}": value for key, value in load_file(path).items()}, wrapped)
+    plain, found = load_tuned(path), load_tuned(wrapped)
+    assert plain.temporal.keys() == found.temporal.keys()
+    assert all(torch.equal(value, found.queries[name]) for name, value in plain.queries.items())
+
+
+def test_a_part_of_a_network_is_refused(tmp_path):
+    _, path, _ = published(tmp_path)
+    part = tmp_path / "part.safetensors"
+    save_file({key: value for key, value in load_file(path).items() if key.startswith("mid_block")}, part)
+    with pytest.raises(ValueError, match=r"part\.safetensors holds a part of a tuned network; choose the file with"):
+        load_tuned(part)
+
+
+def test_a_network_for_other_texts_is_refused(tmp_path):
+    model, path, _ = published(tmp_path)
+    tuned = load_tuned(path)
+    assert tuned.text_width == CONFIG["context_dim"]
+    with pytest.raises(ValueError, match=r"reads texts of 1024 channels, the Stable Diffusion 1\.x, .* that is loaded"):
+        apply_tuned(model, replace(tuned, text_width=1024), 1.0)
