@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from .ending import LOOKED_AT, missing_bytes, packet_step
+
 if TYPE_CHECKING:
     from av.container import InputContainer
 
@@ -15,7 +17,7 @@ Source = Path | io.BytesIO
 
 BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")  # an MP4 or MOV begins with one of them
 STARTS = {b"\x1a\x45\xdf\xa3": "matroska", b"\0\0\1\xba": "mpeg", b"\0\0\1\xb3": "mpegvideo"}
-SYNC, PACKETS, LOOKED_AT = 0x47, (188, 192, 204), 4096  # of a transport stream: first byte, sizes of packets, bytes
+REFUSED_SHORT = ("mov", "avi")  # where it is cut off; the others are made to be read as far as they go
 
 
 class _Nameless:
@@ -46,13 +48,28 @@ def open_container(source: Source) -> Iterator[InputContainer]:
             if not file.seek(0, io.SEEK_END):
                 raise ValueError(f"{name} cannot be read (the file is empty); copy or export it again, or remove it")
             file.seek(0)
+            demuxer = _demuxer(file, name)
+            if demuxer in REFUSED_SHORT and (missing := missing_bytes(file, demuxer)):
+                raise ValueError(
+                    f"{name} is cut off: {missing:,} bytes are missing at its end; copy or export it again"
+                )
             # The demuxer by name, so that a playlist renamed to .mp4 opens no other files; and without options, with
             # which PyAV before 18 ends the process at an MPEG program stream.
-            with av.open(_Nameless(file), "r", format=_demuxer(file, name)) as container:
+            with av.open(_Nameless(file), "r", format=demuxer) as container:
                 yield container
     except (FFmpegError, OSError) as error:
         reason = error.strerror or type(error).__name__
         raise ValueError(f"{name} cannot be read ({reason}); re-encode or remove it") from error
+
+
+def bytes_missing(source: Source) -> int:
+    """Bytes that a file's headers promise and it does not have.
+
+    Raises:
+        ValueError: It is no video that is read here.
+    """
+    with _opened(source) as file:
+        return missing_bytes(file, _demuxer(file, source_name(source)))
 
 
 def _demuxer(file: BinaryIO, name: str) -> str:
@@ -69,15 +86,9 @@ def _demuxer(file: BinaryIO, name: str) -> str:
         return "avi"
     if start[:4] in STARTS:
         return STARTS[start[:4]]
-    if any(_in_step(start, offset, size) for size in PACKETS for offset in range(size)):
+    if packet_step(start):
         return "mpegts"
     raise ValueError(f"{name} cannot be read (no known kind of video); re-encode or remove it")
-
-
-def _in_step(start: bytes, offset: int, size: int) -> bool:
-    """Whether the packets of a transport stream follow each other from ``offset``."""
-    first = start[offset::size]
-    return len(first) >= 4 and {*first} == {SYNC}
 
 
 @contextmanager

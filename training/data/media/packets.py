@@ -26,21 +26,23 @@ class Stamp(NamedTuple):
     duration: int
 
 
-def list_times(container: InputContainer, stream: VideoStream, name: str, notes: Notes) -> Times:
+def list_times(container: InputContainer, stream: VideoStream, name: str, notes: Notes, missing: int = 0) -> Times:
     """When each frame is shown.
 
     Where the container holds no time of display, a frame lacks its own, or times restart on the way, frames are
-    numbered as they leave the decoder: ``decoder_time``.
+    numbered as they leave the decoder: ``decoder_time``. ``missing`` is of ``bytes_missing``.
 
     Raises:
         ValueError: A packet is damaged, or there is none.
     """
-    stamps, end = _stamps(container, stream, name)
+    stamps, end = _stamps(container, stream, name, notes)
     length = (container.duration or 0) / 1_000_000
     if any(kind in container.format.name for kind in SIZED_BY_HEADER) and length - end > CUT_OFF:
         notes.warn(
             f"it is cut off: {end:.1f} of the {length:.1f} s in its header are there; download or export it again"
         )
+    elif missing:
+        notes.warn(f"it is cut off: {missing:,} bytes or more are missing at its end; download or export it again")
     restart = _restart(stamps)
     if restart is not None:
         notes.warn(
@@ -71,16 +73,19 @@ def frame_time(stream: VideoStream) -> Fraction:
     return 1 / Fraction(stream.average_rate or stream.guessed_rate or Fraction(25))
 
 
-def _stamps(container: InputContainer, stream: VideoStream, name: str) -> tuple[list[Stamp], float]:
+def _stamps(container: InputContainer, stream: VideoStream, name: str, notes: Notes) -> tuple[list[Stamp], float]:
     """Packets of a track that make frames, and the second at which all tracks end."""
     stamps, end = [], 0.0
-    by_header = any(kind in container.format.name for kind in SIZED_BY_HEADER)
-    for packet in container.demux() if by_header else container.demux(stream):
+    for packet in container.demux():  # of all tracks: where a file is cut off any of them may show it
         if packet.size == 0:  # the packet that flushes the decoder
             continue
         if packet.dts is not None and packet.time_base:
             end = max(end, float((max(packet.dts, packet.pts or 0) + (packet.duration or 0)) * packet.time_base))
         if packet.stream.index != stream.index:
+            if packet.is_corrupt:
+                notes.warn(
+                    f"a track beside the video is damaged or cut off at {end:.1f} s; look whether frames are missing"
+                )
             continue
         if packet.is_corrupt:
             raise ValueError(f"{name} is damaged or cut off at frame {len(stamps) + 1}; re-encode or remove it")

@@ -11,7 +11,7 @@ import numpy as np
 
 from .alpha import ALPHA_DECODERS, over_background, transparency_note
 from .colour import container_tags
-from .files import Source, open_container, source_name
+from .files import Source, bytes_missing, open_container, source_name
 from .geometry import pixel_aspect
 from .graph import FrameGraph, Setup, setup_of
 from .notes import Notes
@@ -36,7 +36,7 @@ def probe_video(source: Source, options: ReadOptions) -> ClipInfo:
     with open_container(source) as container:
         track = shown_track(container, name)
         notes.say(*track.notes)
-        times = list_times(container, track.stream, name, notes)
+        times = list_times(container, track.stream, name, notes, bytes_missing(source))
     _, first = next(_pictures(source, options, notes, first_only=True), (0.0, None))
     if first is None:
         raise ValueError(f"{name} holds no frames; re-encode or remove it")
