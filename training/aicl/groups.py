@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from itertools import accumulate
+from operator import eq
+from typing import TYPE_CHECKING, overload
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset, Sample
@@ -24,8 +27,15 @@ class Groups:
         actions: what each clip shows; empty where nothing tells.
     """
 
-    choices: tuple[tuple[int, ...], ...]
+    choices: Sequence[Sequence[int]]
     actions: tuple[str, ...]
+
+    def pieces(self) -> Iterator[str]:
+        """The text that tells this grouping from others, for digests: ``repr`` with tuples as choices, bit by bit."""
+        yield "Groups(choices=("
+        for i, others in enumerate(self.choices):
+            yield ", " * (i > 0) + (others.text() if isinstance(others, Others) else repr(tuple(others)))
+        yield f"{',' * (len(self.choices) == 1)}), actions={self.actions!r})"
 
     def summary(self, group_by: str) -> str:
         """The set in words, for an adapter's file."""
@@ -67,8 +77,8 @@ def group_clips(dataset: Dataset, group_by: str, words: Sequence[str] = ()) -> G
     missing = [sample for sample, action in zip(samples, actions, strict=True) if not action]
     what, advice = _MISSING[group_by]
     _refuse(missing, what, advice)
-    choices = _choices([sample.target.key() for sample in samples], actions)
-    alone = Counter(action for action, others in zip(actions, choices, strict=True) if not others)
+    choices = choices_of([sample.target.key() for sample in samples], actions)
+    alone = Counter(action for action, others in zip(actions, choices, strict=True) if not len(others))
     if alone:
         raise ValueError(
             f"the action {min(alone)} has one clip, and a clip is never its own reference; add another clip of it, or "
@@ -88,12 +98,66 @@ def action_words(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
 
 
-def _choices(keys: Sequence[str], actions: Sequence[str]) -> tuple[tuple[int, ...], ...]:
+class _Members(list[int]):
+    """All clips of an action, and their numbers as text."""
+
+    @cached_property
+    def text(self) -> tuple[str, list[int]]:
+        """Each number with a comma and a space behind it, and where each begins, the end last."""
+        parts = [f"{clip}, " for clip in self]
+        return "".join(parts), list(accumulate(map(len, parts), initial=0))
+
+
+class Others(Sequence[int]):
+    """The clips of an action but for some of them; all clips of an action share one list of it."""
+
+    def __init__(self, members: _Members, left_out: Sequence[int]) -> None:
+        """``left_out`` are places in ``members``, rising."""
+        self.members, self._left_out = members, left_out
+
+    def __len__(self) -> int:
+        return len(self.members) - len(self._left_out)
+
+    @overload
+    def __getitem__(self, index: int) -> int: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[int]: ...
+    def __getitem__(self, index: int | slice) -> int | Sequence[int]:
+        """The clip at a place among the others."""
+        if isinstance(index, slice):
+            return [self[i] for i in range(len(self))[index]]
+        place = range(len(self))[index]
+        for left_out in self._left_out:
+            place += left_out <= place
+        return self.members[place]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and len(self) == len(other) and all(map(eq, self, other))
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        return self.text()
+
+    def text(self) -> str:
+        """``repr`` of the tuple of them, cut out of the text that they share."""
+        whole, starts = self.members.text
+        begins = (0, *(starts[place + 1] for place in self._left_out))
+        ends = (*(starts[place] for place in self._left_out), len(whole))
+        body = "".join(whole[begin:end] for begin, end in zip(begins, ends, strict=True))
+        return f"({body.rstrip() if len(self) == 1 else body[:-2]})"
+
+
+def choices_of(keys: Sequence[str], actions: Sequence[str]) -> tuple[Others, ...]:
     """For each clip those of the same action; neither the clip nor a copy of it counts."""
-    members: dict[str, list[int]] = {}
-    for i, action in enumerate(actions):
-        members.setdefault(action, []).append(i)
-    return tuple(tuple(i for i in members[action] if keys[i] != own) for own, action in zip(keys, actions, strict=True))
+    members: dict[str, _Members] = {}
+    copies: dict[tuple[str, str], list[int]] = {}
+    for i, (action, key) in enumerate(zip(actions, keys, strict=True)):
+        same = members.setdefault(action, _Members())
+        copies.setdefault((action, key), []).append(len(same))
+        same.append(i)
+    return tuple(Others(members[action], copies[action, key]) for key, action in zip(keys, actions, strict=True))
 
 
 _ADD_FILES = f'put NAME.reference beside each clip, or set group_by to "{BY_FOLDER}" or "{BY_WORD}"'

@@ -81,7 +81,10 @@ class AiclPlan:
         return found
 
     def _clips(self, key: str, encoded: EncodedDataset) -> str:
-        return hashlib.sha256(f"{key} {self.groups(encoded)}".encode()).hexdigest()
+        digest = hashlib.sha256(f"{key} ".encode())
+        for piece in self.groups(encoded).pieces():
+            digest.update(piece.encode())
+        return digest.hexdigest()
 
     def identity(self, encoded: EncodedDataset, validation: EncodedDataset | None) -> dict[str, Any]:
         """What is trained and on what: plain values that can be shown, and digests of the data."""

@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pack.training.aicl.groups import BY_FOLDER, BY_WORD, FILES, action_in, action_words, group_clips
+from pack.training.aicl.groups import (
+    BY_FOLDER,
+    BY_WORD,
+    FILES,
+    Groups,
+    action_in,
+    action_words,
+    choices_of,
+    group_clips,
+)
 from pack.training.data.clips import TensorClip
 from pack.training.data.dataset import Dataset, Sample
 
@@ -102,3 +111,26 @@ def test_words_are_read_from_a_text_with_commas():
 def test_sets_in_which_a_clip_has_no_reference_are_refused(group_by, words, clips, sentence):
     with pytest.raises(ValueError, match=sentence):
         group_clips(dataset(*clips), group_by, words)
+
+
+def test_thousands_of_clips_of_one_action_share_their_list():
+    count = 4000
+    clips = [str(i) for i in range(count)]
+    clips[17] = clips[3]  # a copy
+    choices = choices_of(clips, ["walks"] * count)
+    assert len({id(one.members) for one in choices}) == 1
+    assert [len(choices[i]) for i in (0, 3, 17)] == [count - 1, count - 2, count - 2]
+    assert list(choices[3]) == [i for i in range(count) if i not in (3, 17)]
+    assert (choices[3][0], choices[3][3], choices[3][16], choices[3][-1]) == (0, 4, 18, count - 1)
+    assert choices[0][:2] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "keys", [["a", "b", "c"], ["a", "b"], ["a"], ["a", "a", "b", "c"], ["a", "b", "a"], [str(i) for i in range(12)]]
+)
+def test_the_text_of_a_grouping_is_that_of_its_tuples_by_which_earlier_runs_are_known(keys):
+    actions = ("walks",) * len(keys)
+    tuples = tuple(tuple(i for i, other in enumerate(keys) if other != key) for key in keys)
+    found = Groups(choices_of(keys, actions), actions)
+    assert found.choices == tuples
+    assert "".join(found.pieces()) == "".join(Groups(tuples, actions).pieces()) == repr(Groups(tuples, actions))
