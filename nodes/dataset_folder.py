@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from comfy_api.latest import io, ui
@@ -10,7 +11,7 @@ from ..training.data.buckets import BUCKETS, ONE_SIZE
 from ..training.data.folder import read_folder
 from ..training.data.leading import AUTOMATIC
 from ..training.data.media.options import DEFAULT, HDR, ReadOptions
-from .host.services import folders
+from .host.services import folders, templates
 from .host.services.node_text import show_text
 from .host.services.progress import encoding_progress
 from .sockets import Dataset, Node, background
@@ -181,4 +182,66 @@ class FewShotDatasetFolder(Node):
         return io.NodeOutput(found, found.report, ui=ui.PreviewText(found.report))
 
 
-NODES = [FewShotDatasetFolder]
+class FewShotTemplateClips(Node):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="FewShotTemplateClips",
+            display_name="Template Clips",
+            category=CATEGORY,
+            description=(
+                "Real footage that comes with ComfyUI: clips of its templates that edit a video, as pairs. The result "
+                "is the target, what the template was given its condition, its prompt the caption."
+            ),
+            search_aliases=["sample clips", "real footage", "video pairs"],
+            inputs=[
+                io.Int.Input("width", default=336, min=16, max=8192, step=16, tooltip="Width of the clips (pixels)."),
+                io.Int.Input(
+                    "height", default=336, min=16, max=8192, step=16, tooltip="Height of the clips in pixels."
+                ),
+                io.Int.Input(
+                    "frames",
+                    default=24,
+                    min=1,
+                    max=4096,
+                    tooltip="Frames of each target, from its start; shorter clips are left out. Most have 45.",
+                ),
+                io.Float.Input(
+                    "fps",
+                    default=15.0,
+                    min=0.1,
+                    max=240.0,
+                    step=0.01,
+                    tooltip="Frames a second; clips of another rate are resampled by their timestamps.",
+                ),
+                io.Int.Input(
+                    "count",
+                    default=12,
+                    min=0,
+                    max=1000,
+                    optional=True,
+                    tooltip="Pairs that are taken, in the order of the templates' names (a count); 0: all.",
+                ),
+                io.Int.Input(
+                    "condition_frames",
+                    default=25,
+                    min=1,
+                    max=4096,
+                    optional=True,
+                    tooltip="Longest condition in frames; longer ones lose their end.",
+                ),
+            ],
+            outputs=[
+                Dataset.Output(display_name="dataset", tooltip="Holds paths; a clip is decoded when it is needed."),
+                io.String.Output(display_name="report", tooltip="What was found, resampled, trimmed and left out."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, width, height, frames, fps, count=12, condition_frames=25) -> io.NodeOutput:
+        asked, pairs = (width, height, frames, fps, condition_frames), templates.template_pairs(count or None)
+        found = read_folder(Path(templates.PACKAGE), *asked, progress=encoding_progress(), files=pairs)
+        return io.NodeOutput(found, found.report)
+
+
+NODES = [FewShotDatasetFolder, FewShotTemplateClips]

@@ -7,6 +7,7 @@ from workflow_files.cogvideox import cogvideox_workflows
 from workflow_files.graph import Graph
 from workflow_files.lora_files import lora_file_workflows
 from workflow_files.motion import motion_workflows
+from workflow_files.template_clips import template_workflows
 from workflow_files.toy import toy_workflows
 from workflow_files.tune_a_video import tune_a_video_workflows
 from workflow_files.wan import wan_workflows
@@ -17,6 +18,7 @@ def all_graphs() -> list[Graph]:
     """Their descriptions."""
     return [
         *toy_workflows(),
+        *template_workflows(),
         *wan_workflows(),
         *wan22_workflows(),
         *cogvideox_workflows(),

@@ -18,16 +18,19 @@ from hypothesis import strategies as st
 from node_calls import calls, complaint
 
 from pack.nodes import node_list
+from pack.nodes.host.services import templates
 
 NODES = {node.define_schema().node_id: node for node in node_list()}
 HEAVY = ("TICFTTrain", "AICLTrain", "FewShotMotionTrain", "TuneAVideoTrain", "FewShotTrainingPlan", "FewShotInversion",
-         "AICLEncodeAction", "FewShotToyClips")  # fmt: skip
+         "AICLEncodeAction", "FewShotToyClips", "FewShotTemplateClips")  # fmt: skip
 SECONDS, BYTES = 20.0, 2e9
 
 
 @pytest.fixture(autouse=True)
 def _own_output(tmp_path, monkeypatch):
     monkeypatch.setattr(folder_paths, "get_output_directory", lambda: str(tmp_path / "output"))
+    pairs = templates.template_pairs  # to look at all of them takes a while
+    monkeypatch.setattr(templates, "template_pairs", lambda count=None: pairs(min(count or 1, 1)))
 
 
 def memory() -> float:

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 FOLDERS = ("methods", "training", "nodes", "toy")
 LIBRARIES = {"torch", "einops", "numpy", "diffusers"}
 HOST = {"comfy", "comfy_api", "comfy_execution", "comfy_extras", "comfyui_version", "execution"}
-HOST |= {"folder_paths", "latent_preview", "node_helpers", "server"}
+HOST |= {"comfyui_workflow_templates", "folder_paths", "latent_preview", "node_helpers", "server"}
 FORBIDDEN = {"aiohttp", "ftplib", "http", "httpx", "huggingface_hub", "requests", "scripts", "smtplib"}
 FORBIDDEN |= {"socket", "socketserver", "ssl", "subprocess", "urllib", "urllib3", "webbrowser"}
 FORBIDDEN |= {"websockets", "xmlrpc"}

@@ -44,6 +44,7 @@ def read_folder(
     within: Path | None = None,
     options: ReadOptions = DEFAULT,
     leading: int = AUTOMATIC,
+    files: FolderFiles | None = None,
 ) -> Dataset:
     """The dataset a folder holds. Every clip is decoded once, to be sure that it can be; no frame is kept.
 
@@ -61,6 +62,7 @@ def read_folder(
         within: Links in the folder may lead to anywhere in this one; without it, nowhere out of the folder.
         options: What lies behind transparent parts, and what becomes of HDR.
         leading: Frames at the start of each target's file that are its condition; see ``leading.split``.
+        files: What plays which part, where the names of files in the folder do not say it.
 
     Raises:
         ValueError: A number is out of range, or nothing in the folder can be used; the reasons are named.
@@ -71,7 +73,8 @@ def read_folder(
     if frames < 1 or condition_frames < 1:
         raise ValueError(f"{frames} frames a target and {condition_frames} a condition were asked for; use at least 1")
     asked = RequestedFormat(width, height, frames, fps, buckets)
-    return FolderReader(Path(folder), asked, condition_frames, multiple, within, options, leading).read(progress)
+    reader = FolderReader(Path(folder), asked, condition_frames, multiple, within, options, leading)
+    return reader.read(progress, files)
 
 
 class TooShortError(ValueError):
@@ -91,15 +94,15 @@ class FolderReader:
     leading: int = AUTOMATIC  # frames of a target that are its condition
     checks: list[ClipCheck] = field(default_factory=list)
 
-    def read(self, progress: Progress | None = None) -> Dataset:
+    def read(self, progress: Progress | None = None, files: FolderFiles | None = None) -> Dataset:
         """The dataset, with what became of each clip in its ``checks`` and its report; see ``read_folder``.
 
         Raises:
             ValueError: There is no such folder, or nothing in it can be used; the reasons are named.
         """
-        if not self.folder.is_dir():
+        if files is None and not self.folder.is_dir():
             raise ValueError(f"the folder {self.folder.name!r} does not exist; choose another")
-        files = list_folder(self.folder, self.within)
+        files = list_folder(self.folder, self.within) if files is None else files
         samples = []
         for done, (name, entry) in enumerate(files.entries.items(), 1):
             if (sample := self._sample(name, entry)) is not None:
