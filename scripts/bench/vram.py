@@ -1,18 +1,18 @@
-"""How much memory a TIC-FT training step of the public models takes, by the training plan's own measurement.
+"""How much memory a TIC-FT training step of the public models takes, and what fits which card, as the plan counts it.
 
-    COMFYUI_PATH=... python scripts/bench/vram.py [--models "Wan 2.1 1.3B" ...] [--out out/vram]
+    COMFYUI_PATH=... python scripts/bench/vram.py [--models "Wan 2.1 1.3B" ...] [--no-check] [--out out/vram]
 
-A network of each model's true width, with one and with three of its blocks and random weights in bf16, makes the plan's
-small steps; a line through the two depths gives all blocks, and the plan's own lines give the asked sequence: image to
-video, 13 latents (49 frames), batch 1, LoRA of rank 128 on attention, AdamW in fp32. Counted are the tensors that live
-at once, with the plan's margin; weights come on top. On the CPU, so what a GPU's kernels keep beside them is not in it.
+Networks of the host's classes at their true size, whose weights have a shape and no numbers: a step of image to video,
+13 latents (49 frames), batch 1, LoRA of rank 128 on attention, AdamW in fp32, is counted as Training Plan counts it,
+with its margin. No card is needed, and less than 3 GB of memory. What a GPU's kernels keep beside the tensors is not in
+it. The check runs medium steps on the CPU and compares them with their count.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,35 +20,23 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by path
 
 from parts import host_pack
+from parts.public_models import MODELS, Public, true_size
 
 GIB = 2**30
-DEPTHS = (1, 3)  # blocks that are measured
 FRAMES, PREFIX = 13, 4  # latents, and how many of them are condition and buffer
+STREAMS = 2  # of lent weights, as the host has them on NVIDIA's and AMD's cards
+CHECKED = (4, 20, 20)  # latent frames, height and width of the steps that are run
 
 
 @dataclass(frozen=True)
-class Public:
-    """A public model's sizes, from its configuration file."""
+class Found:
+    """What was counted of a model."""
 
-    name: str
-    family: str  # of the host's classes: wan or cogvideox
-    width: int
-    inner: int  # of the feed-forward
-    heads: int
-    blocks: int
-    channels: int
-    text: int  # channels of a caption's tokens
-    tokens: int  # of a caption
-    latent: tuple[int, int]  # height and width of a latent frame
-    pixels: str
-
-
-MODELS = (
-    Public("Wan 2.1 1.3B", "wan", 1536, 8960, 12, 30, 16, 4096, 512, (60, 60), "480 x 480"),
-    Public("Wan 2.2 5B", "wan", 3072, 14336, 24, 30, 48, 4096, 512, (40, 40), "640 x 640"),
-    Public("Wan 2.1 14B, Wan 2.2 14B each", "wan", 5120, 13824, 40, 40, 16, 4096, 512, (60, 60), "480 x 480"),
-    Public("CogVideoX 5B", "cogvideox", 3072, 12288, 48, 42, 16, 4096, 226, (60, 60), "480 x 480"),
-)
+    public: Public
+    weights: dict[str, float]  # bytes by the type they are stored in
+    buffers: dict[str, float]  # for lent ones
+    steps: dict[str, float]  # bytes of a step by checkpointing, with the margin
+    seconds: float  # that counting took, of this process
 
 
 def main() -> None:
@@ -56,106 +44,136 @@ def main() -> None:
     parser.add_argument("--models", nargs="*", default=[one.name for one in MODELS])
     parser.add_argument("--rank", type=int, default=128)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--no-check", action="store_true", help="run no step")
     parser.add_argument("--out", type=Path, default=Path("out") / "vram")
     options = parser.parse_args()
     host_pack.start(options.threads)
-    lines = [
-        "| model | video | weights, bf16 | weights, fp8 | no checkpointing | by blocks |",
-        "|---|---|---|---|---|---|",
-    ]
-    for model in (one for one in MODELS if one.name in options.models):
-        lines.append(row(model, options.rank))
-        sys.stderr.write(lines[-1] + "\n")
+    found = [counted(model, options.rank) for model in MODELS if model.name in options.models]
+    tables = [step_table(found), card_table(found)] if found else []
+    if not options.no_check:
+        tables.append(check_table(options.rank))
+    text = "\n".join(tables)
     options.out.mkdir(parents=True, exist_ok=True)
-    text = "\n".join(lines) + "\n"
-    (options.out / "table.md").write_text(text, encoding="utf-8")
+    (options.out / "tables.md").write_text(text, encoding="utf-8")
     sys.stdout.write(text)
 
 
-def row(public: Public, rank: int) -> str:
-    """GiB of the weights in two types, and of a step beside them, with the plan's margin."""
-    found = [at_depth(public, depth, rank) for depth in DEPTHS]
-    deep = {name: extend(found[0][name], found[1][name], public.blocks) for name in found[0]}
-    weights = deep.pop("parameters") * 2 / GIB
-    cells = [f"{weights:.1f}", f"{weights / 2:.1f}", *(f"{value / GIB:.1f}" for value in deep.values())]
-    return f"| {public.name} | {public.pixels}, 36 frames | " + " | ".join(cells) + " |"
+def counted(public: Public, rank: int) -> Found:
+    """Count a step of a model in each way of checkpointing; its weights in two types."""
+    import comfy.model_management
+    import torch
+
+    from pack.nodes.host.model.video_model import video_model
+    from pack.nodes.host.plan.memory_profile import counted_steps
+    from pack.nodes.host.session.placement import lending_buffer
+    from pack.training.core.config import TrainConfig
+    from pack.training.core.plan import MARGIN
+
+    comfy.model_management.NUM_STREAMS = STREAMS
+    types = {"bf16": torch.bfloat16, "fp8": torch.float8_e4m3fn}
+    models = {name: true_size(public, dtype) for name, dtype in types.items()}
+    with torch.inference_mode():
+        video = video_model(models["bf16"])
+    begun = time.process_time()
+    steps = counted_steps(video, TrainConfig(rank=rank), largest_clip(public, video, (FRAMES, *public.latent)))
+    seconds = time.process_time() - begun
+    return Found(
+        public,
+        {name: float(model.model_size()) for name, model in models.items()},
+        {name: lending_buffer(model) for name, model in models.items()},
+        {mode: step * MARGIN for mode, step in steps.items()},
+        seconds,
+    )
 
 
-def extend(low: float, high: float, blocks: int) -> float:
-    """The line through both depths at all blocks."""
-    return low + (high - low) * (blocks - DEPTHS[0]) / (DEPTHS[1] - DEPTHS[0])
+def largest_clip(public: Public, video: Any, shape: tuple[int, int, int]) -> Any:
+    """A clip of so many latent frames, height and width."""
+    import torch
+
+    from pack.nodes.host.plan.memory_profile import LargestClip
+
+    generator = torch.Generator().manual_seed(0)
+    text = {"cross_attn": torch.randn(public.tokens, public.text, generator=generator)}
+    x0 = torch.randn(public.channels, *shape, generator=generator)
+    return LargestClip(x0, text, min(PREFIX, shape[0] - 1), (video.family.time_patch, 2, 2), video.process)
 
 
-def at_depth(public: Public, depth: int, rank: int) -> dict[str, float]:
-    """Parameters, and the plan's prediction of each way of checkpointing, of a network with so many blocks."""
+def step_table(found: list[Found]) -> str:
+    """GiB of the weights and of a step."""
+    lines = [
+        "| model | size | weights, bf16 | weights, fp8 | step | by blocks | blocks, offloaded | counted in |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for one in found:
+        sizes = [*one.weights.values(), *one.steps.values()]
+        cells = [one.public.name, one.public.pixels, *(f"{size / GIB:.1f}" for size in sizes), f"{one.seconds:.0f} s"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def card_table(found: list[Found]) -> str:
+    """What each card does with each model and type of weights."""
+    from pack.training.core.placement import CARDS
+
+    lines = [
+        "| model | weights | " + " | ".join(f"{card} GB" for card in CARDS) + " |",
+        "|---|---|" + "---|" * len(CARDS),
+    ]
+    for one in found:
+        for name in one.weights:
+            cells = [decision(one, name, card) for card in CARDS]
+            lines.append(f"| {one.public.name} | {name} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def decision(found: Found, stored: str, card: int) -> str:
+    """The way that Training Plan gives, and the share of the weights that stays on the card where not all do."""
+    from pack.training.core.placement import KEPT_BACK, Weights, first_way
+
+    weights = Weights(found.weights[stored], found.buffers[stored])
+    way = first_way(found.steps, weights, card * GIB - KEPT_BACK)
+    if way is None:
+        return "no"
+    share = "" if way.most >= weights.whole else f", {way.most / weights.whole:.0%} on it"
+    return f"{way.checkpointing}{share}"
+
+
+def check_table(rank: int) -> str:
+    """Counted and really run steps of two networks of true width on the CPU in fp32, in GiB."""
     import torch
 
     from pack.nodes.host.model.video_model import video_model
     from pack.nodes.host.plan import memory_profile
-    from pack.training.core.config import TrainConfig
-    from pack.training.core.plan import predict
+    from pack.nodes.host.session.session import training_session
+    from pack.training.core.config import CHECKPOINTING, TrainConfig
 
     memory_profile.TIMED = 1  # time is not asked for
-    with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
-        video = video_model(load(public, depth, Path(folder)))
-    patch = (video.family.time_patch, 2, 2)
-    x0 = torch.randn(public.channels, FRAMES, *public.latent, generator=torch.Generator().manual_seed(0))
-    text = {"cross_attn": torch.randn(public.tokens, public.text)}
-    clip = memory_profile.LargestClip(x0, text, PREFIX, patch, video.process)
-    small = replace(clip, x0=x0[:, :4, :20, :20])  # the plan would measure a quarter of the sequence: slow on a CPU
-    config = TrainConfig(rank=rank, batch_size=1)
-    measured, network, _, notes = memory_profile.measure(video, config, small)
-    if notes:
-        raise SystemExit("; ".join(notes))
-    asked = memory_profile.step_of(clip, x0.shape, 1)
-    count = sum(value.numel() for value in video.model.model.diffusion_model.parameters())
-    return {"parameters": float(count), **{m: predict(steps, network, asked, m)[0] for m, steps in measured.items()}}
+    lines = ["| run on the CPU in fp32 | checkpointing | counted | run | off by |", "|---|---|---|---|---|"]
+    for public, blocks in ((MODELS[0], 4), (MODELS[3], 1)):
+        model = filled(true_size(public, torch.float32, "cpu", blocks))
+        with torch.inference_mode():
+            video = video_model(model)
+        clip = largest_clip(public, video, CHECKED)
+        config = TrainConfig(rank=rank)
+        counts = memory_profile.counted_steps(video, config, clip)
+        for mode in CHECKPOINTING[:2]:
+            own = replace(config, checkpointing=mode)
+            with torch.inference_mode(), training_session(video, own) as session:
+                run = memory_profile.profile_step(session, own, clip, tuple(clip.x0.shape)).memory
+            name = f"{public.name}, {blocks} blocks, {CHECKED[0]} x {CHECKED[1]} x {CHECKED[2]} latents"
+            sizes = f"{counts[mode] / GIB:.3f} | {run / GIB:.3f} | {counts[mode] / run - 1:+.1%}"
+            lines.append(f"| {name} | {mode} | {sizes} |")
+    return "\n".join(lines) + "\n"
 
 
-def load(public: Public, depth: int, folder: Path) -> Any:
-    """The host MODEL of a network with so many blocks, in bf16."""
-    import comfy.sd
+def filled(model: Any) -> Any:
+    """Give a network on the CPU random weights."""
     import torch
 
-    path = folder / "network.safetensors"
-    save(public, depth, path)
-    model = comfy.sd.load_diffusion_model(str(path), model_options={"dtype": torch.bfloat16})
-    model.set_model_compute_dtype(torch.bfloat16)
-    return model
-
-
-def save(public: Public, depth: int, path: Path) -> None:
-    """Write random weights of the host's class."""
-    import json
-
-    import comfy.ops
-    import torch
-    from safetensors.torch import save_file
-
-    common = {"operations": comfy.ops.disable_weight_init, "dtype": torch.bfloat16, "device": "cpu"}
-    if public.family == "wan":
-        from comfy.ldm.wan.model import WanModel
-
-        sizes = {"dim": public.width, "ffn_dim": public.inner, "num_heads": public.heads, "num_layers": depth,
-                 "text_dim": public.text, "freq_dim": 256}  # fmt: skip
-        ends = {"in_dim": public.channels, "out_dim": public.channels}
-        net: Any = WanModel(model_type="t2v", cross_attn_norm=True, **ends, **sizes, **common)
-        metadata = {"config": json.dumps({"transformer": sizes})}
-    else:
-        from comfy.ldm.cogvideo.model import CogVideoXTransformer3DModel
-
-        sizes = {"num_attention_heads": public.heads, "num_layers": depth, "time_embed_dim": 512}
-        net = CogVideoXTransformer3DModel(
-            text_embed_dim=public.text, use_rotary_positional_embeddings=True, **sizes, **common
-        )
-        metadata = None
     generator = torch.Generator().manual_seed(0)
-    state = {
-        name: torch.empty(value.shape, dtype=torch.bfloat16).normal_(std=0.02, generator=generator)
-        if value.ndim > 1 or "bias" in name else torch.ones(value.shape, dtype=torch.bfloat16)
-        for name, value in net.named_parameters()
-    }  # fmt: skip
-    save_file(state, path, metadata=metadata)
+    for parameter in model.model.parameters():
+        parameter.data.normal_(std=0.02, generator=generator)
+    return model
 
 
 if __name__ == "__main__":
