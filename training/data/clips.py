@@ -85,7 +85,7 @@ def over_background(frames: Tensor, background: str) -> Tensor:
     if not has_transparency(frames):
         return frames[..., :3]
     colours = frames.float() if frames.is_floating_point() else frames.float() / 255
-    alpha, paper = colours[..., 3:4], torch.tensor(BACKGROUNDS[background]) / 255
+    alpha, paper = colours[..., 3:4], torch.tensor(BACKGROUNDS[background], device=frames.device) / 255
     return alpha * colours[..., :3] + (1 - alpha) * paper
 
 

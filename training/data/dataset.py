@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,10 +12,15 @@ from typing import Any
 from .buckets import Bucket
 from .check import WRONG_TAGS, ClipCheck, caption_tags
 from .clips import Clip, TensorClip, check_frames, clip_length, content_of, fit
-from .footage import Footage, at_rate
+from .footage import Footage, at_rate, resampled
 from .media.options import DEFAULT
 
+log = logging.getLogger(__name__)
 FPS = 16.0  # frames a second of what says nothing else
+BY_FPS = (
+    "an IMAGE batch, taken for {:.4g} fps because fps says so, and the dataset has {:.4g}; set fps to 0 if it has the "
+    "dataset's"
+)
 SMALLEST = 16  # pixels; no video model works below one latent patch
 
 
@@ -142,9 +148,13 @@ def add_footage(
         dataset = Dataset((), width, height, target.fps or fps or FPS, "")
     check_size(dataset.width, dataset.height, dataset.fps)
     notes: list[str] = []
+    name = f"clip {len(dataset) + 1}"
 
     def clip(footage: Footage, part: str) -> TensorClip:
         check_frames(footage.frames)
+        if footage.fps is None and resampled(footage.frames, fps, dataset.fps):
+            notes.append(f"{part}{BY_FPS.format(fps, dataset.fps)}")
+            log.warning("%s: %s", name, notes[-1])
         footage = at_rate(footage, dataset.fps, fps or None, background)
         notes.extend(f"{part}{note}" for note in footage.notes)
         return TensorClip(fit(footage.frames, dataset.width, dataset.height))
@@ -156,7 +166,7 @@ def add_footage(
             conditions=tuple(clip(c, "condition ") for c in conditions),
             reference=None if reference is None else clip(reference, "reference "),
             reference_caption=reference_caption.strip(),
-            name=f"clip {len(dataset) + 1}",
+            name=name,
             fps=dataset.fps,
         ),
         notes,

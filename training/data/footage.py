@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .clips import fit, has_transparency, over_background, resample
 from .media.alpha import transparency_note
-from .media.decode import probe, timed_frames
+from .media.decode import probe_content, timed_frames
 from .media.files import Source, source_name
 from .media.notes import Notes
 from .media.options import DEFAULT, ReadOptions
@@ -56,7 +56,7 @@ def read_footage(
     Raises:
         ValueError: The file cannot be read, or the window holds no frame.
     """
-    info, notes = probe(source, options), Notes()
+    info, notes = probe_content(source, options), Notes()
     if not info.fps:
         picture = next(picture for _, picture in timed_frames(source, info, options, notes))
         return Footage(_stacked([picture]), None, (*info.notes, *notes.said))
@@ -89,10 +89,15 @@ def at_rate(footage: Footage, rate: float, own: float | None, background: str) -
     if has_transparency(frames):
         notes.append(transparency_note(background))
     frames = over_background(frames.float(), background)
-    if told and len(frames) > 1 and abs(told - rate) > SAME_RATE * rate:  # a still has no rate
+    if told and resampled(frames, told, rate):
         count, frames = len(frames), resample(frames, told, rate)
         notes.append(f"{told:.4g} → {rate:.4g} fps, {count} → {len(frames)} frames")
     return Footage(frames, rate, tuple(dict.fromkeys(notes)))
+
+
+def resampled(frames: Tensor, own: float, rate: float) -> bool:
+    """Whether frames of a rate ``own``, 0 where it is unknown, have to be brought to ``rate``; a still has no rate."""
+    return own > 0 and len(frames) > 1 and abs(own - rate) > SAME_RATE * rate
 
 
 def _count(info: ClipInfo, rate: float, start: float, end: float) -> int:

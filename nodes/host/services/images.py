@@ -11,11 +11,14 @@ from torch import Tensor
 from ....training.data.clips import check_frames, has_transparency, over_background, resample
 from ....training.data.footage import SAME_RATE, Footage, Window, read_footage
 from ....training.data.media.alpha import transparency_note
-from ....training.data.media.decode import probe
+from ....training.data.media.decode import probe_content, reads_content
 from ....training.data.media.files import Source
 from ....training.data.media.options import DEFAULT, ReadOptions
 
 log = logging.getLogger(__name__)
+OF_THE_HOST = (
+    "read by ComfyUI: frames one for one, colours and turns by its rules; save it as MP4 to have those of players"
+)
 MOST_FPS = 10_000.0  # frames a second
 
 
@@ -35,17 +38,25 @@ def footage(value: Any, fps: float | None = None, background: str = DEFAULT.back
         return read_footage(source, fps, window_of(value), ReadOptions(background))
     frames = _components(value).images
     check_frames(frames)
-    return Footage(frames, _video_rate(value))
+    return Footage(frames, _video_rate(value), (OF_THE_HOST,) if _is_file(value) else ())
 
 
 def file_of(video: Any) -> Source | None:
-    """The file behind a VIDEO, or its bytes; None where there is none, as for one made of images."""
+    """The file behind a VIDEO, or its bytes, where it is of a kind that is read here, whatever its ending.
+
+    None of a VIDEO made of images, and of a file that only ComfyUI reads, as FLV and WMV.
+    """
+    if not _is_file(video):
+        return None
+    stream = video.get_stream_source()
+    source = Path(stream) if isinstance(stream, str) else stream
+    return source if reads_content(source) else None
+
+
+def _is_file(video: Any) -> bool:
     from comfy_api.latest import InputImpl
 
-    if not isinstance(video, InputImpl.VideoFromFile):
-        return None
-    source = video.get_stream_source()
-    return Path(source) if isinstance(source, str) else source
+    return isinstance(video, InputImpl.VideoFromFile)
 
 
 def window_of(video: Any) -> Window:
@@ -115,7 +126,7 @@ def _log_rate(roles: tuple[str, str], rate: float, fps: float, taken: int, there
 def _video_rate(video: Any) -> float:
     """The mean rate by the file's own times; that of the host where there is no file."""
     source = file_of(video)
-    if source is not None and (rate := probe(source).fps):
+    if source is not None and (rate := probe_content(source).fps):
         return rate
     try:
         rate = float(video.get_frame_rate() if hasattr(video, "get_frame_rate") else _components(video).frame_rate)

@@ -81,6 +81,36 @@ def test_a_cut_off_video_file_is_told_at_the_node(tmp_path):
     assert "it is cut off: 2." in add(InputImpl.VideoFromFile(str(path))).report
 
 
+@pytest.mark.parametrize("name", ["a.qt", "a.f4v", "a", "a.mp4.part"])
+def test_a_file_on_a_socket_is_known_by_its_content(tmp_path, name):
+    path = write_clip(tmp_path / "a.mov", frames=greys(), times=TIMES, fps=25).rename(tmp_path / name)
+    video = InputImpl.VideoFromFile(str(path))
+    dataset = add(video, condition=video)
+    assert "uneven frame times" in dataset.report
+    assert len(connected_frames(video)) == 10
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.flv", "flv"), ("a.wmv", "wmv2")])
+def test_a_container_that_only_the_host_reads_is_left_to_it_and_named(tmp_path, name, codec):
+    path = write_clip(tmp_path / name, codec, greys(), fps=10, options={"b": "4M"})
+    for source in (str(path), io.BytesIO(path.read_bytes())):
+        dataset = add(InputImpl.VideoFromFile(source))
+        assert numbers(dataset[0].target.frames()) == list(range(10))
+        assert dataset.fps == pytest.approx(10)
+        assert "read by ComfyUI" in dataset.report
+
+
+def test_frames_resampled_by_the_widget_are_named_in_report_and_log(caplog):
+    first = add(torch.rand(8, 32, 32, 3), fps=8.0)
+    second = add(torch.rand(8, 32, 32, 3), dataset=first, condition=torch.rand(1, 32, 32, 3), fps=16.0)
+    assert len(second[1].target.frames()) == 4
+    assert "taken for 16 fps because fps says so, and the dataset has 8" in second.report
+    assert [r.levelname for r in caplog.records if "because fps says so" in r.message] == ["WARNING"]
+    caplog.clear()
+    assert "fps says so" not in add(torch.rand(8, 32, 32, 3), dataset=first, fps=8.0).report
+    assert not caplog.records
+
+
 def test_what_is_transparent_is_never_seen_by_the_network(caplog):
     clip = torch.ones(2, 16, 16, 4) * torch.tensor([1.0, 0.0, 1.0, 0.0])
     clip[:, :4, :, 3] = 1

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from pack.methods.frames import resize
+from pack.training.data import clips
 from pack.training.data.clips import FileClip, TensorClip, fit, resample
 
 
@@ -155,3 +156,10 @@ def test_frames_in_memory_are_resampled_to_the_nearest_in_time():
     assert torch.equal(resample(frames, 30, 10), torch.arange(0, 90, 3.0))
     assert len(resample(frames, 30, 16)) == 48
     assert resample(torch.arange(4.0), 8, 16).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def test_a_background_is_laid_where_the_frames_are(monkeypatch):
+    monkeypatch.setattr(clips, "has_transparency", lambda _frames: True)  # of the meta device nothing can be asked
+    laid = clips.over_background(torch.empty(2, 8, 8, 4, device="meta"), "white")
+    assert laid.device.type == "meta"
+    assert laid.shape == (2, 8, 8, 3)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .files import Source
+from .files import Source, has_demuxer
 from .findings import still_start
 from .kinds import PICTURE_SUFFIXES, folder_images, is_animated, not_a_clip
 from .notes import Notes
@@ -26,7 +26,7 @@ def probe(path: Source, options: ReadOptions = DEFAULT) -> ClipInfo:
         ValueError: The file is missing, corrupt, cut off or not of a known kind.
     """
     if not isinstance(path, Path):
-        return probe_video(path, options)
+        return probe_content(path, options)
     if path.is_dir():
         files = folder_images(path)
         if not files:
@@ -34,9 +34,28 @@ def probe(path: Source, options: ReadOptions = DEFAULT) -> ClipInfo:
         return _still(files[0], len(files), options)
     if reason := not_a_clip(path):
         raise ValueError(f"{path.name} is {reason}")
-    if is_animated(path):
-        return probe_animation(path, options)
-    return _still(path, 1, options) if uses_pillow(path) else probe_video(path, options)
+    return probe_content(path, options)
+
+
+def probe_content(source: Source, options: ReadOptions = DEFAULT) -> ClipInfo:
+    """As ``probe``, of one file whose ending may be unusual or missing, as on a VIDEO socket.
+
+    Raises:
+        ValueError: The file is missing, corrupt, cut off or not of a known kind.
+    """
+    if isinstance(source, Path) and is_animated(source):
+        return probe_animation(source, options)
+    if isinstance(source, Path) and uses_pillow(source):
+        return _still(source, 1, options)
+    return probe_video(source, options)
+
+
+def reads_content(source: Source) -> bool:
+    """Whether a file is of a kind that is read here, by its first bytes; one that cannot be opened counts as such."""
+    try:
+        return (isinstance(source, Path) and uses_pillow(source)) or has_demuxer(source)
+    except OSError:
+        return True
 
 
 def uses_pillow(path: Path) -> bool:

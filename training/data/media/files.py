@@ -72,6 +72,24 @@ def bytes_missing(source: Source) -> int:
         return missing_bytes(file, _demuxer(file, source_name(source)))
 
 
+def has_demuxer(source: Source) -> bool:
+    """Whether a file begins as one of the containers that are read here; an empty one counts, to be refused by name.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    with _opened(source) as file:
+        try:
+            return not file.read(1) or bool(_demuxer(_rewound(file), ""))
+        except ValueError:
+            return False
+
+
+def _rewound(file: BinaryIO) -> BinaryIO:
+    file.seek(0)
+    return file
+
+
 def _demuxer(file: BinaryIO, name: str) -> str:
     """FFmpeg's name of the container, by the file's first bytes.
 
