@@ -10,6 +10,7 @@ from comfy_api.latest import io
 from ..training.data.dataset import add_footage
 from ..training.data.media.options import DEFAULT
 from .host.model import encoders
+from .host.model.vision import vision_encoder
 from .host.services.images import footage
 from .sockets import Dataset, Encoded, Node, background
 
@@ -194,6 +195,12 @@ class FewShotEncodeDataset(Node):
                     tooltip="Most that the cache may hold (gigabytes): of more, what was used longest ago is removed. "
                     "0: no limit.",
                 ),
+                io.ClipVision.Input(
+                    "clip_vision",
+                    optional=True,
+                    tooltip="For Wan 2.1 image-to-video models alone: CLIP ViT-H, whose features of the first frame "
+                    "they take.",
+                ),
             ],
             outputs=[
                 Encoded.Output(display_name="encoded", tooltip="To a Train node."),
@@ -202,8 +209,9 @@ class FewShotEncodeDataset(Node):
         )
 
     @classmethod
-    def execute(cls, dataset, vae, clip, cache=True, cache_limit=0.0) -> io.NodeOutput:
-        return io.NodeOutput(*encoders.encode_dataset(dataset, vae, clip, cache, cache_limit))
+    def execute(cls, dataset, vae, clip, cache=True, cache_limit=0.0, clip_vision=None) -> io.NodeOutput:
+        vision = None if clip_vision is None else vision_encoder(clip_vision)
+        return io.NodeOutput(*encoders.encode_dataset(dataset, vae, clip, cache, cache_limit, vision))
 
 
 def frames_or_black(clip: clips.Clip | None, width: int, height: int) -> torch.Tensor:

@@ -30,9 +30,7 @@ class TICFTContext(Node):
             ),
             search_aliases=["temporal in-context", "image to video", "condition frames", "buffer frames"],
             inputs=[
-                io.Model.Input(
-                    "model", tooltip="Text-to-video model, with or without a TIC-FT LoRA. It is not changed."
-                ),
+                io.Model.Input("model", tooltip="Video model, with or without a TIC-FT LoRA. It is not changed."),
                 io.Vae.Input("vae", tooltip="The model's own video VAE; it encodes the conditions."),
                 io.Combo.Input(
                     "task",
@@ -114,6 +112,12 @@ class TICFTContext(Node):
                     tooltip="The timestep that the model gets. One for all frames is the paper's way; one per frame "
                     "suits only a LoRA trained so. as trained: what the settings say, one for all without any.",
                 ),
+                io.ClipVision.Input(
+                    "clip_vision",
+                    optional=True,
+                    tooltip="For Wan 2.1 image-to-video models alone: CLIP ViT-H, whose features of the first "
+                    "condition frame they take.",
+                ),
             ],
             outputs=[
                 io.Model.Output(display_name="model", tooltip="To the sampler."),
@@ -127,6 +131,7 @@ class TICFTContext(Node):
         cls, model, vae, task, width, height, target_frames, condition=None, condition_2=None, condition_3=None,
         condition_4=None, condition_latents=-1, buffer_latents=-1, buffer_levels="", batch_size=1, model_2=None,
         settings=None, resize="crop", encoding=host_context.AS_TRAINED, timesteps=host_context.AS_TRAINED,
+        clip_vision=None,
     ) -> io.NodeOutput:  # fmt: skip
         settings, video = settings or {}, video_model(model)
         request = host_context.ContextRequest(
@@ -135,7 +140,7 @@ class TICFTContext(Node):
         )  # fmt: skip
         images = [frames_of(clip, settings.get("fps")) for clip in (condition, condition_2, condition_3, condition_4)]
         connected = [clip for clip in images if clip is not None]
-        context, latent = host_context.build_context(video, vae, connected, request)
+        context, latent = host_context.build_context(video, vae, connected, request, clip_vision)
         first, second = host_context.put_on_experts(context, video, model_2)
         return io.NodeOutput(first, latent, second, ui=timeline_of_context(video, connected, request, latent))
 

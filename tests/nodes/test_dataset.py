@@ -104,7 +104,7 @@ def encode(dataset, vae, clip, cache=True):
             "FEWSHOT_DATASET",
         ),
         (FewShotDatasetItem, "dataset index", "", "IMAGE IMAGE IMAGE STRING INT IMAGE IMAGE IMAGE"),
-        (FewShotEncodeDataset, "dataset vae clip", "cache cache_limit", "FEWSHOT_ENCODED STRING"),
+        (FewShotEncodeDataset, "dataset vae clip", "cache cache_limit clip_vision", "FEWSHOT_ENCODED STRING"),
     ],
 )
 def test_the_sockets_are_those_of_the_public_interface(node, required, optional, outputs):

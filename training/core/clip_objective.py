@@ -83,7 +83,11 @@ class ClipObjective:
     def drawn_conditioning(self, indices: Sequence[int], generators: StepGenerators) -> list[Conditioning]:
         """The captions of a step's clips, some of them dropped."""
         drop = dropped(len(indices), self.config.caption_dropout, generators.dropout)
-        return [self.unconditional if lost else self.conditioning[i] for i, lost in zip(indices, drop, strict=True)]
+        # What is not of the caption stays.
+        return [
+            {**self.conditioning[i], **(self.unconditional if lost else {})}
+            for i, lost in zip(indices, drop, strict=True)
+        ]
 
     def noised(self, x0: Tensor, conditioning: list[Conditioning], generators: StepGenerators) -> FlowBatch:
         """Clean latents ``[B, C, T, h, w]`` with noise and levels."""

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..storage.cache import Cache, DiskCache, MemoryCache
 from .dataset import Dataset, Sample
+from .vision import VisionEncoder, check_vision, features_of
 
 Progress = Callable[[int, int], None]  # done, total; may raise to cancel
 Tensors = dict[str, Tensor]
@@ -27,7 +28,8 @@ class Recipe(Protocol):
         """Text that changes whenever ``clips`` or ``assemble`` would give something else.
 
         A recipe may also have ``key_of(sample)``, which is then asked instead: one key for each bucket. And it may
-        have ``frame_by_frame``, true where it wants each frame encoded alone, by an image VAE.
+        have ``frame_by_frame``, true where it wants each frame encoded alone, by an image VAE, and ``known``, what an
+        image-to-video network takes of the frames that are given.
         """
         ...
 
@@ -96,6 +98,7 @@ class EncodedDataset:
         text_key: str | None = None,
         frame_by_frame: bool = False,
         cache_bytes: int | None = None,
+        vision: VisionEncoder | None = None,
     ) -> None:
         """Keep everything, do nothing yet.
 
@@ -109,11 +112,12 @@ class EncodedDataset:
             text_key: Identity of the text encoder; None where ``encoder_key`` covers both.
             frame_by_frame: Whether the video encoder is an image VAE, which encodes each frame alone.
             cache_bytes: Most that the folder may hold, see ``DiskCache``.
+            vision: CLIP vision model, for networks that take features of the frames that are given.
         """
         self.dataset = dataset
         self.encoder_key = encoder_key
         self.text_key = encoder_key if text_key is None else text_key
-        self.frame_by_frame = frame_by_frame
+        self.frame_by_frame, self.vision = frame_by_frame, vision
         self.encode_video, self.encode_text, self._release = encode_video, encode_text, release
         self._cache: Cache = MemoryCache() if cache_dir is None else DiskCache(cache_dir, cache_bytes)
 
@@ -188,11 +192,14 @@ class EncodedDataset:
                 f"the data set was given {kinds[self.frame_by_frame]}, {kinds[wanted]} is needed; load the one that "
                 "belongs to the model and encode with it"
             )
+        check_vision(self.vision, recipe)
 
     def _latents_key(self, sample: Sample, recipe: Recipe, name: Callable[[Sample], str] = Sample.key) -> str:
         # A recipe that treats buckets unlike has a key for each sample, so that a new bucket leaves the others alone.
         key_of = getattr(recipe, "key_of", None)
-        return json.dumps(["latents", recipe.key if key_of is None else key_of(sample), self.encoder_key, name(sample)])
+        vision = [self.vision.key] if self.vision is not None and features_of(recipe) else []
+        recipe_key = recipe.key if key_of is None else key_of(sample)
+        return json.dumps(["latents", recipe_key, self.encoder_key, *vision, name(sample)])
 
     def _text_key(self, text: str) -> str:
         return json.dumps(["text", self.text_key, text])
@@ -203,6 +210,8 @@ class EncodedDataset:
         except ValueError as error:
             raise ValueError(f"{sample.name or 'a sample'}: {error}") from error
         latents = {name: self.encode_video(clip) for name, clip in clips.items()}
+        if self.vision is not None:
+            latents |= self.vision.features(recipe, clips)
         _check_finite(latents, f"The VAE gives non-finite latents for {sample.name or 'a sample'}; run it in fp32")
         return recipe.assemble(latents)
 

@@ -18,6 +18,9 @@ MODEL_SPEC = "1.0.0"  # of the sai_model_spec that the modelspec keys follow
 # Family: the architecture a LoRA is for, and the reference code whose model that is.
 ARCHITECTURES = {
     "Wan 2.1": ("wan2.1", "https://github.com/Wan-Video/Wan2.1"),
+    "Wan 2.1 I2V": ("wan2.1-i2v", "https://github.com/Wan-Video/Wan2.1"),
+    "Wan 2.1 FLF2V": ("wan2.1-flf2v", "https://github.com/Wan-Video/Wan2.1"),
+    "Wan 2.2 I2V": ("wan2.2-i2v-a14b", "https://github.com/Wan-Video/Wan2.2"),
     "Wan 2.2 5B": ("wan2.2-ti2v-5b", "https://github.com/Wan-Video/Wan2.2"),
     "CogVideoX 1.5": ("cogvideox-1.5", "https://github.com/zai-org/CogVideo"),
     "CogVideoX 2B": ("cogvideox-2b", "https://github.com/zai-org/CogVideo"),

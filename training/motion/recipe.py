@@ -12,6 +12,7 @@ from torch import Tensor
 from ...methods import motion
 from ...methods.tic_ft import latent_frames, pixel_frames
 from ..data.clips import clip_length
+from ..data.known_frames import KNOWN, KnownFrames
 from ..tic_ft.layout import check_channels
 
 if TYPE_CHECKING:
@@ -31,18 +32,20 @@ class AppearanceRecipe:
 
     most: int = MOST_PICTURES
     channels: int | None = None  # latent channels of the model; None: any
+    known: KnownFrames | None = None  # further inputs of an image-to-video network: of a still, no frame is given
     stills: Mapping[str, str] = field(default_factory=dict)  # caption without the motion, by the key of a sample
 
     @property
     def key(self) -> str:
         """Everything that changes the latents; captions and channels do not."""
-        return f"appearance 1 {self.most}"
+        return f"appearance 1 {self.most}{self.known.key if self.known else ''}"
 
     def clips(self, sample: Sample) -> dict[str, Tensor]:
         """``frame_i``: one frame each, ``[1, H, W, 3]``."""
         frames = sample.target.frames()
         picks = torch.linspace(0, len(frames) - 1, min(len(frames), self.most)).round().long().tolist()
-        return {f"frame_{i}": frames[pick : pick + 1] for i, pick in enumerate(picks)}
+        given = {KNOWN: self.known.clip(frames[:1], 0, COMPRESSION)} if self.known else {}
+        return {**given, **{f"frame_{i}": frames[pick : pick + 1] for i, pick in enumerate(picks)}}
 
     def assemble(self, latents: dict[str, Tensor]) -> dict[str, Tensor]:
         """``pictures [C, N, h, w]``, of which no two know of each other.
@@ -50,10 +53,11 @@ class AppearanceRecipe:
         Raises:
             ValueError: the latents are of another model's VAE.
         """
-        pictures = torch.cat([latents[f"frame_{i}"] for i in range(len(latents))], dim=1)
+        count = sum(name.startswith("frame_") for name in latents)
+        pictures = torch.cat([latents[f"frame_{i}"] for i in range(count)], dim=1)
         if self.channels is not None:
             check_channels(pictures, self.channels)
-        return {"pictures": pictures}
+        return {"pictures": pictures, **(self.known.inputs(pictures[:, :1], latents, 0) if self.known else {})}
 
     def captions(self, sample: Sample) -> dict[str, str]:
         """The caption of a still of the clip."""
@@ -68,11 +72,12 @@ class MotionRecipe:
     compression: int = COMPRESSION
     time_patch: int = 1  # latents of a patch of the network
     channels: int | None = None
+    known: KnownFrames | None = None  # further inputs of an image-to-video network: the first frame
 
     @property
     def key(self) -> str:
         """Everything that changes the latents; the stride does not."""
-        return f"motion 1 x{self.compression} patch {self.time_patch}"
+        return f"motion 1 x{self.compression} patch {self.time_patch}{self.known.key if self.known else ''}"
 
     def latents_of(self, sample: Sample) -> int:
         """Latents of a clip: all whole ones, a multiple of the patch.
@@ -93,7 +98,8 @@ class MotionRecipe:
 
     def clips(self, sample: Sample) -> dict[str, Tensor]:
         """``clip``: the frames that make whole latents, ``[T, H, W, 3]``."""
-        return {"clip": sample.target.frames()[: pixel_frames(self.latents_of(sample), self.compression)]}
+        clip = sample.target.frames()[: pixel_frames(self.latents_of(sample), self.compression)]
+        return {"clip": clip, **({KNOWN: self.known.clip(clip, 1, self.compression)} if self.known else {})}
 
     def assemble(self, latents: dict[str, Tensor]) -> dict[str, Tensor]:
         """``x0 [C, T, h, w]``.
@@ -103,7 +109,8 @@ class MotionRecipe:
         """
         if self.channels is not None:
             check_channels(latents["clip"], self.channels)
-        return {"x0": latents["clip"]}
+        x0 = latents["clip"]
+        return {"x0": x0, **(self.known.inputs(x0, latents, 1) if self.known else {})}
 
     def captions(self, sample: Sample) -> dict[str, str]:
         """The clip's own."""

@@ -12,6 +12,7 @@ from ...methods import tic_ft_tasks
 from ...methods.tic_ft import Layout
 from ..core.methods import TIC_FT
 from ..data.clips import clip_length
+from ..data.known_frames import KNOWN, KnownFrames
 from .buckets import COMPRESSION, layout_for, target_frames
 from .layout import check_channels, ticft_settings
 
@@ -33,6 +34,7 @@ class TicftRecipe:
     compression: int = COMPRESSION
     channels: int | None = None  # latent channels of the model; None: any
     others: tuple[Layout, ...] = ()  # of buckets with targets of other lengths; only K differs
+    known: KnownFrames | None = None  # further inputs of an image-to-video network: the condition's frames
 
     @property
     def layouts(self) -> tuple[Layout, ...]:
@@ -44,7 +46,8 @@ class TicftRecipe:
         """Everything that changes the latents; buffer levels, captions and channels do not."""
         targets = ",".join(str(layout.target) for layout in self.layouts)
         counts = f"{self.layout.condition}+{self.layout.buffer}+{targets}"
-        return f"{TIC_FT} 2 {self.task} {counts} x{self.compression} joint={self.joint}"
+        known = self.known.key if self.known else ""
+        return f"{TIC_FT} 2 {self.task} {counts} x{self.compression} joint={self.joint}{known}"
 
     def key_of(self, sample: Sample) -> str:
         """The key of a recipe for this sample's bucket alone: other buckets do not change its latents."""
@@ -75,11 +78,10 @@ class TicftRecipe:
         counts = (self.layout.condition, self.layout.buffer, self.compression)
         segments = tic_ft_tasks.arrange(self.task, images, *counts, places=tic_ft_tasks.FILES)
         target = sample.target.frames()[: target_frames(self.layout_of(sample), self.compression)]
-        if not segments:
-            return {"sequence": target}
-        sequence = torch.cat([tic_ft_tasks.join(segments, self.compression), target])
-        alone = {} if self.joint else {f"condition_{i}": clip for i, clip in enumerate(segments)}
-        return {**alone, "sequence": sequence}
+        sequence = torch.cat([tic_ft_tasks.join(segments, self.compression), target]) if segments else target
+        alone = {f"condition_{i}": clip for i, clip in enumerate(segments) if not self.joint}
+        given = {KNOWN: self.known.clip(sequence, self.layout.condition, self.compression)} if self.known else {}
+        return {**alone, **given, "sequence": sequence}
 
     def assemble(self, latents: dict[str, Tensor]) -> dict[str, Tensor]:
         """``x0 [C, F, h, w]``: the condition's latents, then those of the sequence behind them.
@@ -90,10 +92,11 @@ class TicftRecipe:
         sequence = latents["sequence"]
         if self.channels is not None:
             check_channels(sequence, self.channels)
-        if self.joint or not self.layout.prefix:
-            return {"x0": sequence}
-        alone = [latents[f"condition_{i}"] for i in range(len(latents) - 1)]
-        return {"x0": torch.cat([*alone, sequence[:, self.layout.prefix :]], dim=1)}
+        x0 = sequence
+        if self.layout.prefix and not self.joint:
+            alone = [latents[f"condition_{i}"] for i in range(sum(name.startswith("condition_") for name in latents))]
+            x0 = torch.cat([*alone, sequence[:, self.layout.prefix :]], dim=1)
+        return {"x0": x0, **(self.known.inputs(x0, latents, self.layout.condition) if self.known else {})}
 
     def captions(self, sample: Sample) -> dict[str, str]:
         """The caption of the whole sequence."""

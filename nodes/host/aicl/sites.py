@@ -39,7 +39,9 @@ def base_of(loaded: LoadedModel | VideoModel) -> Base:
     if name == SVD_CLASS:
         return Base(SVD_FAMILY, SVD, _time_stacks(network))
     if family is not None and family.class_name in ("WAN21", "WAN22"):
-        return Base(family.name, WAN, {f"blocks.{i}": block.dim for i, block in enumerate(network.blocks)})
+        return Base(
+            family.like or family.name, WAN, {f"blocks.{i}": block.dim for i, block in enumerate(network.blocks)}
+        )
     if family is not None and family.class_name == "CogVideoX":
         return Base(family.name, COGVIDEOX, {f"blocks.{i}": block.dim for i, block in enumerate(network.blocks)})
     raise ValueError(

@@ -10,16 +10,18 @@ from torch import Tensor
 
 from ....training.data.dataset import Dataset
 from ....training.data.encoding import EncodedDataset
+from ....training.data.vision import VisionEncoder
 from ..services.folders import cache_folder, output_folder
 from .fingerprint import weights_digest
 
 
 def encode_dataset(
-    dataset: Dataset, vae: Any, clip: Any, cache: bool, cache_limit: float = 0.0
+    dataset: Dataset, vae: Any, clip: Any, cache: bool, cache_limit: float = 0.0, vision: VisionEncoder | None = None
 ) -> tuple[EncodedDataset, str]:
     """The lazy handle trainers ask for their recipe, and a report. Nothing is encoded here.
 
-    ``cache_limit`` is the most that the cache may hold, in gigabytes; 0 for no limit.
+    ``cache_limit`` is the most that the cache may hold, in gigabytes; 0 for no limit. ``vision`` is for networks that
+    take features of the given frames.
 
     Raises:
         ValueError: The VAE is neither a video VAE nor an image VAE of two dimensions.
@@ -31,9 +33,10 @@ def encode_dataset(
         encoder_key=vae_key(vae),
         text_key=clip_key(clip),
         cache_dir=cache_folder() if cache else None,
-        release=releaser(vae.patcher, clip.patcher),
+        release=releaser(vae.patcher, clip.patcher, *([vision.patcher] if vision else [])),
         frame_by_frame=is_image_vae(vae),
         cache_bytes=int(cache_limit * 1e9) or None,
+        vision=vision,
     )
     count, buckets = len(dataset), dataset.buckets()
     size = next(iter(buckets)) if len(buckets) == 1 else dataset
@@ -71,7 +74,7 @@ def video_encoder(vae: Any) -> Callable[[Tensor], Tensor]:
     def encode(pixels: Tensor) -> Tensor:
         with torch.inference_mode():  # the host may patch or move weights that were made in this mode
             latents = vae.encode(pixels)
-        return _plain(latents.movedim(1, 0) if alone else latents[0])  # T C h w or 1 C T h w -> C T h w
+        return plain(latents.movedim(1, 0) if alone else latents[0])  # T C h w or 1 C T h w -> C T h w
 
     return encode
 
@@ -95,7 +98,7 @@ def text_encoder(clip: Any) -> Callable[[str], dict[str, Tensor]]:
                     f"the text encoder gives {name!r} as {type(value).__name__}, only tensors can be kept; "
                     "choose a text encoder of a supported family"
                 )
-        return {name: _plain(_without_batch(value)) for name, value in found.items()}
+        return {name: plain(_without_batch(value)) for name, value in found.items()}
 
     return encode
 
@@ -134,7 +137,7 @@ def _without_batch(value: Tensor) -> Tensor:
     return value[0] if value.ndim > 1 and value.shape[0] == 1 else value  # 1 L D -> L D
 
 
-def _plain(value: Tensor) -> Tensor:
+def plain(value: Tensor) -> Tensor:
     """A copy autograd accepts: made outside inference mode, on the CPU, floats as fp32."""
     with torch.inference_mode(False):
         dtype = torch.float32 if value.is_floating_point() else value.dtype

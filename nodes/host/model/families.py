@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ....training.data.encoding import TextWidth
+from ....training.data.known_frames import KnownFrames
 from .position_table import is_2b
 
 
@@ -26,6 +27,8 @@ class Family:
     time_patch: int = 1  # latent frames of a patch
     per_frame_timesteps: bool = False  # whether the network takes a timestep per frame
     takes_image: bool = False  # whether the class also takes an image, which a text-to-video run leaves out
+    known_frames: KnownFrames | None = None  # further inputs that hold the frames that are given; None: it has none
+    like: str = ""  # family whose blocks it has, so that an AICL adapter of that one fits; empty: its own
     snr_shift: float = 1.0  # of the schedule of discrete timesteps
     blocks: str = r"blocks\.\d+"  # pattern of the transformer blocks in the network, where the pack trains it
     expert_boundary: float | None = None  # sigma from which on the high-noise expert of such a network works
@@ -38,6 +41,19 @@ class Family:
 
 def _patches_time(network: Any) -> bool:
     return bool(getattr(network, "patch_size_t", None))
+
+
+def _wan_inputs(channels: int, known: KnownFrames | None = None) -> Callable[[Any], bool]:
+    """Networks of Wan with so many input channels and layers for such CLIP features."""
+
+    def matches(network: Any) -> bool:
+        if network is None or network.patch_embedding.weight.shape[1] != channels:
+            return False
+        features = getattr(network, "img_emb", None)
+        pair = getattr(features, "emb_pos", None) is not None
+        return known is None or (features is not None, pair) == (known.vision > 0, known.pair)
+
+    return matches
 
 
 def _has_no_table(network: Any) -> bool:
@@ -54,6 +70,10 @@ WAN: Any = {
     "appearance": rf"{WAN_ATTENTION}|blocks\.\d+\.ffn\.[02]",
     "stretches_time": True,
 }
+WAN_I2V: Any = {**WAN, "class_name": "WAN21", "spatial": 16, "takes_image": True, "like": "Wan 2.1"}
+CLIP_CHANNELS = 1280  # of CLIP ViT-H
+FIRST = KnownFrames()
+FIRST_SEEN, BOTH_SEEN = KnownFrames(CLIP_CHANNELS), KnownFrames(CLIP_CHANNELS, pair=True, last=True)
 COGVIDEOX_ATTENTION = r"blocks\.\d+\.(q|k|v|attn_out)"
 COGVIDEOX: Any = {
     "class_name": "CogVideoX",
@@ -70,7 +90,13 @@ COGVIDEOX: Any = {
 FAMILIES: tuple[Family, ...] = (
     # Also Wan 2.2 14B, whose two experts are such networks.
     # Their boundary is that of wan/configs/wan_t2v_A14B.py in Wan-Video/Wan2.2.
-    Family("Wan 2.1", "WAN21", spatial=16, expert_boundary=0.875, **WAN),
+    Family("Wan 2.1", "WAN21", spatial=16, expert_boundary=0.875, matches=_wan_inputs(16), **WAN),
+    # 16 channels of latents, as many of the known frames, and 4 that say which frames are known.
+    # The boundary is that of wan/configs/wan_i2v_A14B.py.
+    Family("Wan 2.2 I2V", expert_boundary=0.9, known_frames=FIRST, matches=_wan_inputs(36, FIRST), **WAN_I2V),
+    # Their cross-attention takes CLIP features of what is given, too.
+    Family("Wan 2.1 I2V", known_frames=FIRST_SEEN, matches=_wan_inputs(36, FIRST_SEEN), **WAN_I2V),
+    Family("Wan 2.1 FLF2V", known_frames=BOTH_SEEN, matches=_wan_inputs(36, BOTH_SEEN), **WAN_I2V),
     Family("Wan 2.2 5B", "WAN22", spatial=32, takes_image=True, **WAN),
     Family("CogVideoX 1.5", time_patch=2, matches=_patches_time, **COGVIDEOX),
     # Its schedule is shifted: arXiv 2408.06072, and snr_shift_scale of its scheduler in diffusers.
@@ -98,8 +124,7 @@ def family_of(model: Any) -> Family:
     names = ", ".join(known.name for known in FAMILIES)
     if family is None:
         raise ValueError(
-            f"the model is a {type(model.model).__name__}, this node works with {names}; "
-            "load one of these text-to-video models"
+            f"the model is a {type(model.model).__name__}, this node works with {names}; load one of these"
         )
     if getattr(model.model, "image_to_video", False) and not family.takes_image:
         raise ValueError(

@@ -19,6 +19,7 @@ from ....training.aicl.reading import Reading, Reference, with_reading
 from ....training.core.config import TrainConfig
 from ....training.data.dataset import Dataset, Sample
 from ....training.data.encoding import EncodedDataset, EncodedSample, Recipe
+from ....training.data.known_frames import FEATURES
 from ....training.motion.objective import MotionTerms, default_config, motion_loss
 from ....training.motion.recipe import LEAST, MotionRecipe, plan_stride
 from ....training.tic_ft.cuts import cut_frames
@@ -29,6 +30,7 @@ from ....training.tune_a_video.recipe import ClipRecipe, FrameWindow
 from ..model.image_model import trainable_image_model
 from ..model.known_model import KnownModel
 from ..model.video_model import VideoModel, trainable_video_model
+from ..model.vision import CLIP_VISION
 from ..sampling.context import check_size
 from ..services.progress import encoding_progress
 from ..session.aicl import aicl_session
@@ -105,7 +107,7 @@ def motion_subject(model: Any, encoded: EncodedDataset, config: TrainConfig, req
     stride = plan_stride(encoded.dataset, request.sparse_latents, family.compression)
     check_request(encoded.dataset, config, MotionRequest(sparse_latents=request.sparse_latents), family, stride)
     config = stage_config(config, video)
-    recipe = MotionRecipe(stride, family.compression, family.time_patch, video.channels)
+    recipe = MotionRecipe(stride, family.compression, family.time_patch, video.channels, family.known_frames)
     sample = encode_largest(encoded, recipe, recipe.latents_of)
     video = video.with_model(stretched(video.model, stride))
     clip = _clip(video, sample.latents["x0"][:, ::stride], sample)
@@ -170,7 +172,9 @@ def _clip(video: VideoModel, x0: Tensor, sample: EncodedSample, prefix: int = 0)
     patch = video.model.model.diffusion_model.patch_size
     side = patch if isinstance(patch, int) else patch[-1]  # latent pixels of a token's side
     tokens = (video.family.time_patch, side, side)
-    return LargestClip(x0, sample.conditioning["caption"], prefix, tokens, video.process)
+    # Known frames are left out: smaller steps have fewer, and empty ones cost the same.
+    features = {CLIP_VISION: sample.latents[FEATURES]} if FEATURES in sample.latents else {}
+    return LargestClip(x0, {**sample.conditioning["caption"], **features}, prefix, tokens, video.process)
 
 
 def _tic_ft_recipe(video: VideoModel, dataset: Dataset, request: PlanRequest) -> TicftRecipe:
@@ -179,4 +183,5 @@ def _tic_ft_recipe(video: VideoModel, dataset: Dataset, request: PlanRequest) ->
         check_size(bucket.width, bucket.height, family)
     counts = (request.condition_latents, request.buffer_latents, "", family.compression, family.time_patch)
     first, *others = plan_layouts(request.task, dataset, *counts)
-    return TicftRecipe(request.task, first, False, family.compression, video.channels, tuple(others))
+    known = family.known_frames and family.known_frames.leading
+    return TicftRecipe(request.task, first, False, family.compression, video.channels, tuple(others), known)

@@ -16,6 +16,7 @@ from ..model.experts import check_pair
 from ..model.families import Family
 from ..model.video_model import VideoModel, video_model
 from .crop import CLEAN
+from .known import check_vision, known_inputs
 from .wrappers import Context
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ class ContextRequest:
 
 
 def build_context(
-    video: VideoModel, vae: Any, images: list[Tensor], request: ContextRequest
+    video: VideoModel, vae: Any, images: list[Tensor], request: ContextRequest, clip_vision: Any = None
 ) -> tuple[Context, dict[str, Any]]:
     """The context to put on models, and the LATENT to sample.
 
@@ -52,6 +53,7 @@ def build_context(
         vae: host VAE.
         images: connected conditions in socket order, each ``[T, H, W, C]`` in [0, 1].
         request: the rest.
+        clip_vision: host CLIP vision model, for networks that take features of the first frame.
 
     Raises:
         ValueError: a number, an image or the model does not fit.
@@ -59,6 +61,7 @@ def build_context(
     family = video.family
     check_size(request.width, request.height, family)
     check_vae(vae, video)
+    check_vision(clip_vision, family)
     layout = layout_of(request, images, family)
     _tell_difference(request, layout)
     images = [frames.resize(clip[..., :3].float(), request.width, request.height, request.resize) for clip in images]
@@ -79,7 +82,8 @@ def build_context(
     per_frame = timesteps == TIMESTEPS[1]
     if per_frame and not family.per_frame_timesteps:
         raise ValueError(f"{family.name} takes one timestep for all frames; choose '{TIMESTEPS[0]}'")
-    context = Context(layout, latents[:1, :, : layout.prefix].clone(), per_frame)
+    known = known_inputs(family, vae, clip_vision, segments, latents[:1], layout)
+    context = Context(layout, latents[:1, :, : layout.prefix].clone(), per_frame, known)
     return context, {"samples": latents, "tic_ft": place, CLEAN: latents[:1, :, : layout.condition].clone()}
 
 

@@ -14,9 +14,12 @@ from torch import Tensor
 
 from ....methods import tic_ft
 from ....methods.flow import NoiseProcess
+from ....training.data.known_frames import FEATURES, KNOWN, UNKNOWN
 from ..model.noise import process_of
 from ..services.keys import TIC_FT_KEY
 from .segments import in_segments
+
+CLIP = "clip_fea"  # the host's name of the CLIP features that a network gets
 
 
 class Context:
@@ -26,11 +29,19 @@ class Context:
         layout: the frame counts and levels.
         x0: clean latents of the first L + B frames, as the VAE gave them, ``[B, C, L + B, H, W]``.
         per_frame_timesteps: give the network every frame's own level instead of the global one.
+        known: what an image-to-video network is given of the known frames, see ``training.data.known_frames``.
     """
 
-    def __init__(self, layout: tic_ft.Layout, x0: Tensor, per_frame_timesteps: bool = False) -> None:
+    def __init__(
+        self,
+        layout: tic_ft.Layout,
+        x0: Tensor,
+        per_frame_timesteps: bool = False,
+        known: dict[str, Tensor] | None = None,
+    ) -> None:
         self.layout = layout
         self.x0 = x0
+        self.known = known
         self.per_frame_timesteps = per_frame_timesteps
         self.run: SamplingRun | None = None  # the sampler run under way; runs may nest
 
@@ -43,6 +54,7 @@ class Context:
             WrappersMP.OUTER_SAMPLE: self._outer_sample,
             WrappersMP.PREDICT_NOISE: self._predict_noise,
             WrappersMP.DIFFUSION_MODEL: self._diffusion_model if self.per_frame_timesteps else None,
+            WrappersMP.APPLY_MODEL: self._apply_model if self.known else None,
         }
         for kind, wrapper in wrappers.items():
             clone.remove_wrappers_with_key(kind, TIC_FT_KEY)
@@ -73,6 +85,19 @@ class Context:
         frozen = self.run.frozen_frames(sigma)
         denoised = executor(self.run.show(x, sigma, frozen), timestep, *args, **options)
         return lead(self.run.clean.to(denoised), denoised, frozen)
+
+    def _apply_model(
+        self, executor: Any, x: Tensor, timestep: Tensor, _concat: Any = None, *args: Any, **options: Any
+    ) -> Tensor:
+        """Give an image-to-video network the frames of the context in place of those of the conditioning."""
+        known = self.known or {}
+        if FEATURES in known:
+            options = {**options, CLIP: known[FEATURES].to(x).expand(len(x), -1, -1)}
+        transformer = next((a for a in args if isinstance(a, dict)), options.get("transformer_options", {}))
+        frames = frames_in(x, known[KNOWN].shape[2], transformer)
+        image, mask = (expand(known[name][:, :, frames].to(x), x) for name in (KNOWN, UNKNOWN))
+        given = {"noise": x, "device": x.device, "concat_latent_image": image, "concat_mask": mask}
+        return executor(x, timestep, executor.class_obj.concat_cond(**given), *args, **options)
 
     def _diffusion_model(self, executor: Any, x: Tensor, timestep: Tensor, *args: Any, **options: Any) -> Tensor:
         transformer = options.get("transformer_options") or next((a for a in args if isinstance(a, dict)), {})

@@ -22,6 +22,7 @@ from ..layers.frozen_layers import recast_in_backward
 from ..layers.simulation import moved
 from ..model.noise import process_of
 from ..model.video_model import VideoModel
+from ..model.vision import CLIP_VISION, as_output
 from .placement import ALL, Placed, Room, load_for_training
 
 log = logging.getLogger(__name__)
@@ -118,7 +119,10 @@ class HostPredictor:
 
     def _extra_conds(self, xt: Tensor, conditioning: Conditioning) -> dict[str, Any]:
         """One clip's, with a batch dimension of 1."""
-        batched = {name: value[None].to(xt.device) for name, value in conditioning.items()}
+        # A copy, because the host changes latents of known frames in place.
+        batched: dict[str, Any] = {name: value[None].to(xt.device, copy=True) for name, value in conditioning.items()}
+        if CLIP_VISION in batched:
+            batched[CLIP_VISION] = as_output(batched[CLIP_VISION])
         conds = self.base.extra_conds(
             **batched,
             noise=xt,

@@ -149,11 +149,16 @@ def aicl_video_model(model: Any) -> VideoModel:
 
 
 def check_base(video: VideoModel) -> None:
-    """Refuse a MODEL that performs an action already.
+    """Refuse a MODEL that performs an action already, or that is given frames of the clip.
 
     Raises:
-        ValueError: it does.
+        ValueError: it does, or is.
     """
+    if video.family.known_frames:
+        raise ValueError(
+            f"AICL adapters are trained on text-to-video models, the model is {video.family.name}; train on "
+            f"{video.family.like}, and use the adapter on this one"
+        )
     if video.model.get_attachment(AICL_KEY):
         raise ValueError("the model performs an action already; train on the model as it is in front of AICL Apply")
 

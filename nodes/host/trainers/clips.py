@@ -9,9 +9,11 @@ from torch import Tensor
 
 from ....training.core.batches import Conditioning
 from ....training.data.encoding import EncodedDataset, EncodedSample, Recipe
+from ....training.data.known_frames import FEATURES, KNOWN, UNKNOWN
 from ....training.tic_ft.layout import check_channels
 from ..model.families import text_width
 from ..model.known_model import KnownModel
+from ..model.vision import CLIP_VISION
 from ..services.progress import encoding_progress
 
 
@@ -36,7 +38,13 @@ def encoded_clips(model: KnownModel, encoded: EncodedDataset, recipe: Recipe, la
         check_channels(sample.latents[latents], model.channels)
     return EncodedClips(
         [model.in_model_space(sample.latents[latents]) for sample in found.samples],
-        [sample.conditioning["caption"] for sample in found.samples],
+        [{**sample.conditioning["caption"], **_given(sample)} for sample in found.samples],
         found.unconditional,
         found.samples,
     )
+
+
+def _given(sample: EncodedSample) -> Conditioning:
+    """The frames that an image-to-video network is given, in the host's names; nothing for other networks."""
+    names = {"concat_latent_image": KNOWN, "concat_mask": UNKNOWN, CLIP_VISION: FEATURES}
+    return {theirs: sample.latents[ours] for theirs, ours in names.items() if ours in sample.latents}

@@ -121,7 +121,9 @@ def train_motion(
 def _train_appearance(stages: _Stages, config: TrainConfig) -> Trained:
     encoded, caption = stages.encoded, stages.request.still_caption.strip()
     stills = still_captions(caption, encoded.dataset)
-    recipe = AppearanceRecipe(channels=stages.video.channels, stills=stills)
+    known = stages.video.family.known_frames
+    known = known and known.leading
+    recipe = AppearanceRecipe(channels=stages.video.channels, known=known, stills=stills)
     identity = {"training clips": encoded.key(recipe)}
     settings = {**stages.settings(1), "still_caption": caption}
 
@@ -138,7 +140,7 @@ def _train_motion(stages: _Stages, config: TrainConfig, stride: int, appearance:
     encoded, request = stages.encoded, stages.request
     family = stages.video.family
     video = stages.video.with_model(stretched(with_lora(stages.video.model, appearance), stride))
-    recipe = MotionRecipe(stride, family.compression, family.time_patch, video.channels)
+    recipe = MotionRecipe(stride, family.compression, family.time_patch, video.channels, family.known_frames)
     chosen = {
         "classic": request.classic, "stride": stride, "debiased_weight": stages.terms.debiased,
         "direction_weight": stages.terms.direction,

@@ -97,6 +97,11 @@ def check_request(dataset: Dataset, config: TrainConfig, request: MotionRequest,
         raise ValueError("one-shot motion has one noise level for all frames; switch per_frame_timesteps off")
     if stride > 1 and not family.stretches_time:
         raise ValueError(f"{family.name} cannot be told where sparse latents lie in the clip; set sparse_latents to 0")
+    if stride > 1 and family.known_frames:
+        raise ValueError(
+            f"{family.name} is given the first frame of a clip, which sparse latents may not have; "
+            "set sparse_latents to 0"
+        )
     for bucket in dataset.buckets():
         check_size(bucket.width, bucket.height, family)
     recipe = MotionRecipe(stride, family.compression, family.time_patch)

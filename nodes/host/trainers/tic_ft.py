@@ -118,7 +118,8 @@ def plan_recipe(video: VideoModel, dataset: Dataset, request: TicftRequest) -> T
     for layout in layouts:
         tic_ft.sigma_layout(layout, video.process)  # refuses what could not be sampled
     joint = request.encoding == ENCODINGS[1]
-    return TicftRecipe(request.task, layouts[0], joint, family.compression, video.channels, layouts[1:])
+    others, known = layouts[1:], family.known_frames and family.known_frames.leading
+    return TicftRecipe(request.task, layouts[0], joint, family.compression, video.channels, others, known)
 
 
 def make_objective(

@@ -11,6 +11,7 @@ import tiny_families as tiny
 import torch
 from tiny_families import Tiny
 from tiny_vae import clip, tiny_cogvideox_vae, tiny_ltxv_vae, tiny_vae, tiny_wan_5b_vae
+from tiny_vision import tiny_vision
 
 import nodes as host_nodes
 from pack.nodes.host.model import families, video_model
@@ -18,7 +19,8 @@ from pack.nodes.tic_ft import TICFTContext, TICFTCrop
 
 EVERY = pytest.mark.parametrize("family", tiny.ALL, ids=lambda family: family.name)
 VAES = {
-    "Wan 2.1": tiny_vae, "Wan 2.2 5B": tiny_wan_5b_vae, "CogVideoX 5B": tiny_cogvideox_vae, "LTXV": tiny_ltxv_vae,
+    "Wan 2.1": tiny_vae, "Wan 2.2 I2V": tiny_vae, "Wan 2.1 I2V": tiny_vae, "Wan 2.1 FLF2V": tiny_vae,
+    "Wan 2.2 5B": tiny_wan_5b_vae, "CogVideoX 5B": tiny_cogvideox_vae, "LTXV": tiny_ltxv_vae,
     "CogVideoX 2B": tiny_cogvideox_vae, "CogVideoX 1.5": tiny_cogvideox_vae, "HunyuanVideo": tiny_vae,
 }  # fmt: skip
 
@@ -30,7 +32,8 @@ def row(name: str) -> families.Family:
 def context(family: Tiny, target_frames: int, task: str = "image to video", **options: Any) -> tuple:
     """TICFTContext as the executor runs it, at the smallest size a network takes."""
     size = row(family.name).spatial
-    options = {"condition": clip(1, 0, size, size), "vae": VAES[family.name](), **options}
+    given = {"condition": clip(1, 0, size, size), "vae": VAES[family.name](), "clip_vision": tiny_vision()}
+    options = {**given, **options}
     with torch.inference_mode():
         return TICFTContext.execute(
             tiny.model_of(family.name), task=task, width=size, height=size, target_frames=target_frames, **options
@@ -186,8 +189,8 @@ def test_image_to_video_variants_of_cogvideox_are_refused(more, tmp_path):
 
 def test_models_that_are_not_trained_are_named_with_those_that_are():
     sentence = (
-        "LoRAs are trained on Wan 2.1, Wan 2.2 5B, CogVideoX 1.5, CogVideoX 2B, CogVideoX 5B, the model is {}; "
-        "load one of those"
+        "LoRAs are trained on Wan 2.1, Wan 2.2 I2V, Wan 2.1 I2V, Wan 2.1 FLF2V, Wan 2.2 5B, CogVideoX 1.5, "
+        "CogVideoX 2B, CogVideoX 5B, the model is {}; load one of those"
     )
     for family in (tiny.LTXV, tiny.HUNYUAN):
         with pytest.raises(ValueError, match=f"^{re.escape(sentence.format(family.name))}$"):

@@ -20,7 +20,7 @@ from clip_pairs import encoded_pairs
 from comfy_extras.nodes_model_advanced import ModelSamplingDiscrete
 from comfy_extras.nodes_train import LoraModelLoader
 from tic_ft_runs import STEPS, train
-from tiny_families import COG_2B, COG_5B, COG_15, COGVIDEOX, HUNYUAN, LTXV, WAN_5B, Tiny
+from tiny_families import COG_2B, COG_5B, COG_15, COGVIDEOX, HUNYUAN, IMAGE_TO_VIDEO, LTXV, WAN_5B, Tiny
 from torch import Tensor
 
 from pack.methods.tic_ft import Layout
@@ -34,7 +34,7 @@ from pack.training.lora.file import load_lora
 from pack.training.lora.metadata import from_metadata
 from pack.training.tic_ft.objective import TicftObjective
 
-TRAINED = (WAN_5B, COG_5B, COG_2B, COG_15)
+TRAINED = (*IMAGE_TO_VIDEO, WAN_5B, COG_5B, COG_2B, COG_15)
 EVERY = pytest.mark.parametrize("family", TRAINED, ids=lambda family: family.name)
 
 
@@ -208,13 +208,13 @@ def test_per_frame_timesteps_reach_wan_2_2_5b():
 REFUSED = [
     (
         LTXV, {},
-        "LoRAs are trained on Wan 2.1, Wan 2.2 5B, CogVideoX 1.5, CogVideoX 2B, CogVideoX 5B, the model is LTXV; "
-        "load one of those",
+        "LoRAs are trained on Wan 2.1, Wan 2.2 I2V, Wan 2.1 I2V, Wan 2.1 FLF2V, Wan 2.2 5B, CogVideoX 1.5, "
+        "CogVideoX 2B, CogVideoX 5B, the model is LTXV; load one of those",
     ),
     (
         HUNYUAN, {},
-        "LoRAs are trained on Wan 2.1, Wan 2.2 5B, CogVideoX 1.5, CogVideoX 2B, CogVideoX 5B, "
-        "the model is HunyuanVideo; load one of those",
+        "LoRAs are trained on Wan 2.1, Wan 2.2 I2V, Wan 2.1 I2V, Wan 2.1 FLF2V, Wan 2.2 5B, CogVideoX 1.5, "
+        "CogVideoX 2B, CogVideoX 5B, the model is HunyuanVideo; load one of those",
     ),
     (
         COG_5B, {"settings": TrainConfig(per_frame_timesteps=True)},

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
+from tiny_vision import fake_vision
 from torch import Tensor
 
 TEXT_DIM = 32
@@ -31,6 +33,7 @@ def encoded_pairs(
     width: int = 16,
     channels: int = 16,
     height: int = 16,
+    text: Callable[[str], dict[str, Tensor]] = fake_text,
 ) -> Any:
     """A FEWSHOT_ENCODED of clips, each with so many one-frame conditions; sizes are pixels."""
     from pack.training.data.clips import TensorClip
@@ -48,5 +51,6 @@ def encoded_pairs(
     )
     dataset = Dataset(samples, width, height, 16.0, "")
     return EncodedDataset(
-        dataset, lambda pixels: fake_vae(pixels, max(16, channels))[:channels], fake_text, "fake", None, lambda: None
-    )
+        dataset, lambda pixels: fake_vae(pixels, max(16, channels))[:channels], text, "fake", None, lambda: None,
+        vision=fake_vision(),
+    )  # fmt: skip

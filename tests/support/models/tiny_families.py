@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import tiny_cogvideox
+import tiny_vision
 import tiny_wan
 import torch
 from safetensors.torch import save_file
@@ -78,6 +79,13 @@ def _random(net: nn.Module, seed: int) -> dict[str, Tensor]:
 
 
 WAN = Tiny("Wan 2.1", tiny_wan.save_tiny_wan)
+WAN_22_I2V = Tiny("Wan 2.2 I2V", partial(tiny_wan.save_tiny_wan, more=20))
+WAN_21_I2V = Tiny("Wan 2.1 I2V", partial(tiny_wan.save_tiny_wan, more=20, kind="i2v"))
+WAN_21_FLF2V = Tiny(
+    "Wan 2.1 FLF2V",
+    partial(tiny_wan.save_tiny_wan, more=20, kind="i2v", flf_pos_embed_token_number=2 * tiny_vision.TOKENS),
+)
+IMAGE_TO_VIDEO = (WAN_22_I2V, WAN_21_I2V, WAN_21_FLF2V)
 WAN_5B = Tiny("Wan 2.2 5B", partial(tiny_wan.save_tiny_wan, channels=48))
 COG_5B = Tiny("CogVideoX 5B", tiny_cogvideox.save_tiny_cogvideox, flow=False)
 COG_2B = Tiny("CogVideoX 2B", partial(tiny_cogvideox.save_tiny_cogvideox, **tiny_cogvideox.POSITION_TABLE), flow=False)
@@ -91,7 +99,7 @@ LTXV = Tiny(
     "LTXV", save_tiny_ltxv, extra={"attention_mask": torch.ones(1, TOKENS, dtype=torch.long), "frame_rate": 25.0}
 )
 HUNYUAN = Tiny("HunyuanVideo", save_tiny_hunyuan, extra={"pooled_output": torch.zeros(1, 768)})
-ALL = (WAN, WAN_5B, COG_5B, COG_2B, COG_15, LTXV, HUNYUAN)
+ALL = (WAN, *IMAGE_TO_VIDEO, WAN_5B, COG_5B, COG_2B, COG_15, LTXV, HUNYUAN)
 COGVIDEOX = tuple(tiny for tiny in ALL if not tiny.flow)
 
 

@@ -99,13 +99,15 @@ def record(model: Any, network: Network | None = None) -> tuple[Any, list[Call]]
     from comfy.patcher_extension import WrappersMP
 
     calls: list[Call] = []
+    channels = model.model.latent_format.latent_channels
 
     def listen(executor: Any, x: Tensor, timestep: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         options = kwargs.get("transformer_options") or next(a for a in args if isinstance(a, dict))
         sigma = options["sigmas"]
-        velocity = executor(x, timestep, *args, **kwargs) if network is None else network(x, sigma)
+        shown = x[:, :channels]  # without the known frames of an image-to-video network
+        velocity = executor(x, timestep, *args, **kwargs) if network is None else network(shown, sigma)
         kinds = list(options["cond_or_uncond"])
-        calls.append(Call(x.clone(), float(sigma[0]), timestep.clone(), velocity.clone(), kinds))
+        calls.append(Call(shown.clone(), float(sigma[0]), timestep.clone(), velocity.clone(), kinds))
         return velocity
 
     clone = model.clone()

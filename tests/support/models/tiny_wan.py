@@ -13,14 +13,20 @@ CONFIG = {"dim": 48, "ffn_dim": 64, "num_heads": 2, "num_layers": 2, "text_dim":
 LATENT_CHANNELS = 16
 
 
-def save_tiny_wan(path: Path, seed: int = 0, channels: int = LATENT_CHANNELS, **config: int) -> Path:
-    """Write seeded random weights, and the sizes the host cannot infer into the metadata; 48 channels make 2.2 5B."""
+def save_tiny_wan(
+    path: Path, seed: int = 0, channels: int = LATENT_CHANNELS, more: int = 0, kind: str = "t2v", **config: int
+) -> Path:
+    """Write seeded random weights, and the sizes the host cannot infer into the metadata; 48 channels make 2.2 5B.
+
+    20 ``more`` channels of input make 2.2 14B image-to-video, with the kind "i2v" that of 2.1, and with
+    ``flf_pos_embed_token_number`` first-last-frame-to-video.
+    """
     import comfy.ops
     from comfy.ldm.wan.model import WanModel
 
     config = {**CONFIG, **config}
     net = WanModel(
-        model_type="t2v", in_dim=channels, out_dim=channels, cross_attn_norm=True,
+        model_type=kind, in_dim=channels + more, out_dim=channels, cross_attn_norm=True,
         operations=comfy.ops.disable_weight_init, dtype=torch.float32, device="cpu", **config,
     )  # fmt: skip
     generator = torch.Generator().manual_seed(seed)

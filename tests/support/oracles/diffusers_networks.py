@@ -14,11 +14,18 @@ from diffusers.pipelines.cogvideo.pipeline_cogvideox import get_resize_crop_regi
 from torch import Tensor
 
 # Frames [B, C, F, h, w], timesteps [B] in 0 .. 1000 and text [B, N, D] to what the network predicts, like the frames.
-Network = Callable[[Tensor, Tensor, Tensor], Tensor]
+Network = Callable[..., Tensor]
 Prepare = Callable[[Any], None]  # puts hooks on a network of diffusers, which then keeps what a gradient needs
 Names = tuple[tuple[str, str], ...]  # patterns of the host's names -> diffusers' names
 
 WAN_NAMES: Names = (
+    (r"^img_emb\.proj\.0", "condition_embedder.image_embedder.norm1"),
+    (r"^img_emb\.proj\.1", "condition_embedder.image_embedder.ff.net.0.proj"),
+    (r"^img_emb\.proj\.3", "condition_embedder.image_embedder.ff.net.2"),
+    (r"^img_emb\.proj\.4", "condition_embedder.image_embedder.norm2"),
+    (r"^img_emb\.emb_pos", "condition_embedder.image_embedder.pos_embed"),
+    (r"\.([kv])_img\.", r".add_\1_proj."),
+    (r"\.norm_k_img\.", ".norm_added_k."),
     (r"^text_embedding\.0", "condition_embedder.text_embedder.linear_1"),
     (r"^text_embedding\.2", "condition_embedder.text_embedder.linear_2"),
     (r"^time_embedding\.0", "condition_embedder.time_embedder.linear_1"),
@@ -72,8 +79,12 @@ def renamed(weights: dict[str, Tensor], names: Names) -> dict[str, Tensor]:
 
 
 def wan(weights: dict[str, Tensor], prepare: Prepare | None = None) -> Network:
-    """Wan of the size of ``tiny_wan``."""
-    config = tiny_wan.CONFIG
+    """Wan of the size of ``tiny_wan``, with the input channels and the layers for CLIP features that the weights have.
+
+    Where it takes CLIP features, ``image [B, N, D]``, diffusers' network wants a text of 512 tokens.
+    """
+    config, features = tiny_wan.CONFIG, weights.get("img_emb.proj.1.weight")
+    pair = weights.get("img_emb.emb_pos")
     network = WanTransformer3DModel(
         num_attention_heads=config["num_heads"],
         attention_head_dim=config["dim"] // config["num_heads"],
@@ -81,14 +92,20 @@ def wan(weights: dict[str, Tensor], prepare: Prepare | None = None) -> Network:
         freq_dim=config["freq_dim"],
         ffn_dim=config["ffn_dim"],
         num_layers=config["num_layers"],
+        in_channels=weights["patch_embedding.weight"].shape[1],
+        image_dim=None if features is None else features.shape[1],
+        added_kv_proj_dim=None if features is None else config["dim"],
+        pos_embed_seq_len=None if pair is None else pair.shape[1],
     ).eval()
     network.load_state_dict(renamed(weights, WAN_NAMES))
     if prepare is not None:
         prepare(network.requires_grad_(False))
 
-    def answer(xt: Tensor, timestep: Tensor, text: Tensor) -> Tensor:
+    def answer(xt: Tensor, timestep: Tensor, text: Tensor, image: Tensor | None = None) -> Tensor:
+        if image is not None and pair is not None:  # one picture after the other, as its pipeline stacks them
+            image = image.reshape(2 * len(image), -1, image.shape[2])
         with torch.set_grad_enabled(prepare is not None):
-            return network(xt, timestep, text, return_dict=False)[0]
+            return network(xt, timestep, text, image, return_dict=False)[0]
 
     return answer
 

@@ -9,12 +9,14 @@ import torch
 from clip_pairs import encoded_pairs
 
 
-def step_apart(model: Any, recipe: Any, config: Any, levels: tuple[float, ...] = ()) -> dict[str, Any]:
+def step_apart(
+    model: Any, recipe: Any, config: Any, levels: tuple[float, ...] = (), data: Any = None
+) -> dict[str, Any]:
     """Train ``config.steps``, then take the next step apart; ``levels`` in place of the drawn ones.
 
     Returns:
-        ``xt``, ``timestep`` and ``context`` as the network got them, the ``batch``, the ``loss`` of each clip, the
-        ``lora`` so far and the clips' VAE ``latents``.
+        ``xt``, ``timestep``, ``context`` and CLIP ``features`` as the network got them, the ``batch``, the ``loss`` of
+        each clip, the ``lora`` so far, the ``samples`` of the data set and their VAE ``latents``.
     """
     from pack.nodes.host.model.video_model import video_model
     from pack.nodes.host.session.session import training_session
@@ -22,11 +24,11 @@ def step_apart(model: Any, recipe: Any, config: Any, levels: tuple[float, ...] =
     from pack.training.core.batches import StepGenerators, batch_indices
     from pack.training.core.loop import train
 
-    data, seen = encoded_pairs(clips=4), {}
+    data, seen = encoded_pairs(clips=4) if data is None else data, {}
     objective = make_objective(video_model(model), data, recipe, config)
 
     def look(_network: Any, args: tuple, kwargs: dict) -> None:
-        seen.update(xt=args[0], timestep=args[1], context=kwargs["context"])
+        seen.update(xt=args[0], timestep=args[1], context=kwargs["context"], features=kwargs.get("clip_fea"))
 
     with training_session(video_model(model), config) as session:
         train(objective, session.predict, session.trained.parameters(), config)
@@ -39,4 +41,5 @@ def step_apart(model: Any, recipe: Any, config: Any, levels: tuple[float, ...] =
         handle.remove()
         lora = session.trained.tensors()
     latents = torch.stack([data.encode(recipe).samples[i].latents["x0"] for i in indices])
-    return {**seen, "batch": batch, "loss": loss, "lora": lora, "latents": latents}
+    samples = [data.dataset.samples[i] for i in indices]
+    return {**seen, "batch": batch, "loss": loss, "lora": lora, "latents": latents, "samples": samples}

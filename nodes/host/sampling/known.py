@@ -1,0 +1,61 @@
+"""What an image-to-video network is given of a TIC-FT context: the condition's frames, by the rule of the training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ....methods import tic_ft, tic_ft_tasks
+from ....training.data.known_frames import FEATURES, KNOWN
+from ..model.families import Family
+from ..model.vision import vision_encoder
+
+
+def check_vision(clip_vision: Any, family: Family) -> None:
+    """Refuse a missing CLIP vision model, or one that is not the network's, before anything is encoded.
+
+    Raises:
+        ValueError: the network takes CLIP features and there are none, or they have other channels.
+    """
+    known = family.known_frames
+    if known is None or not known.vision:
+        return
+    if clip_vision is None:
+        raise ValueError(
+            f"{family.name} takes CLIP features of the first frame besides its latents; connect clip_vision "
+            "(CLIP ViT-H, the file clip_vision_h)"
+        )
+    vision_encoder(clip_vision).check(known.vision)
+
+
+def known_inputs(
+    family: Family, vae: Any, clip_vision: Any, segments: list[Tensor], latents: Tensor, layout: tic_ft.Layout
+) -> dict[str, Tensor] | None:
+    """Latents, mask and features of the condition's frames, each with a batch dimension of 1; None for other networks.
+
+    Args:
+        family: the network's.
+        vae: host VAE.
+        clip_vision: host CLIP vision model; None where the network takes no features.
+        segments: the arranged conditions, ``[T, H, W, 3]`` each.
+        latents: clean ones of the sequence, ``[1, C, F, h, w]``, whose condition is the given one.
+        layout: frame counts.
+    """
+    if family.known_frames is None:
+        return None
+    known, size = family.known_frames.leading, segments[0].shape[1:] if segments else _size_of(vae, latents)
+    frames = torch.zeros(tic_ft.pixel_frames(layout.frames, family.compression), *size)
+    given = tic_ft_tasks.join(segments, family.compression) if segments else frames[:0]
+    frames[: len(given)] = given
+    clip = known.clip(frames, layout.condition, family.compression)
+    encoded = {KNOWN: vae.encode(clip)[0].to(latents)}
+    if known.vision:
+        encoded[FEATURES] = vision_encoder(clip_vision).encode(known.pictures(clip))
+    return {name: value[None] for name, value in known.inputs(latents[0], encoded, layout.condition).items()}
+
+
+def _size_of(vae: Any, latents: Tensor) -> tuple[int, int, int]:
+    scale = vae.spacial_compression_decode()
+    return latents.shape[3] * scale, latents.shape[4] * scale, 3
