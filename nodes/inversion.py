@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from .host.sampling.inversion import CHOICES, InversionSettings, invert, schedulers
-from .sockets import Node
+from .host.sampling.inversion import invert, schedulers
+from .host.sampling.inversion_inputs import CHOICES, InversionSettings
+from .sockets import Node, tuning_preset
 
 
 class FewShotInversion(Node):
@@ -74,6 +75,26 @@ class FewShotInversion(Node):
                     control_after_generate=io.ControlAfterGenerate.fixed,
                     optional=True,
                     tooltip="Decides the fresh noise (a number).",
+                ),
+                io.Int.Input(
+                    "stride",
+                    default=1,
+                    min=1,
+                    max=256,
+                    optional=True,
+                    tooltip="Every so many-th frame is inverted, as Tune-A-Video Train takes them; 1: each.",
+                ),
+                io.Int.Input(
+                    "frames",
+                    default=0,
+                    min=0,
+                    max=4096,
+                    optional=True,
+                    tooltip="Frames that are inverted, counted at the stride; 0: all.",
+                ),
+                tuning_preset(
+                    "ddim on the timesteps of ddim_uniform, from the first timestep's level, no guidance, "
+                    "24 frames at a stride of 2"
                 ),
             ],
             outputs=[

@@ -8,6 +8,7 @@ from comfy_api.latest import io
 
 from ..training.data.media.options import BACKGROUNDS, DEFAULT
 from ..training.runs.changes import ON_CHANGE, REFUSE
+from ..training.tune_a_video.presets import AS_SET, PRESETS
 from .host.services.inputs import checked
 
 Dataset = io.Custom("FEWSHOT_DATASET")
@@ -106,6 +107,17 @@ def on_change(run: str = "the run") -> io.Input:
         optional=True,
         tooltip=f"When {run} of this name had other settings. refuse: list them and stop. accept: go on with the new "
         "ones. start over: begin again, the old run is kept under another name.",
+    )
+
+
+def tuning_preset(published: str) -> io.Input:
+    """``preset`` of a Tune-A-Video node; ``published`` says what it sets then."""
+    return io.Combo.Input(
+        "preset",
+        options=list(PRESETS),
+        default=AS_SET,
+        optional=True,
+        tooltip=f"as published: as the authors' code does it, whatever the inputs above say: {published}.",
     )
 
 

@@ -8,6 +8,7 @@ from comfy_api.latest import io
 
 from ..methods.tune_a_video import GROUP_NORMS, PER_FRAME
 from ..training.runs.changes import REFUSE
+from ..training.tune_a_video import presets
 from ..training.tune_a_video.objective import PUBLISHED
 from ..training.tune_a_video.recipe import FIXED, WINDOWS, FrameWindow
 from .host.model.image_model import trainable_image_model
@@ -15,7 +16,17 @@ from .host.runs.opening import runs_stamp
 from .host.services.workflow_metadata import workflow_metadata
 from .host.session.clip import Form
 from .host.trainers.tune_a_video import TuningRequest, train_tune_a_video
-from .sockets import Encoded, Node, TrainSettings, TuneAVideo, fixed_seed, learning_rate, on_change, preview_vae
+from .sockets import (
+    Encoded,
+    Node,
+    TrainSettings,
+    TuneAVideo,
+    fixed_seed,
+    learning_rate,
+    on_change,
+    preview_vae,
+    tuning_preset,
+)  # fmt: skip
 
 
 class TuneAVideoTrain(Node):
@@ -56,6 +67,7 @@ class TuneAVideoTrain(Node):
                 ),
                 on_change(),
                 preview_vae(),
+                tuning_preset("rank 0, 24 frames at a stride of 2 from the first one, group norms over the whole clip"),
             ],
             hidden=[io.Hidden.prompt, io.Hidden.extra_pnginfo],
             outputs=[
@@ -70,10 +82,12 @@ class TuneAVideoTrain(Node):
     def execute(
         cls, model, encoded, learning_rate, steps, seed, settings=None, rank=0, frames=24, stride=1, start=0,
         window=FIXED, group_norms=PER_FRAME, sparse_causal=True, prior=None, prior_weight=1.0, run_name="",
-        on_change=REFUSE, vae=None,
+        on_change=REFUSE, vae=None, preset=presets.AS_SET,
     ) -> io.NodeOutput:  # fmt: skip
         config = replace(settings or PUBLISHED, learning_rate=learning_rate, steps=steps, seed=seed)
         form, seen = Form(rank, group_norms, sparse_causal), FrameWindow(frames, stride, start, window)
+        if presets.is_published(preset):
+            form, seen = Form(group_norms=presets.GROUP_NORMS), presets.WINDOW
         request = TuningRequest(form, seen, prior_weight, run_name, on_change)
         image, workflow = trainable_image_model(model), workflow_metadata(cls.hidden)
         trained, tuned = train_tune_a_video(image, encoded, config, request, prior, vae, workflow)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -9,26 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ....methods.inversion import DDIM, FIXED_POINT, METHODS, Inverter, blended
-from ..model.families import text_width
-from ..model.noise import SAMPLING, LoadedModel, loaded_model
+from ....methods.inversion import DDIM, FIXED_POINT, Inverter, blended
+from ..model.noise import SAMPLING, loaded_model
 from ..services.progress import throw_if_cancelled
-
-AUTOMATIC = "automatic"
-CHOICES = (AUTOMATIC, *METHODS)
-
-
-@dataclass(frozen=True)
-class InversionSettings:
-    """What to invert with."""
-
-    steps: int
-    scheduler: str = "normal"  # the host's name
-    method: str = AUTOMATIC  # ddim, and fixed-point for flow models
-    iterations: int = 3  # of fixed-point
-    cfg: float = 1.0  # 1: no guidance
-    inverted: float = 1.0  # share of inverted noise, the rest is fresh
-    seed: int = 0  # of the fresh noise
+from .inversion_inputs import AUTOMATIC, InversionSettings, check_family, checked, seen_frames
 
 
 def schedulers() -> list[str]:
@@ -50,6 +35,8 @@ def invert(
     """
     from comfy.samplers import CFGGuider, calculate_sigmas
 
+    settings = settings.resolved()
+    latent = seen_frames(model, latent, settings)
     samples = checked(latent)
     loaded = loaded_model(model)
     model = loaded.model
@@ -75,46 +62,6 @@ def invert(
     noise = InvertedNoise(sampler.noise.cpu(), settings.seed)
     out = torch.zeros_like(samples) if sampler.flow else out.to(samples.device)
     return {**latent, "samples": out}, noise
-
-
-def check_family(loaded: LoadedModel, samples: Tensor, *prompts: Any) -> None:
-    """Refuse latents and prompts of another model than this one.
-
-    Raises:
-        ValueError: they have other channels, or another number of dimensions.
-    """
-    model = loaded.model
-    form = model.model.latent_format
-    channels, dimensions = form.latent_channels, getattr(form, "latent_dimensions", 2) + 2
-    if samples.ndim != dimensions or samples.shape[1] != channels or not samples.numel():
-        wanted = ["batch", channels, *(("frames",) if dimensions == 5 else ()), "height", "width"]
-        raise ValueError(
-            f"inversion got a latent of shape {list(samples.shape)}, the {type(model.model).__name__} works on "
-            f"[{', '.join(map(str, wanted))}]; encode the source clip with the model's own VAE"
-        )
-    width = text_width(model, loaded.name)
-    for tokens, _ in (part for prompt in prompts for part in prompt or ()):
-        if width is not None:
-            width.check(tokens)
-
-
-def checked(latent: dict[str, Any]) -> Tensor:
-    """The latents of a clip.
-
-    Raises:
-        ValueError: they are several at once, empty, or masked.
-    """
-    samples = latent["samples"]
-    if getattr(samples, "is_nested", False):
-        raise ValueError("inversion got several latents in one; invert the video's alone")
-    if not torch.count_nonzero(samples):
-        raise ValueError("inversion got an empty latent; encode the source clip with VAE Encode and connect that")
-    if latent.get("noise_mask") is not None:
-        raise ValueError(
-            "inversion got a latent with a noise mask; outside of it a sampler would keep noise and no clip, so "
-            "connect the latent from before the mask"
-        )
-    return samples
 
 
 def fresh_noise(latent: dict[str, Any], settings: InversionSettings) -> Any:
@@ -164,6 +111,9 @@ class InversionSampler:
         """The state at the first of ``sigmas``, which fall to the level of ``latent_image``."""
         levels = sigmas.flip(0).tolist()
         clean = latent_image
+        if self.settings.published:  # their clean latents stand for the level of timestep 0
+            levels[0] = float(self.sampling.sigma_min)
+            latent_image = latent_image * math.hypot(1.0, levels[0])
 
         def denoise(x: Tensor, sigma: float) -> Tensor:
             nonlocal clean

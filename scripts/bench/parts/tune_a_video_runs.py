@@ -99,7 +99,8 @@ def tuned_model(stage: Stage, arm: Any, scene: Any, seed: int) -> Any:
 
 def start_of(stage: Stage, arm: Any, model: Any, source: np.ndarray, seed: int) -> Any:
     """The state that sampling begins with: the inverted clip, or fresh noise (None)."""
-    from pack.nodes.host.sampling.inversion import InversionSettings, invert
+    from pack.nodes.host.sampling.inversion import invert
+    from pack.nodes.host.sampling.inversion_inputs import InversionSettings
 
     if not arm.inverted:
         return None

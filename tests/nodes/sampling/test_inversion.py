@@ -17,8 +17,9 @@ from gaussian_data import GaussianData
 from torch import Tensor
 
 import nodes as host_nodes
-from pack.nodes.host.sampling.inversion import InversionSettings, InvertedNoise
+from pack.nodes.host.sampling.inversion import InvertedNoise
 from pack.nodes.host.sampling.inversion import invert as invert_order
+from pack.nodes.host.sampling.inversion_inputs import InversionSettings
 from pack.nodes.inversion import FewShotInversion
 
 WAN_SHAPE = (1, 16, 3, tiny_sampling.SIZE, tiny_sampling.SIZE)

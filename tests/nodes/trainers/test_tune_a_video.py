@@ -291,3 +291,16 @@ def test_both_predictions_and_later_models_are_tuned_and_told_apart():
     message = r"tuned on Stable Diffusion 2\.x, velocity prediction, the model is Stable Diffusion 2\.x, noise"
     with pytest.raises(ValueError, match=message):
         apply_tuned(noise, load_tuned(Path(path)), 1.0)
+
+
+def test_as_published_tunes_on_every_second_frame_with_norms_over_the_whole_clip(model):
+    made = {"frames": 3, "stride": 1, "group_norms": "per frame", "rank": 4, "encoded": encoded_clips(50)}
+    tuned, _, _, path = tune(model, "by preset", preset="as published", **made)
+    record = from_metadata(load_lora(Path(path)).metadata)
+    assert (record["frames"], record["stride"], record["start"]) == ("24", "2", "0")
+    assert tuned.group_norms == POOLED
+    assert all(delta.ndim == 2 for delta in tuned.queries.values())
+    set_so = tune(model, "by inputs", encoded=encoded_clips(50), frames=24, stride=2, group_norms=POOLED)
+    assert same(tuned, set_so[0])
+    with pytest.raises(ValueError, match=r"the clip has 20 frames, 24 at a stride of 2"):
+        tune(model, "short", preset="as published", encoded=encoded_clips(20))

@@ -19,6 +19,7 @@ from pack.methods.tune_a_video import PER_FRAME, POOLED, Tuned
 from pack.nodes.host.model.image_model import base_of
 from pack.nodes.host.tune_a_video.apply import apply_tuned
 from pack.nodes.inversion import FewShotInversion
+from pack.training.tune_a_video.presets import AS_PUBLISHED
 
 BETAS = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
 SPACING = {"timestep_spacing": "leading", "steps_offset": 1, "clip_sample": False, "set_alpha_to_one": True}
@@ -71,10 +72,15 @@ def test_the_oracles_differ_by_far_more_than_the_tolerance():
     assert all(float((a - b).abs().max()) > 0.01 for a, b in pairs)
 
 
-def inverted_by_diffusers(network: Oracle, x: torch.Tensor, velocity: bool) -> torch.Tensor:
-    """DDIM inversion without guidance; a velocity is turned into noise at the level the network was told of."""
-    scheduler = DDIMInverseScheduler(**BETAS, **SPACING)
-    scheduler.set_timesteps(STEPS)
+def inverted_by_diffusers(
+    network: Oracle, x: torch.Tensor, velocity: bool, from_zero: bool = True, steps: int = STEPS
+) -> torch.Tensor:
+    """DDIM inversion without guidance; a velocity is turned into noise at the level the network was given.
+
+    ``from_zero``: clean latents stand for no noise, else for the level of timestep 0, as in the published scheduler.
+    """
+    scheduler = DDIMInverseScheduler(**BETAS, **{**SPACING, "set_alpha_to_one": from_zero})
+    scheduler.set_timesteps(steps)
     for timestep in scheduler.timesteps:
         output = network(x, float(timestep), [TEXTS[0]])
         if velocity:
@@ -120,3 +126,24 @@ def test_inversion_and_sampling_through_the_host_are_those_of_diffusers(frames, 
     sampled = sampled_by_diffusers(oracle(kind), expected, velocity, cfg)
     result = base.model.process_latent_in(edited["samples"])
     torch.testing.assert_close(result, sampled, rtol=1e-4, atol=1e-4 * float(sampled.abs().max()))
+
+
+@pytest.mark.parametrize("velocity", [False, True])
+def test_inversion_as_published_is_that_of_the_published_scheduler_on_every_second_frame(velocity):
+    kind = "SD20" if velocity else "SD15"
+    base = tiny_unet.tiny_unet(velocity, kind)
+    model = apply_tuned(base, tuned_of(base, POOLED), 1.0)
+    x0 = clip(50, 9)
+    source = {"samples": base.model.process_latent_out(x0.clone())}
+    with torch.inference_mode():
+        # What the preset sets counts, whatever the inputs say.
+        latent, _ = FewShotInversion.execute(
+            model, tiny_unet.conditioning(1), source, 10, scheduler="karras", cfg=1.0, stride=5, preset=AS_PUBLISHED
+        ).result
+    seen = x0[:48:2]
+    expected = inverted_by_diffusers(oracle(kind, POOLED), seen, velocity, from_zero=False, steps=10)
+    sigma = comfy.samplers.calculate_sigmas(base.get_model_object("model_sampling"), "ddim_uniform", 10)[0]
+    found = base.model.process_latent_in(latent["samples"]) / (1 + sigma**2).sqrt()
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+    other = inverted_by_diffusers(oracle(kind, POOLED), seen, velocity, steps=10)
+    assert (expected - other).abs().max() > 1e-3  # the first level matters
