@@ -9,7 +9,7 @@ import pytest
 import tiny_families
 import tiny_wan
 import torch
-from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler
+from diffusers import CogVideoXDDIMScheduler
 from step_apart import step_apart
 from torch import Tensor
 
@@ -20,6 +20,7 @@ from pack.training.tic_ft.objective import TicftRecipe
 
 T = 1000  # timesteps, 1 .. T in the paper and 0 .. T - 1 in diffusers
 LEVELS = (0.04, 0.25, 0.3, 0.5, 0.8, 0.997)  # two of them are levels of buffers
+SCALES = {"CogVideoX 5B": 0.7, "CogVideoX 2B": 1.15258426, "CogVideoX 1.5": 0.7}  # scaling_factor of vae/config.json
 COUNTS = {"CogVideoX 5B": (1, 3, 2), "CogVideoX 2B": (1, 3, 2), "CogVideoX 1.5": (2, 2, 2)}
 
 
@@ -30,14 +31,14 @@ def paper_timesteps(layout: Layout, t: int) -> list[int]:
 
 
 def paper_step(
-    network: diffusers_networks.Network, scheduler: CogVideoXDDIMScheduler, layout: Layout,
+    network: diffusers_networks.Network, scheduler: CogVideoXDDIMScheduler, scale: float, layout: Layout,
     latents: Tensor, noise: Tensor, timesteps: Tensor, text: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Network input, loss of each clip and the same loss in the authors' form; timesteps ``[B]`` in 1 .. T.
 
     Theirs is that of the clean latents, with the weight 1 / (1 - a), a the cumulative alpha.
     """
-    x0 = latents * AutoencoderKLCogVideoX(block_out_channels=(8,) * 4, norm_num_groups=4).config["scaling_factor"]
+    x0 = latents * scale
     xt = x0.clone()
     for i, t in enumerate(timesteps.tolist()):
         for f, own in enumerate(paper_timesteps(layout, t)):
@@ -58,7 +59,7 @@ def test_network_input_and_loss_equal_the_papers_definitions(family):
     with torch.inference_mode():
         ours = step_apart(model, TicftRecipe("image to video", layout), config, LEVELS)
     timesteps = torch.tensor([ceil(level * T) for level in LEVELS])
-    given = (scheduler, layout, ours["latents"], ours["batch"].noise, timesteps, ours["context"])
+    given = (scheduler, SCALES[family], layout, ours["latents"], ours["batch"].noise, timesteps, ours["context"])
     host = model.model.diffusion_model
     tokens = ours["context"].shape[1]
     trained = diffusers_networks.cogvideox(diffusers_networks.with_lora(weights, ours["lora"]), host, tokens=tokens)

@@ -10,6 +10,7 @@ from typing import Any
 import lora_files
 import tiny_families
 import torch
+from diffusers_networks import rope
 from torch import Tensor, nn
 
 TEXT = tiny_families.TEXT_DIM
@@ -51,10 +52,13 @@ class Twin:
         return torch.randn(self.shape, generator=generator), torch.randn(1, 5, TEXT, generator=generator)
 
     def host_answer(self, model: Any) -> Tensor:
-        """Of the host's network, with everything patched in."""
+        """Of the host's network, with everything patched in, as the pack's nodes return it."""
         import comfy.model_management
 
+        from pack.nodes.host.model.noise import repaired
+
         with torch.inference_mode():
+            model = repaired(model)
             comfy.model_management.load_models_gpu([model])
             return self.ask_host(model.model.diffusion_model, *self.inputs())
 
@@ -129,8 +133,7 @@ def _ask_wan(net: nn.Module, x: Tensor, text: Tensor, _host: nn.Module) -> Tenso
 
 
 def _ask_cogvideox(net: nn.Module, x: Tensor, text: Tensor, host: Any) -> Tensor:
-    # The positions are the host's own: they are not what is compared here.
-    turned = host.diffusion_model._get_rotary_emb(x.shape[3] // 2, x.shape[4] // 2, x.shape[2], device="cpu")
+    turned = rope(host.diffusion_model.attention_head_dim, x.shape[2], x.shape[3] // 2, x.shape[4] // 2)
     return net(x.transpose(1, 2), text, TIME, image_rotary_emb=turned, return_dict=False)[0].transpose(1, 2)
 
 
@@ -141,7 +144,7 @@ def _ask_host_ltxv(net: nn.Module, x: Tensor, text: Tensor) -> Tensor:
 def _ask_ltxv(net: nn.Module, x: Tensor, text: Tensor, _host: nn.Module) -> Tensor:
     tokens = x.flatten(2).transpose(1, 2)
     mask = torch.ones(1, 5)
-    answer = net(tokens, text, TIME, mask, *x.shape[2:], return_dict=False)[0]
+    answer = net(tokens, text, TIME, mask, *x.shape[2:], (8 / 25, 32, 32), return_dict=False)[0]
     return answer.transpose(1, 2).reshape(x.shape)
 
 
@@ -162,7 +165,7 @@ TWINS = {
         Twin("Wan 2.1", "Wan", lora_files.PAIRS["Wan 2.1"].diffusers, (1, 16, 3, 4, 4), _ask_host, _ask_wan),
         Twin("CogVideoX 5B", "CogVideoX", lora_files.PAIRS["CogVideoX 1.0"].diffusers, (1, 16, 3, 4, 4), _ask_host,
              _ask_cogvideox),
-        Twin("LTXV", "LTXV", _ltxv, (1, 128, 1, 1, 1), _ask_host_ltxv, _ask_ltxv),
-        Twin("HunyuanVideo", "HunyuanVideo", _hunyuan, (1, 16, 1, 2, 2), _ask_host_hunyuan, _ask_hunyuan),
+        Twin("LTXV", "LTXV", _ltxv, (1, 128, 3, 2, 4), _ask_host_ltxv, _ask_ltxv),
+        Twin("HunyuanVideo", "HunyuanVideo", _hunyuan, (1, 16, 3, 4, 4), _ask_host_hunyuan, _ask_hunyuan),
     )
 }  # fmt: skip

@@ -20,6 +20,7 @@ POSITION_TABLE = {
     "use_rotary_positional_embeddings": False, "use_learned_positional_embeddings": True,
 }  # fmt: skip
 LATENT_CHANNELS = 16
+HEADS_2B = 30
 
 
 def save_tiny_cogvideox(path: Path, seed: int = 0, **config: Any) -> Path:
@@ -57,4 +58,14 @@ def load_tiny_cogvideox(path: Path) -> Any:
     import comfy.sd
 
     with torch.inference_mode():
-        return comfy.sd.load_diffusion_model(str(path))
+        return with_its_scale(comfy.sd.load_diffusion_model(str(path)))
+
+
+def with_its_scale(model: Any) -> Any:
+    """The MODEL with the latents' scale that its family has, 0.7 for 5B and 1.5, which the host tells by 48 heads."""
+    import comfy.latent_formats
+
+    network = model.model.diffusion_model
+    if network.num_attention_heads != HEADS_2B and getattr(network.patch_embed, "pos_embedding", None) is None:
+        model.model.latent_format = model.model.model_config.latent_format = comfy.latent_formats.CogVideoX1_5()
+    return model

@@ -118,4 +118,5 @@ def fresh_model_of(name: str, seed: int = 0) -> Any:
 
     (tiny,) = (tiny for tiny in ALL if tiny.name == name)
     with TemporaryDirectory() as folder, torch.inference_mode():
-        return comfy.sd.load_diffusion_model(str(tiny.save(Path(folder) / "model.safetensors", seed)))
+        model = comfy.sd.load_diffusion_model(str(tiny.save(Path(folder) / "model.safetensors", seed)))
+    return model if tiny.flow else tiny_cogvideox.with_its_scale(model)
