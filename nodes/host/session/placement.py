@@ -79,12 +79,14 @@ def load_for_training(model: Any, room: Room = ALL) -> Placed:
     if is_simulated():
         patched_for_simulation(model)
         return Placed(torch.device("cpu"), 0.0)
-    # The host's estimate lacks the backward pass, so room is made as its own trainer does.
-    if has_own_memory(device):
-        management.load_models_gpu([model], memory_required=EVERYTHING, minimum_memory_required=room.step)
-        _lend_more(model, room)
-    else:
-        management.load_models_gpu([model], memory_required=EVERYTHING, force_full_load=True)
+    # The host's estimate lacks the backward pass, so room is made as its own trainer does. Loaded as its nodes load:
+    # what is loaded outside inference mode, it cannot move inside where it is quantised.
+    with torch.inference_mode():
+        if has_own_memory(device):
+            management.load_models_gpu([model], memory_required=EVERYTHING, minimum_memory_required=room.step)
+            _lend_more(model, room)
+        else:
+            management.load_models_gpu([model], memory_required=EVERYTHING, force_full_load=True)
     resident = model.loaded_size()
     return Placed(device, resident, max(0, model.model_size() - resident))
 

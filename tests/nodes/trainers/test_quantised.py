@@ -9,12 +9,16 @@ from typing import Any
 import comfy.sd
 import packed_layers
 import pytest
+import tiny_sampling
 import tiny_wan
 import torch
+from comfy_extras.nodes_train import LoraModelLoader
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from tic_ft_runs import train
 from torch import Tensor, nn
 
+from pack.methods.tic_ft import Layout
 from pack.nodes.host.layers.autograd import gradients, ordinary_weights
 from pack.nodes.host.model.encoders import clip_key
 from pack.nodes.host.model.fingerprint import model_fingerprint
@@ -107,3 +111,15 @@ def test_a_quantised_weight_comes_back_after_a_run(tmp_path):
     with gradients(), ordinary_weights(network):
         assert network.get_parameter(f"{LAYER}.weight") is not before[f"{LAYER}.weight"]
     assert all(value is before[name] for name, value in network.named_parameters())
+
+
+def test_a_quantised_model_takes_its_lora_and_gives_it_back_after_a_training_on_it(tmp_path):
+    """The host moves its weights in inference mode, and would stumble over what was loaded outside it."""
+    model = fp8_wan(tmp_path)
+    lora = train(model, "on fp8", steps=2)[0]
+    with torch.inference_mode():
+        tuned = LoraModelLoader.execute(model, lora, 1.0).result[0]
+        start = tiny_sampling.scene(Layout(0, 0, 3), model=model)
+        before = tiny_sampling.sample(model, start)
+        assert not torch.equal(tiny_sampling.sample(tuned, start), before)
+        assert torch.equal(tiny_sampling.sample(model, start), before)
