@@ -12,6 +12,7 @@ from workflow_files.toy import toy_workflows
 from workflow_files.tune_a_video import tune_a_video_workflows
 from workflow_files.wan import wan_workflows
 from workflow_files.wan22 import wan22_workflows
+from workflow_files.wan22_i2v import wan22_i2v_workflows
 
 
 def all_graphs() -> list[Graph]:
@@ -21,6 +22,7 @@ def all_graphs() -> list[Graph]:
         *template_workflows(),
         *wan_workflows(),
         *wan22_workflows(),
+        *wan22_i2v_workflows(),
         *cogvideox_workflows(),
         *lora_file_workflows(),
         *tune_a_video_workflows(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from workflow_files.graph import Graph, Node, Wire
+from workflow_files.graph import Graph, Wire
 from workflow_files.models import (
     IMAGE_TO_VIDEO,
     NEGATIVE,
@@ -78,7 +78,7 @@ low-noise expert the rest, and both get the same context.
 
 **Train** each LoRA with the workflow `{TRAIN}`:
 
-- step 1: the fp16 file of one expert (files scaled to fp8 cannot be trained on)
+- step 1: the file of one expert
 - step 3: `expert` of **Run Settings** set to that expert
 - step 3: `{HIGH_LORA}` or `{LOW_LORA}` as `run_name` and as the name in **Save LoRA**
 
@@ -134,22 +134,27 @@ def image_to_video_14b() -> Graph:
         tuned = replace(base, model=first)
         prepared = add_condition(graph, tuned, IMAGE_TO_VIDEO, model.sampling, settings, **inputs)
     with graph.group("Sample"):
-        latent = _add_stages(graph, model.sampling, *prepared)
+        context, positive, negative = prepared
+        start = (context["model"], context["model_2"], context["latent"])
+        latent = two_stages(graph, model.sampling, start, positive, negative)
         graph.note(model.sample_note)
         graph.column()
         add_result(graph, base, latent, model.sampling, f"video/{graph.name}")
     return graph
 
 
-def _add_stages(graph: Graph, sampling: Sampling, context: Node, positive: Wire, negative: Wire) -> Wire:
-    """Two samplers over one schedule; returns the second one's latent."""
+def two_stages(
+    graph: Graph, sampling: Sampling, start: tuple[Wire, Wire, Wire], positive: Wire, negative: Wire
+) -> Wire:
+    """Two samplers over one schedule, from both experts and a latent; returns the second one's latent."""
+    high, low, latent = start
     shared: dict[str, Any] = {"positive": positive, "negative": negative, "steps": sampling.steps, "cfg": sampling.cfg}
     shared |= {"noise_seed": sampling.seed, "sampler_name": sampling.sampler, "scheduler": "simple"}
     first = graph.add(
         "KSamplerAdvanced",
         title="High-noise steps",
-        model=context["model"],
-        latent_image=context["latent"],
+        model=high,
+        latent_image=latent,
         add_noise="enable",
         start_at_step=0,
         end_at_step=SPLIT,
@@ -159,7 +164,7 @@ def _add_stages(graph: Graph, sampling: Sampling, context: Node, positive: Wire,
     second = graph.add(
         "KSamplerAdvanced",
         title="Low-noise steps",
-        model=context["model_2"],
+        model=low,
         latent_image=first["LATENT"],
         add_noise="disable",
         start_at_step=SPLIT,

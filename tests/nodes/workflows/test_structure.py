@@ -29,7 +29,9 @@ FORMS = {  # frames and frames a second of the video, layers of the LoRA
     "tic_ft_image_to_video_wan22_14b": (36, 16, 16),
     "tic_ft_image_to_video_cogvideox_5b": (36, 10, 8),
 }
-MOTION = {"motion_wan21_1_3b": 49, "motion_again_wan21_1_3b": 49, "motion_cogvideox_5b": 49}  # frames
+MOTION = {  # frames
+    "motion_wan21_1_3b": 49, "motion_again_wan21_1_3b": 49, "motion_cogvideox_5b": 49, "motion_wan22_14b_i2v": 49,
+}  # fmt: skip
 TUNED = {"tune_a_video_sd15": 24, "tune_a_video_again_sd15": 24}
 ACTIONS = ("aicl_wan21_1_3b", "aicl_cogvideox_5b")  # each after the training that its name stands behind
 EXPERTS, RESTYLE, COGVIDEOX = (list(FORMS)[i] for i in (3, 1, 4))

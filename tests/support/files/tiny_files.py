@@ -10,6 +10,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
+from quantised_files import FP8, quantise
+from safetensors import safe_open
 from safetensors.torch import save_file
 from tiny_cogvideox import save_tiny_cogvideox
 from tiny_vae import tiny_vae
@@ -35,11 +37,24 @@ LAYERS = {
 }
 RANK = 2
 _wan = partial(save_tiny_wan, text_dim=TEXT_WIDTH)
+
+
+def _scaled_fp8(save: Callable[[Path], Path], path: Path) -> Path:
+    """The file of a network, its linear layers scaled to fp8 as in the published files."""
+    save(path)
+    with safe_open(path, framework="pt") as file:
+        metadata, state = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    save_file(quantise(state, FP8)[0], path, metadata=metadata)
+    return path
+
+
 NETWORKS: dict[str, Callable[[Path], Path]] = {
     "wan2.1_t2v_1.3B_fp16.safetensors": _wan,
     "wan2.2_ti2v_5B_fp16.safetensors": partial(_wan, channels=48),
     "wan2.2_t2v_high_noise_14B_fp8_scaled.safetensors": partial(_wan, seed=1),
     "wan2.2_t2v_low_noise_14B_fp8_scaled.safetensors": partial(_wan, seed=2),
+    "wan2.2_i2v_high_noise_14B_fp8_scaled.safetensors": partial(_scaled_fp8, partial(_wan, seed=1, more=20)),
+    "wan2.2_i2v_low_noise_14B_fp8_scaled.safetensors": partial(_scaled_fp8, partial(_wan, seed=2, more=20)),
     "cogvideox_5b_bf16.safetensors": partial(save_tiny_cogvideox, text_embed_dim=TEXT_WIDTH),
 }
 

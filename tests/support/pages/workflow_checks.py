@@ -27,6 +27,8 @@ MODEL_FILES = {
     "wan2.2_ti2v_5B_fp16.safetensors": "diffusion_models",
     "wan2.2_t2v_high_noise_14B_fp8_scaled.safetensors": "diffusion_models",
     "wan2.2_t2v_low_noise_14B_fp8_scaled.safetensors": "diffusion_models",
+    "wan2.2_i2v_high_noise_14B_fp8_scaled.safetensors": "diffusion_models",
+    "wan2.2_i2v_low_noise_14B_fp8_scaled.safetensors": "diffusion_models",
     "cogvideox_5b_bf16.safetensors": "diffusion_models",
     "umt5_xxl_fp8_e4m3fn_scaled.safetensors": "text_encoders",
     "t5xxl_fp16.safetensors": "text_encoders",
