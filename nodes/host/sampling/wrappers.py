@@ -104,6 +104,11 @@ class Context:
         sigma = transformer.get("sigmas")
         if self.run is None or sigma is None:
             return executor(x, timestep, *args, **options)
+        if options.get("context_latents") is not None:  # the host would spread the timesteps over their tokens, too
+            raise ValueError(
+                "Bernini's sources have no timestep of a frame's own; set timesteps of TIC-FT Context to one for all "
+                "frames, or take Bernini Conditioning off"
+            )
         levels = tic_ft.frame_sigmas(self.run.layout, sigma[:1].float())
         timesteps = self.run.model.model_sampling.timestep(levels).to(timestep)
         timesteps = timesteps[:, frames_in(x, timesteps.shape[1], transformer)]
