@@ -158,7 +158,6 @@ def _ask_hunyuan(net: nn.Module, x: Tensor, text: Tensor, _host: nn.Module) -> T
     )[0]  # fmt: skip
 
 
-# LTXV and HunyuanVideo are shown one token of video: at its position ids both turn nothing.
 TWINS = {
     twin.family: twin
     for twin in (

@@ -93,6 +93,7 @@ def wan(weights: dict[str, Tensor], prepare: Prepare | None = None) -> Network:
         ffn_dim=config["ffn_dim"],
         num_layers=config["num_layers"],
         in_channels=weights["patch_embedding.weight"].shape[1],
+        out_channels=weights["head.head.weight"].shape[0] // 4,
         image_dim=None if features is None else features.shape[1],
         added_kv_proj_dim=None if features is None else config["dim"],
         pos_embed_seq_len=None if pair is None else pair.shape[1],

@@ -15,8 +15,8 @@ def step_apart(
     """Train ``config.steps``, then take the next step apart; ``levels`` in place of the drawn ones.
 
     Returns:
-        ``xt``, ``timestep``, ``context`` and CLIP ``features`` as the network got them, the ``batch``, the ``loss`` of
-        each clip, the ``lora`` so far, the ``samples`` of the data set and their VAE ``latents``.
+        ``xt``, ``timestep``, ``context`` and CLIP ``features`` as the network got them, its ``output``, the ``batch``,
+        the ``loss`` of each clip, the ``lora`` so far, the ``samples`` of the data set and their VAE ``latents``.
     """
     from pack.nodes.host.model.video_model import video_model
     from pack.nodes.host.session.session import training_session
@@ -32,13 +32,18 @@ def step_apart(
 
     with training_session(video_model(model), config) as session:
         train(objective, session.predict, session.trained.parameters(), config)
-        handle = model.model.diffusion_model.register_forward_pre_hook(look, with_kwargs=True)
+        network = model.model.diffusion_model
+        handles = [
+            network.register_forward_pre_hook(look, with_kwargs=True),
+            network.register_forward_hook(lambda _network, _args, output: seen.update(output=output.detach())),
+        ]
         indices = batch_indices(config.seed, config.steps, objective.size, config.batch_size)
         batch = objective.batch(indices, StepGenerators.at(config.seed, config.steps))
         if levels:
             batch = replace(batch, sigma=torch.tensor(levels))
         loss = objective.loss(session.predict, batch).per_sample.detach()
-        handle.remove()
+        for handle in handles:
+            handle.remove()
         lora = session.trained.tensors()
     latents = torch.stack([data.encode(recipe).samples[i].latents["x0"] for i in indices])
     samples = [data.dataset.samples[i] for i in indices]
