@@ -14,6 +14,7 @@ from ....training.core.config import BOOKKEEPING, BOTH_EXPERTS, TrainConfig
 from ....training.core.optimizers import check_warmup, with_installed_optimizer
 from ....training.runs.changes import REFUSE
 from ..model.known_model import KnownModel
+from ..services.node_text import warn
 from ..session.session import Session
 from .attempts import RunTask, train
 from .kinds import RunKind
@@ -40,6 +41,7 @@ class Job:
     former: Mapping[str, str] = field(default_factory=dict, kw_only=True)  # digests of the same files by older rules
     make_objective: Callable[[], Any]  # encodes; called only when there is something to train
     make_validation: Callable[[], Any] | None = None
+    can_validate: bool = True  # whether the method takes clips to validate with
     validate: Callable[..., dict[str, float]] | None = None  # in place of ``validation_losses``, with its arguments
     make_sample: Callable[[Any, Path, Session, Note], Sample] | None = None  # of an objective, in a run's folder
     on_change: str = REFUSE
@@ -109,13 +111,21 @@ def check_settings(job: Job, config: TrainConfig) -> None:
     Raises:
         ValueError: a setting cannot hold for this run.
     """
+    check_config(job.kind, job.model, config)
+    if config.validate_every and job.make_validation is None and not (job.stage and job.stage.follows):
+        advice = "connect validation clips" if job.can_validate else "this method has no validation, set it to 0"
+        warn(f"validate_every is {config.validate_every}, but there is nothing to validate: {advice}")
+
+
+def check_config(kind: RunKind, model: KnownModel, config: TrainConfig) -> None:
+    """Refuse settings that no step could be done with; a node of several runs asks for all of them before the first.
+
+    Raises:
+        ValueError: a setting cannot hold for these steps, or for the model.
+    """
     check_warmup(config)
-    if job.kind.fits is not None:
-        job.kind.fits(job.model, config)
-    if config.validate_every and job.make_validation is None:
-        log.warning(
-            "validate_every is %d, but there is nothing to validate: connect validation clips", config.validate_every
-        )
+    if kind.fits is not None:
+        kind.fits(model, config)
 
 
 def _tell_former(job: Job, config: TrainConfig, identity: dict[str, Any]) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+
+log = logging.getLogger(__name__)
+
 
 def show_text(text: str) -> None:
     """Draw text on the node that runs now, as the host's own nodes do; outside of a prompt nothing happens."""
@@ -12,3 +16,9 @@ def show_text(text: str) -> None:
         from server import PromptServer
 
         PromptServer.instance.send_progress_text(text, context.node_id)
+
+
+def warn(text: str) -> None:
+    """Say what to look at on the node that runs now, and in the log."""
+    log.warning("%s", text)
+    show_text(text)

@@ -26,6 +26,7 @@ from ..session.aicl import aicl_session
 from ..session.placement import ALL, Room
 from ..session.session import Session
 from .aicl_plan import AiclPlan, AiclRequest, make_objective, plan_aicl
+from .clips import tell_other_sizes
 
 
 def train_aicl(
@@ -53,6 +54,8 @@ def train_aicl(
     """
     sets = (encoded,) if validation is None else (encoded, validation)
     plan = plan_aicl(video, config, request, *sets)
+    if validation is not None:
+        tell_other_sizes(encoded.dataset, validation.dataset)
     objective = cache(lambda: make_objective(plan, encoded))  # the session asks for it too
     held_out = None if validation is None else lambda: make_objective(plan, validation, objective().aicl.sizes)
     job = Job(

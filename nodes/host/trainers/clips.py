@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ....training.core.batches import Conditioning
+from ....training.data.dataset import Dataset
 from ....training.data.encoding import EncodedDataset, EncodedSample, Recipe
 from ....training.data.known_frames import FEATURES, KNOWN, UNKNOWN
 from ....training.tic_ft.layout import check_channels
 from ..model.families import text_width
 from ..model.known_model import KnownModel
 from ..model.vision import CLIP_VISION
+from ..services.node_text import warn
 from ..services.progress import encoding_progress
 
 
@@ -48,3 +50,11 @@ def _given(sample: EncodedSample) -> Conditioning:
     """The frames that an image-to-video network is given, in the host's names; nothing for other networks."""
     names = {"concat_latent_image": KNOWN, "concat_mask": UNKNOWN, CLIP_VISION: FEATURES}
     return {theirs: sample.latents[ours] for theirs, ours in names.items() if ours in sample.latents}
+
+
+def tell_other_sizes(training: Dataset, validation: Dataset) -> None:
+    """Say which sizes the validation alone has: losses of another size say little about the training."""
+    seen = {(bucket.width, bucket.height) for bucket in training.buckets()}
+    if other := {(bucket.width, bucket.height) for bucket in validation.buckets()} - seen:
+        sizes, known = (", ".join(f"{w}x{h}" for w, h in sorted(which)) for which in (other, seen))
+        warn(f"the validation has clips of {sizes}, the training of {known}; use one size for both")

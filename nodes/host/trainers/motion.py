@@ -15,7 +15,7 @@ from ....training.lora.file import LoraModel
 from ....training.motion.objective import MotionTerms
 from ....training.motion.recipe import AppearanceRecipe, MotionRecipe, plan_stride, still_captions
 from ..model.video_model import VideoModel
-from ..runs.job import Job, run_job
+from ..runs.job import Job, check_config, run_job
 from ..runs.kinds import LORA
 from ..runs.live_runs import Stage
 from ..runs.output import Trained
@@ -75,6 +75,7 @@ class _Stages:
             former=former,
             make_objective=make_objective,
             make_sample=sample,
+            can_validate=False,
             on_change=self.request.on_change,
             clip_names=[sample.name for sample in self.encoded.dataset.samples] if stage == MOTION else (),
             workflow=self.workflow,
@@ -109,7 +110,8 @@ def train_motion(
     stride = plan_stride(encoded.dataset, request.sparse_latents, video.family.compression)
     check_request(encoded.dataset, config, request, video.family, stride)
     stages = _Stages(video, encoded, request, config, request.terms, vae, workflow or {})
-    motion = stage_config(config, video, request.classic)  # refuses before anything is trained
+    motion = stage_config(config, video, request.classic)
+    check_config(LORA, video, motion)  # before the appearance is trained
     appearance = None
     if APPEARANCE in stages.names:
         appearance = _train_appearance(stages, stage_config(config, video, steps=request.appearance_steps))

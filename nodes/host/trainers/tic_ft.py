@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +26,7 @@ from ..runs.output import Trained
 from ..runs.previews import Note, Preview, Sample, make_sample
 from ..sampling.context import ENCODINGS, check_size
 from ..session.session import Session
-from .clips import encoded_clips
-
-log = logging.getLogger(__name__)
+from .clips import encoded_clips, tell_other_sizes
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,7 @@ def train_tic_ft(
     recipe = plan_recipe(video, encoded.dataset, request)
     if validation is not None:
         _check_validation(validation, recipe, family.time_patch)
-        _tell_other_sizes(encoded.dataset, validation.dataset)
+        tell_other_sizes(encoded.dataset, validation.dataset)
     settings = recipe.settings(config.per_frame_timesteps, encoded.dataset)
 
     def objective(data: EncodedDataset) -> TicftObjective:
@@ -158,14 +155,6 @@ def _check_sizes(dataset: Dataset, family: Family) -> None:
     check_size(dataset.width, dataset.height, family)
     for bucket in dataset.buckets():
         check_size(bucket.width, bucket.height, family)
-
-
-def _tell_other_sizes(training: Dataset, validation: Dataset) -> None:
-    """Log sizes that the validation alone has: losses of another size say little about the training."""
-    seen = {(bucket.width, bucket.height) for bucket in training.buckets()}
-    if other := {(bucket.width, bucket.height) for bucket in validation.buckets()} - seen:
-        sizes, known = (", ".join(f"{w}x{h}" for w, h in sorted(which)) for which in (other, seen))
-        log.warning("the validation has clips of %s, the training of %s; use one size for both", sizes, known)
 
 
 def _check_validation(validation: EncodedDataset, recipe: TicftRecipe, time_patch: int) -> None:

@@ -90,6 +90,7 @@ def train_tune_a_video(
         former=former_of(encoded, prior, recipe),
         make_objective=lambda: make_objective(image, encoded, recipe, config, prior, weight, settings),
         make_sample=preview,
+        can_validate=False,
         on_change=request.on_change,
         clip_names=[sample.name for sample in encoded.dataset.samples],
         workflow=workflow or {},
