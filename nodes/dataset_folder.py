@@ -12,6 +12,7 @@ from ..training.data.folder import read_folder
 from ..training.data.leading import AUTOMATIC
 from ..training.data.media.options import DEFAULT, HDR, ReadOptions
 from .host.services import folders, templates
+from .host.services.dataset_table import table_of
 from .host.services.node_text import show_text
 from .host.services.progress import encoding_progress
 from .sockets import Dataset, Node, background
@@ -32,8 +33,8 @@ class FewShotDatasetFolder(Node):
                 "Beside it: NAME.condition, NAME.condition_2 … and NAME.reference with NAME.reference.txt. "
                 "Or the data set of another trainer: TIC-FT's and finetrainers' lists, metadata.jsonl or .csv, "
                 "Tune-A-Video's YAML, musubi-tuner's dataset.toml. "
-                "The report, shown on the node, says what was changed or left out; queue this node alone to read "
-                "it before anything is encoded."
+                "The table on the node says what was changed or left out; queue this node alone to read it before "
+                "anything is encoded."
             ),
             search_aliases=["load clips", "load videos", "training data", "dataset check", "buckets", "import dataset"],
             is_output_node=True,
@@ -178,8 +179,8 @@ class FewShotDatasetFolder(Node):
         except ValueError as error:
             show_text(str(error))  # in place of the last report
             raise
-        show_text(found.report)
-        return io.NodeOutput(found, found.report, ui=ui.PreviewText(found.report))
+        show_text(found.report.partition("\n")[0])  # the table has the rest
+        return io.NodeOutput(found, found.report, ui={**ui.PreviewText(found.report).as_dict(), **table_of(found)})
 
 
 class FewShotTemplateClips(Node):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,6 +19,7 @@ from pack.nodes.dataset_folder import FewShotDatasetFolder
 def clips_folder(tmp_path, monkeypatch) -> Path:
     """``input/pairs`` with one captioned clip of ten frames."""
     monkeypatch.setattr(folder_paths, "input_directory", str(tmp_path / "input"))
+    monkeypatch.setattr(folder_paths, "temp_directory", str(tmp_path / "temp"))
     folder = tmp_path / "input" / "pairs"
     folder.mkdir(parents=True)
     with av.open(str(folder / "cat.mp4"), "w") as container:
@@ -69,8 +71,13 @@ def test_the_report_is_drawn_on_the_node(clips_folder, monkeypatch):
     with CurrentNodeContext("prompt", "7:3"):
         FewShotDatasetFolder.execute(clips_folder.name, 32, 32, 5, 10.0)
     _, report = made.result
-    assert made.ui.as_dict() == {"text": (report,)}
-    assert Server.shown == [("7:3", report)]
+    assert made.ui["text"] == (report,)
+    (row,) = json.loads(made.ui["fewshot_dataset"][0])["rows"]
+    assert (row["name"], row["condition"]) == ("cat", None)
+    picture = row["target"]
+    assert picture["type"] == "temp"
+    assert (Path(folder_paths.get_temp_directory()) / picture["subfolder"] / picture["filename"]).is_file()
+    assert Server.shown == [("7:3", report.splitlines()[0])]
     assert "no clip has a condition" in report
     with CurrentNodeContext("prompt", "7:3"), pytest.raises(ValueError, match="nothing in the folder") as refused:
         FewShotDatasetFolder.execute(clips_folder.name, 32, 32, 4000, 10.0)

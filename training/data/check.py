@@ -76,21 +76,26 @@ class ClipCheck:
     """What the check found of one clip; of one that is left out, as much as was found before the reason."""
 
     name: str  # NAME of the clip, or the name of a file that belongs to none
-    reason: str = ""  # why it is left out; empty: it is used
+    reasons: tuple[str, ...] = ()  # why it is left out, all that was found; empty: it is used
     target: FileCheck | None = None
     others: tuple[FileCheck, ...] = ()  # its conditions, then its reference
     caption: bool = False
     tags: str = NO_TAGS
     conditions: int = 0
     reference: bool = False
-    too_short: bool = False  # the reason is its length
+    too_short: bool = False  # a reason is its length
     duplicate_of: str = ""  # name of an earlier target with the same bytes
     warnings: tuple[str, ...] = ()  # what to look at, though it is used
 
     @property
     def used(self) -> bool:
         """Whether nothing speaks against it."""
-        return not self.reason
+        return not self.reasons
+
+    @property
+    def reason(self) -> str:
+        """Why it is left out, in one line."""
+        return "; ".join(self.reasons)
 
     @property
     def bucket(self) -> Bucket | None:

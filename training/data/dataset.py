@@ -68,6 +68,7 @@ class Dataset:
     report: str  # what was found, changed and left out, one line each
     extra: dict[str, Any] = field(default_factory=dict)  # what a source wants to tell a later node
     checks: tuple[ClipCheck, ...] = ()  # the report as data, one for each clip that was found
+    advice: tuple[str, ...] = ()  # and what holds for the set
 
     def __len__(self) -> int:
         return len(self.samples)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from .media.kinds import VIDEO_SUFFIXES, other_files
 from .media.options import DEFAULT, ReadOptions
 from .media.span import WHOLE
 from .media.timing import ClipInfo
-from .report import RequestedFormat, report_text, warnings_on
+from .report import RequestedFormat, advice_on, report_text, warnings_on
 
 Progress = Callable[[int, int], None]  # done, total; may raise to cancel
 
@@ -109,49 +110,65 @@ class FolderReader:
                 samples.append(sample)
             if progress is not None:
                 progress(done, len(files.entries))
-        self.checks += [ClipCheck(name, reason) for name, reason in files.refused.items()]
+        self.checks += [ClipCheck(name, (reason,)) for name, reason in files.refused.items()]
         if not samples:
             raise ValueError(self._nothing_usable(files))
         self._mark_copies(samples)
         asked, report = self.asked, report_text(self.checks, files.ignored, self.asked, files.notes)
-        return Dataset(tuple(samples), asked.width, asked.height, asked.fps, report, checks=tuple(self.checks))
+        advice, checks = (*files.notes, *advice_on(self.checks, asked)), tuple(self.checks)
+        return Dataset(tuple(samples), asked.width, asked.height, asked.fps, report, checks=checks, advice=advice)
 
     def _sample(self, name: str, entry: ClipFiles) -> Sample | None:
         """The sample, and its check; only the check where a reason speaks against it."""
         check = ClipCheck(
-            name, caption=bool(entry.text) or TARGET in entry.captions, reference=REFERENCE in entry.clips
+            name,
+            caption=bool(entry.text) or TARGET in entry.captions,
+            conditions=len(entry.clips.keys() - {TARGET, REFERENCE}),
+            reference=REFERENCE in entry.clips,
         )
-        try:
-            info = probe(entry.clip(TARGET), self.options)
-            parts = split(entry, info, self.leading, self.options)
-            clips = self._clips(entry, info, parts)
-            check = replace(check, conditions=len(clips.keys() - {TARGET, REFERENCE}))
-            reference_caption = entry.caption(REFERENCE, f"{name}.reference.txt") if check.reference else ""
-            caption = entry.caption(TARGET, f"{name}.txt")
-            notes = {part: clip.check() for part, clip in clips.items()}
-        except ValueError as error:
-            self.checks.append(replace(check, reason=str(error), too_short=isinstance(error, TooShortError)))
+        found: list[ValueError] = []  # all that speaks against it
+        clips, notes, texts = {}, {}, {TARGET: "", REFERENCE: ""}
+        parts = self._add_clips(clips, entry, found)
+        for part in texts:
+            if part == TARGET or part in entry.clips:
+                with collecting(found):
+                    texts[part] = entry.caption(part, f"{name}.txt" if part == TARGET else f"{name}.{part}.txt")
+        for part, clip in clips.items():
+            with collecting(found):
+                notes[part] = clip.check()
+        check = replace(check, conditions=max(check.conditions, len(clips.keys() - {TARGET, REFERENCE})))
+        if found or parts is None:
+            short = any(isinstance(error, TooShortError) for error in found)
+            self.checks.append(replace(check, reasons=tuple(map(str, found)), too_short=short))
             return None
         target, *others = (_file_check(clip, notes[part], part) for part, clip in clips.items())
         target = replace(target, notes=(*parts.notes, *target.notes))
-        tags = caption_tags(caption)
+        tags = caption_tags(texts[TARGET])
         warnings = (*parts.warnings, *warnings_on(target, others, tags), *_same_as_target(clips))
         self.checks.append(replace(check, target=target, others=tuple(others), tags=tags, warnings=warnings))
-        return _sample_of(name, clips, caption, reference_caption, self.asked.fps)
+        return _sample_of(name, clips, texts[TARGET], texts[REFERENCE], self.asked.fps)
 
-    def _clips(self, entry: ClipFiles, info: ClipInfo, parts: Split) -> dict[str, FileClip]:
-        """Target, conditions and reference, in this order, all in the target's size."""
-        path, fps, options, size = entry.clip(TARGET), self.asked.fps, self.options, self._size(info)
-        count = self._length(entry, parts.target.of(info))
-        clips = {TARGET: FileClip(path, *size, count, fps, info, options, parts.target)}
-        if parts.condition is not None:
-            count = min(parts.condition.of(info).frames_at(fps), self.condition_frames)
-            clips["condition"] = FileClip(path, *size, count, fps, info, options, parts.condition)
-        for part in (*entry.condition_names(), *([REFERENCE] if REFERENCE in entry.clips else [])):
-            path = entry.clip(part)
+    def _add_clips(self, clips: dict[str, FileClip], entry: ClipFiles, found: list[ValueError]) -> Split | None:
+        """Target, conditions and reference, in this order, all in the target's size; None without a readable target."""
+        fps, options = self.asked.fps, self.options
+        parts = None
+        with collecting(found):
+            path = entry.clip(TARGET)
             info = probe(path, options)
-            clips[part] = FileClip(path, *size, min(info.frames_at(fps), self.condition_frames), fps, info, options)
-        return clips
+            size, parts = self._size(info), split(entry, info, self.leading, options)
+            with collecting(found):
+                count = self._length(entry, parts.target.of(info))
+                clips[TARGET] = FileClip(path, *size, count, fps, info, options, parts.target)
+            if parts.condition is not None:
+                count = min(parts.condition.of(info).frames_at(fps), self.condition_frames)
+                clips["condition"] = FileClip(path, *size, count, fps, info, options, parts.condition)
+            for part in (*entry.condition_names(), *([REFERENCE] if REFERENCE in entry.clips else [])):
+                with collecting(found):
+                    path = entry.clip(part)
+                    info = probe(path, options)
+                    count = min(info.frames_at(fps), self.condition_frames)
+                    clips[part] = FileClip(path, *size, count, fps, info, options)
+        return parts
 
     def _size(self, info: ClipInfo) -> tuple[int, int]:
         asked = self.asked
@@ -190,6 +207,15 @@ class FolderReader:
             f"nothing in the folder {self.folder.name!r} can be used: {found}; "
             "at least one clip NAME.mp4 that is long enough, with its caption NAME.txt, is needed"
         )
+
+
+@contextmanager
+def collecting(found: list[ValueError]) -> Iterator[None]:
+    """Keep what is refused, and go on."""
+    try:
+        yield
+    except ValueError as error:
+        found.append(error)
 
 
 def _sample_of(name: str, clips: dict[str, FileClip], caption: str, reference_caption: str, fps: float) -> Sample:
