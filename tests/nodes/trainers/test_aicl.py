@@ -22,6 +22,7 @@ from pack.nodes.aicl import AICLLoad
 from pack.nodes.aicl_train import AICLTrain
 from pack.nodes.host.aicl.adapter import adapter_names
 from pack.nodes.host.aicl.apply import apply_action
+from pack.nodes.host.model.fingerprint import original_weights
 from pack.nodes.host.runs.opening import runs_folder
 from pack.nodes.host.trainers import aicl as aicl_trainer
 from pack.training.core.config import TrainConfig
@@ -53,11 +54,11 @@ def record_of(path: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", [WAN, "CogVideoX 5B"])
 def test_a_trained_adapter_loads_and_acts_as_the_one_of_the_graph(name, output):
-    before = {key: value.clone() for key, value in model_of(name).model.diffusion_model.state_dict().items()}
+    before = {key: value.clone() for key, value in original_weights(model_of(name)).items()}
     adapter, loss, steps, path = train(model_of(name), "mine", encoded=clips_of(name))
     assert (steps, len(loss["loss"])) == (STEPS, STEPS)
     assert Path(path) == output / "aicl" / "mine" / "mine_00001_.safetensors"
-    after = model_of(name).model.diffusion_model.state_dict()
+    after = original_weights(model_of(name))
     assert all(torch.equal(value, after[key]) for key, value in before.items())
     offered = [listed for listed in adapter_names() if listed.endswith("mine_00001_.safetensors")]
     loaded = AICLLoad.execute(offered[0], model_of(name)).result[0]
