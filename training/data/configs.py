@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ Allowed = Callable[[Path], bool]
 TOML = "dataset.toml"
 YAML_FOLDERS = (".", "configs")  # where Tune-A-Video's authors keep theirs, beside data/
 LARGEST = 1 << 20  # bytes of a YAML
+DEEPEST = 20  # levels of lists and mappings in one
 FRAMES = 8  # of a clip whose YAML names no number, as in Tune-A-Video's code
 NOT_TAKEN = (
     *("resolution", "target_frames", "max_frames", "source_fps", "num_repeats", "batch_size"),
@@ -60,16 +61,27 @@ def _tune_a_video(path: Path) -> dict[str, Any] | None:
         return None
     text = read_text(path)
     try:
-        # A few lines of aliases of aliases fill all memory; nobody writes settings with them.
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-            raise ValueError(f"{path.name} repeats values by aliases (*name); write them out")
+        _check_events(yaml.parse(text, yaml.SafeLoader), path.name)
         data = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
+    except yaml.YAMLError as error:
         place = getattr(error, "problem_mark", None)
-        reason = "it is nested too deep" if place is None else f"line {place.line + 1}"
+        reason = "it cannot be read" if place is None else f"line {place.line + 1}"
         raise ValueError(f"{path.name} is no YAML ({reason}); correct it") from error
     train = data.get("train_data") if isinstance(data, dict) else None
     return data if isinstance(train, dict) and isinstance(train.get("video_path"), str) else None
+
+
+def _check_events(events: Iterable[Any], name: str) -> None:
+    """Refuse what fills memory or time: a few lines of aliases of aliases, thousands of brackets in each other."""
+    import yaml
+
+    depth = 0
+    for event in events:
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError(f"{name} repeats values by aliases (*name); write them out")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise ValueError(f"{name} is nested {depth} deep, settings are at most {DEEPEST}; correct it")
 
 
 def _add_tuned(found: Listing, folder: Path, path: Path, data: Mapping[str, Any]) -> None:

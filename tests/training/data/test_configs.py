@@ -80,7 +80,7 @@ def test_fewer_frames_are_taken_where_fewer_are_wanted_or_there(tuned):
         ({"text": YAML.replace("a man is skiing", "")}, "no prompt in its train_data"),
         ({"text": "train_data: [video_path\n"}, r"skiing\.yaml is no YAML \(line 2\); correct it"),
         ({"text": "a: &a [x]\nb: [*a, *a]\ntrain_data:\n  video_path: data/man.mp4\n"}, "repeats values by aliases"),
-        ({"text": "video_path: " + "[" * 5000}, r"skiing\.yaml is no YAML"),
+        ({"text": "video_path: " + "[" * 5000}, r"skiing\.yaml is nested 21 deep, settings are at most 20"),
     ],
 )
 def test_what_does_not_fit_is_told(tuned, values, sentence):
