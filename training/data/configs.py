@@ -93,7 +93,7 @@ def _add_tuned(found: Listing, folder: Path, path: Path, data: Mapping[str, Any]
         caption = str(train.get("prompt") or "").strip()
         if not caption:
             raise ValueError("no prompt in its train_data; say there what the clip shows")
-        clip = inside(folder, train["video_path"])
+        clip = found.inside(folder, train["video_path"])
         found.rows.append(Row(clip, caption, name=path.stem, span=span, frames=frames))
     except ValueError as error:
         found.refused[path.name] = str(error)

@@ -210,3 +210,12 @@ def test_a_toml_that_names_the_wrong_kind_of_place_is_refused(musubi, line, sent
     (musubi / "dataset.toml").write_text(f"[[datasets]]\n{line}\n")
     with pytest.raises(ValueError, match=sentence):
         read_folder(musubi, 48, 32, 6, 10)
+
+
+def test_yaml_of_two_machines_never_means_one_file(tuned):
+    folder = tuned(text=YAML.replace("data/man.mp4", "/one/data/man.mp4"))
+    other = YAML.replace("data/man.mp4", "/two/data/man.mp4").format(frames=6, start=2, stride=3)
+    (folder / "configs" / "zebra.yaml").write_text(other)
+    dataset = read_folder(folder, 48, 32, 6, 10)
+    assert [sample.name for sample in dataset.samples] == ["skiing"]
+    assert "zebra.yaml: /two/data/man.mp4 and /one/data/man.mp4 would both be data/man.mp4" in dataset.report
