@@ -28,25 +28,30 @@ HIGH, LOW = (f"wan2.2_t2v_{part}_noise_14B_fp8_scaled.safetensors" for part in (
 HIGH_LORA, LOW_LORA = (f"{LARGE}_{part}_noise" for part in ("high", "low"))
 SPLIT = 10  # the high-noise expert's steps; both samplers share the 20
 
+
+def expert_files(high: str, low: str) -> str:
+    """The note that names the files of two experts and what goes with them."""
+    return f"""
+Files, from huggingface.co/Comfy-Org/Wan_2.2_ComfyUI_Repackaged:
+
+`models/diffusion_models/` {high}
+
+`models/diffusion_models/` {low}
+
+`models/vae/` {VAE_14B}
+
+and from huggingface.co/Comfy-Org/Wan_2.1_ComfyUI_repackaged:
+
+`models/text_encoders/` {TEXT_ENCODER}
+"""
+
+
 FILES_5B = f"""
 Files, from huggingface.co/Comfy-Org/Wan_2.2_ComfyUI_Repackaged:
 
 `models/diffusion_models/` {NETWORK_5B}
 
 `models/vae/` {VAE_5B}
-
-and from huggingface.co/Comfy-Org/Wan_2.1_ComfyUI_repackaged:
-
-`models/text_encoders/` {TEXT_ENCODER}
-"""
-FILES_14B = f"""
-Files, from huggingface.co/Comfy-Org/Wan_2.2_ComfyUI_Repackaged:
-
-`models/diffusion_models/` {HIGH}
-
-`models/diffusion_models/` {LOW}
-
-`models/vae/` {VAE_14B}
 
 and from huggingface.co/Comfy-Org/Wan_2.1_ComfyUI_repackaged:
 
@@ -109,7 +114,7 @@ MODEL_14B = Model(
     text_encoder=TEXT_ENCODER,
     text_type="wan",
     vae=VAE_14B,
-    files_note=FILES_14B,
+    files_note=expert_files(HIGH, LOW),
     sampling=Sampling(480, 480, 36, 16.0, steps=20, cfg=3.5, negative=NEGATIVE),
     shift=5.0,
     sample_note=SAMPLE_NOTE_14B,

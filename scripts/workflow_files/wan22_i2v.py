@@ -6,7 +6,7 @@ from workflow_files.graph import WIDTH, Graph, Node, Wire
 from workflow_files.models import CLIP, NEGATIVE, Model, add_encoders, add_network
 from workflow_files.steps import RED, WIDE, Base, Sampling, add_text, add_video
 from workflow_files.wan import TEXT_ENCODER, VAE
-from workflow_files.wan22 import two_stages
+from workflow_files.wan22 import expert_files, two_stages
 
 MOTION = "motion_wan22_14b_i2v"
 HIGH, LOW = (f"wan2.2_i2v_{part}_noise_14B_fp8_scaled.safetensors" for part in ("high", "low"))
@@ -14,19 +14,6 @@ FRAMES = 49
 CAPTION = "a dog jumps over a hurdle on a lawn"
 EDIT = "the animal jumps over a hurdle"
 
-FILES = f"""
-Files, from huggingface.co/Comfy-Org/Wan_2.2_ComfyUI_Repackaged:
-
-`models/diffusion_models/` {HIGH}
-
-`models/diffusion_models/` {LOW}
-
-`models/vae/` {VAE}
-
-and from huggingface.co/Comfy-Org/Wan_2.1_ComfyUI_repackaged:
-
-`models/text_encoders/` {TEXT_ENCODER}
-"""
 SUMMARY = f"""
 ## One-shot motion with Wan 2.2 14B image-to-video
 
@@ -66,7 +53,7 @@ MODEL = Model(
     text_encoder=TEXT_ENCODER,
     text_type="wan",
     vae=VAE,
-    files_note=FILES,
+    files_note=expert_files(HIGH, LOW),
     sampling=Sampling(480, 480, FRAMES, 16.0, steps=20, cfg=3.5, negative=NEGATIVE),
     shift=5.0,
 )
