@@ -27,6 +27,7 @@ class Footage:
     frames: Tensor  # [T, H, W, C] in [0, 1]
     fps: float | None = None  # frames a second; None where unknown, as for an IMAGE batch
     notes: tuple[str, ...] = ()  # what was done to them, and what to look at
+    own_fps: float | None = None  # mean rate of the file they were read from
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def read_footage(
     if info.variable:
         gaps = f"{1000 * info.shortest:.0f} to {1000 * info.longest:.0f} ms a frame"
         notes.say(f"uneven frame times ({gaps}), taken by them at {rate:.4g} fps")
-    return Footage(pictures, rate, (*notes.said, *info.warnings, *notes.warned))
+    return Footage(pictures, rate, (*notes.said, *info.warnings, *notes.warned), info.fps)
 
 
 def at_rate(footage: Footage, rate: float, own: float | None, background: str) -> Footage:

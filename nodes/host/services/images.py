@@ -108,8 +108,8 @@ def _file_frames(video: Any, fps: float | None, roles: tuple[str, str]) -> Tenso
     found = footage(video, fps)
     for note in found.notes:
         log.info("a %s: %s", roles[0], note)
-    if fps is not None and found.fps is not None and not _alike(rate := _video_rate(video), fps):
-        count = len(found.frames)
+    rate, count = found.own_fps, len(found.frames)
+    if fps is not None and rate is not None and not _alike(rate, fps):
         _log_rate(roles, rate, fps, count, round(count * rate / fps))
     return found.frames
 

@@ -13,7 +13,9 @@ from comfy_api.latest import InputImpl, Types
 from odd_clips import levels_off, picture, write_clip
 
 from pack.nodes.dataset import FewShotDatasetClip
+from pack.nodes.host.services import images
 from pack.nodes.host.services.images import connected_frames
+from pack.training.data import footage
 
 TIMES = [0, 40, 80, 120, 160, 600, 640, 680, 720, 1200]  # milliseconds
 
@@ -50,6 +52,17 @@ def test_a_video_file_with_uneven_times_is_taken_by_them(uneven):
 def test_a_video_file_alone_brings_its_own_mean_rate(uneven):
     dataset = add(uneven)
     assert dataset.fps == pytest.approx(10 / 1.24, rel=0.01)  # ten frames, the last one shown for 40 ms
+
+
+def test_a_video_file_is_probed_once(uneven, monkeypatch, caplog):
+    calls = []
+    probe = footage.probe_content
+    for module in (footage, images):
+        monkeypatch.setattr(module, "probe_content", lambda *given: calls.append(1) or probe(*given))
+    with caplog.at_level(logging.INFO):
+        connected_frames(uneven, 5.0)
+    assert len(calls) == 1
+    assert "is taken at the LoRA's 5 fps" in caplog.text
 
 
 def test_a_trimmed_video_file_is_read_in_its_window(tmp_path):
