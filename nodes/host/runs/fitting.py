@@ -61,9 +61,13 @@ class Fitting:
         return self._steps[checkpointing]
 
     def _counted(self, checkpointing: str) -> float:
+        from comfy.model_management import InterruptProcessingException
+
         config = replace(self.job.config, checkpointing=checkpointing)
         try:
             step = counted_step(self.job.model, config, largest_step(self.objective), self.job.kind.open) * MARGIN
+        except InterruptProcessingException:  # the user's cancel is no failure to count
+            raise
         except Exception as error:  # of layers of other packs, which may need numbers to compute a shape
             step = UNKNOWN * free_for_training(self.device)
             log.warning(
