@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import host_in_process
 import pytest
@@ -32,3 +33,22 @@ def own_output(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     folder_paths.set_output_directory(before)
     folder_paths.folder_names_and_paths.clear()
     folder_paths.folder_names_and_paths.update(folders)
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Iterator[Path]:
+    """An output folder of the test's own."""
+    import folder_paths
+
+    before = folder_paths.get_output_directory()
+    folder_paths.set_output_directory(str(tmp_path / "output"))
+    yield tmp_path / "output"
+    folder_paths.set_output_directory(before)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Any:
+    """A tiny Wan 2.1 that no other test has seen."""
+    import tiny_wan
+
+    return tiny_wan.load_tiny_wan(tiny_wan.save_tiny_wan(tmp_path / "wan.safetensors"))

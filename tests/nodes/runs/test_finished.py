@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-import tiny_wan
 from tic_ft_runs import STEPS, train
 
 from pack.nodes.host.session import session
 from pack.training.data.dataset import Sample
 
 pytestmark = pytest.mark.usefixtures("own_output")
-
-
-@pytest.fixture
-def model(tmp_path) -> Any:
-    return tiny_wan.load_tiny_wan(tiny_wan.save_tiny_wan(tmp_path / "wan.safetensors"))
 
 
 @pytest.fixture

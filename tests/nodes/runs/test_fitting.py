@@ -5,14 +5,10 @@ The CPU stands for the card: what is free of it is patched, and the host lends t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import comfy.model_management as management
-import folder_paths
 import pytest
-import tiny_wan
 import torch
 from tic_ft_runs import STEPS, train
 
@@ -25,18 +21,7 @@ from pack.training.core.config import TrainConfig
 OUT = torch.cuda.OutOfMemoryError("no memory left")
 
 
-@pytest.fixture
-def model(tmp_path) -> Any:
-    return tiny_wan.load_tiny_wan(tiny_wan.save_tiny_wan(tmp_path / "wan.safetensors"))
-
-
-@pytest.fixture(autouse=True)
-def output(tmp_path) -> Iterator[Path]:
-    """An output folder of the test's own."""
-    before = folder_paths.get_output_directory()
-    folder_paths.set_output_directory(str(tmp_path / "output"))
-    yield tmp_path / "output"
-    folder_paths.set_output_directory(before)
+pytestmark = pytest.mark.usefixtures("output")
 
 
 @pytest.fixture
@@ -133,6 +118,16 @@ def test_after_memory_ran_out_more_and_more_is_lent(model, card, sessions, monke
     assert tries[0].endswith("with checkpointing blocks")
     assert "checkpointing blocks and at most 0.00 GiB of the weights on the card" in tries[1]
     assert "checkpointing blocks, offloaded" in tries[3]
+
+
+def test_a_cancel_while_a_step_is_counted_ends_the_run(model, card, monkeypatch):
+    def cancelled(*_args: Any) -> float:
+        raise management.InterruptProcessingException
+
+    monkeypatch.setattr(fitting, "counted_step", cancelled)
+    card(model.model_size())
+    with pytest.raises(management.InterruptProcessingException):
+        train(model, "cancelled")
 
 
 def test_a_step_that_cannot_be_counted_gets_half_of_the_card(model, card, sessions, monkeypatch, caplog):

@@ -10,7 +10,6 @@ from typing import Any
 import comfy.model_management
 import folder_paths
 import pytest
-import tiny_wan
 import torch
 from clip_pairs import encoded_pairs
 from tic_ft_runs import STEPS, train
@@ -23,11 +22,6 @@ from pack.nodes.host.runs.opening import runs_folder
 from pack.nodes.host.runs.output import Trained
 from pack.training.lora.file import LoraModel, load_lora
 from pack.training.lora.metadata import from_metadata
-
-
-@pytest.fixture
-def model(tmp_path) -> Any:
-    return tiny_wan.load_tiny_wan(tiny_wan.save_tiny_wan(tmp_path / "wan.safetensors"))
 
 
 @pytest.fixture

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import folder_paths
 import pytest
 import tiny_wan
 import torch
@@ -23,13 +21,7 @@ from pack.training.runs.lock import RunInUseError, locked_run
 IDENTITY = {"task": "x"}
 
 
-@pytest.fixture(autouse=True)
-def output(tmp_path) -> Iterator[Path]:
-    """An output folder of the test's own."""
-    before = folder_paths.get_output_directory()
-    folder_paths.set_output_directory(str(tmp_path / "output"))
-    yield tmp_path / "output"
-    folder_paths.set_output_directory(before)
+pytestmark = pytest.mark.usefixtures("output")
 
 
 def begun(name: str, step: int = 0, **settings: Any) -> RunFolder:

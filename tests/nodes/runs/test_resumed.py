@@ -6,14 +6,12 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import comfy.model_management
 import folder_paths
 import pytest
-import tiny_wan
 import torch
 from clip_pairs import encoded_pairs
 from tic_ft_runs import STEPS, interrupt_after, train
@@ -34,18 +32,7 @@ from pack.training.runs.lock import locked_run
 Interrupt = comfy.model_management.InterruptProcessingException
 
 
-@pytest.fixture
-def model(tmp_path) -> Any:
-    return tiny_wan.load_tiny_wan(tiny_wan.save_tiny_wan(tmp_path / "wan.safetensors"))
-
-
-@pytest.fixture(autouse=True)
-def output(tmp_path) -> Iterator[Path]:
-    """An output folder of the test's own."""
-    before = folder_paths.get_output_directory()
-    folder_paths.set_output_directory(str(tmp_path / "output"))
-    yield tmp_path / "output"
-    folder_paths.set_output_directory(before)
+pytestmark = pytest.mark.usefixtures("output")
 
 
 def cancelled(monkeypatch, model: Any, name: str, steps: int, **values: Any) -> None:

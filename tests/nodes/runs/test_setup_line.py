@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import folder_paths
 import pytest
 import tiny_wan
 import torch
@@ -19,14 +16,7 @@ from pack.nodes.host.runs.setup_line import distilled_word
 from pack.nodes.host.session.session import attention_kernel
 from pack.training.core.config import TrainConfig
 
-
-@pytest.fixture(autouse=True)
-def output(tmp_path) -> Iterator[Path]:
-    """An output folder of the test's own."""
-    before = folder_paths.get_output_directory()
-    folder_paths.set_output_directory(str(tmp_path / "output"))
-    yield tmp_path / "output"
-    folder_paths.set_output_directory(before)
+pytestmark = pytest.mark.usefixtures("output")
 
 
 def test_log_and_panel_name_kernel_type_weights_and_checkpointing(tmp_path, caplog):

@@ -17,11 +17,6 @@ from pack.nodes.host.session import session as training
 
 
 @pytest.fixture
-def model(tmp_path) -> Any:
-    return tiny_wan.load_tiny_wan(tiny_wan.save_tiny_wan(tmp_path / "wan.safetensors"))
-
-
-@pytest.fixture
 def half_model(model) -> Any:
     """The same, computing in fp16."""
     model.set_model_compute_dtype(torch.float16)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import folder_paths
 import pytest
@@ -15,11 +14,6 @@ from pack.nodes.host.model import loras
 from pack.nodes.tic_ft_train import TICFTLoadLoRA
 from pack.nodes.training import FewShotSaveLoRA, FewShotTrainSettings
 from pack.training.lora.file import load_lora
-
-
-@pytest.fixture
-def model(tmp_path) -> Any:
-    return tiny_wan.load_tiny_wan(tiny_wan.save_tiny_wan(tmp_path / "wan.safetensors"))
 
 
 def test_the_settings_node_carries_every_input(model):

@@ -28,11 +28,6 @@ from pack.training.lora.metadata import from_metadata, to_metadata
 WAN = FAMILIES[0]
 
 
-@pytest.fixture
-def model(tmp_path) -> Any:
-    return tiny_wan.load_tiny_wan(tiny_wan.save_tiny_wan(tmp_path / "wan.safetensors"))
-
-
 def same(first: Any, second: Any) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
 

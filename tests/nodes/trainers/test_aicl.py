@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import pytest
 import tiny_aicl
 import torch
 from aicl_runs import STEPS, clips_of, train
+from jobs import job_of
 from tic_ft_runs import interrupt_after
 
 from pack.methods.aicl import PRESETS, parameter_counts, preset_sizes
@@ -252,22 +253,6 @@ def test_a_stopped_run_makes_the_host_look_again(monkeypatch):
         with pytest.raises(Interrupt):
             train(model_of(), "stamped")
     assert AICLTrain.fingerprint_inputs(run_name="stamped", model=None) != before
-
-
-class JobMadeError(Exception):
-    """Ends a test's training before anything is encoded."""
-
-
-def job_of(monkeypatch: Any, module: Any, run: Callable[[], Any]) -> Any:
-    """The job that a trainer is about to run."""
-
-    def stop(job: Any) -> None:
-        raise JobMadeError(job)
-
-    monkeypatch.setattr(module, "run_job", stop)
-    with pytest.raises(JobMadeError) as made:
-        run()
-    return made.value.args[0]
 
 
 def test_what_older_versions_called_the_clips_is_known_of_both_data_sets(monkeypatch):

@@ -9,7 +9,6 @@ from typing import Any
 
 import comfy.model_management
 import comfy.sd
-import folder_paths
 import pytest
 import tiny_families as tiny
 import tiny_wan
@@ -32,7 +31,7 @@ from pack.training.runs.control import STOP
 from pack.training.runs.record import run_record
 from pack.training.runs.run import Run
 
-pytestmark = pytest.mark.usefixtures("own_output")
+pytestmark = pytest.mark.usefixtures("own_output", "output")
 
 Interrupt = comfy.model_management.InterruptProcessingException
 WAN_MOTION = {"self_attn.q", "self_attn.k", "cross_attn.q"}
@@ -40,20 +39,6 @@ WAN_LOOKS = {f"{part}.{role}" for part in ("self_attn", "cross_attn") for role i
 COG_LOOKS = {"q", "k", "v", "attn_out", "ff_proj", "ff_out"}
 LAYERS = {"Wan": (WAN_MOTION, WAN_LOOKS, {"self_attn.q", "cross_attn.q"}), "CogVideoX": ({"q", "k"}, COG_LOOKS, {"q"})}
 TRAINED = [family for family in tiny.ALL if family.name.split()[0] in LAYERS]
-
-
-@pytest.fixture
-def model(tmp_path) -> Any:
-    return tiny_wan.load_tiny_wan(tiny_wan.save_tiny_wan(tmp_path / "wan.safetensors"))
-
-
-@pytest.fixture(autouse=True)
-def output(tmp_path) -> Iterator[Path]:
-    """An output folder of the test's own."""
-    before = folder_paths.get_output_directory()
-    folder_paths.set_output_directory(str(tmp_path / "output"))
-    yield tmp_path / "output"
-    folder_paths.set_output_directory(before)
 
 
 def same(first: Any, second: Any) -> bool:

@@ -29,11 +29,6 @@ from pack.training.lora.metadata import from_metadata
 from pack.training.tic_ft import recipe as tic_ft_recipe
 
 
-@pytest.fixture
-def model(tmp_path) -> Any:
-    return tiny_wan.load_tiny_wan(tiny_wan.save_tiny_wan(tmp_path / "wan.safetensors"))
-
-
 def test_training_lowers_the_loss_on_clips_it_has_seen(model):
     lora, loss, steps, path, settings = train(model, "learns", steps=60, validation=encoded_pairs())
     record = from_metadata(lora.metadata)

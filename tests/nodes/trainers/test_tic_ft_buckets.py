@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
 
 import pytest
-import tiny_wan
 import torch
 from clip_pairs import encoded_pairs
 from tic_ft_runs import train
@@ -17,11 +15,6 @@ from pack.nodes.host.session import session as training
 from pack.training.core.config import TrainConfig
 from pack.training.data.encoding import EncodedDataset
 from pack.training.lora.metadata import from_metadata
-
-
-@pytest.fixture
-def model(tmp_path) -> Any:
-    return tiny_wan.load_tiny_wan(tiny_wan.save_tiny_wan(tmp_path / "wan.safetensors"))
 
 
 def mixed(seed: int = 0) -> EncodedDataset:
