@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from workflow_files import cogvideox as workflow_cogvideox
-from workflow_files import wan as workflow_wan
+from workflow_files.bases import cogvideox as workflow_cogvideox
+from workflow_files.bases import wan as workflow_wan
 from workflow_files.graph import WIDTH, Graph, Node, Wire
 from workflow_files.models import CLIP, RUN_NOTE, Model, add_model
 from workflow_files.steps import RED, WIDE, Base, Sampling, add_text, add_text_to_video, add_video

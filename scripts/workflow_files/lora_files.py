@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from workflow_files.bases.wan import SAMPLE, TRAIN
 from workflow_files.graph import Graph
 from workflow_files.steps import WIDE
-from workflow_files.wan import SAMPLE, TRAIN
 
 NAME = "tic_ft_lora_files_wan21_1_3b"
 SUMMARY = f"""

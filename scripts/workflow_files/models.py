@@ -26,6 +26,7 @@ that do. Its `task`, `rank` and `batch_size` must be those of **TIC-FT Train**: 
 
 A finished run is kept and not trained again. **Cancel** keeps what was learned so far.
 """
+PUBLISHED = {"rank": 128, "batch_size": 1, "learning_rate": 5e-5, "steps": 1000, "seed": 0}
 RUN_NOTE = """
 The `run_name` is `{name}`, so that a run that was cancelled or killed goes on at the next **Run**, and a finished one
 when you raise `steps`.
@@ -122,18 +123,14 @@ def sample_with_lora(
 
 def train_on_folder(name: str, summary: str, model: Model, lora: str, density: str) -> Graph:
     """Train an image-to-video LoRA on a folder of clips, with the authors' rank and rate; its run has its name, too."""
-    graph, form = Graph(name, summary), model.sampling
+    graph = Graph(name, summary)
     with graph.group("Load"):
         base = add_model(graph, model)
     with graph.group("Data"):
-        size = {"width": form.width, "height": form.height, "frames": form.target_frames, "fps": form.fps}
-        folder = graph.add("FewShotDatasetFolder", folder=CLIP_FOLDER, **size)
-        graph.note(_folder_note(form))
-        graph.column()
-        encoded = graph.add("FewShotEncodeDataset", dataset=folder["dataset"], vae=base.vae, clip=base.clip)
-        graph.add("PreviewAny", source=folder["report"], title="What was found")
+        encoded = add_pairs(graph, base, model.sampling)
     with graph.group("Train"):
-        trained = _add_train(graph, base, encoded["encoded"], density, lora)
+        notes = (TRAIN_NOTE, RUN_NOTE.format(name=lora))
+        trained = add_trainer(graph, base, encoded, lora, {"density": density}, PUBLISHED, notes)
         graph.column()
         graph.add("LossGraphNode", loss=trained["loss"], filename_prefix=f"loss/{name}")
         graph.add("FewShotSaveLoRA", lora=trained["lora"], filename=lora)
@@ -141,21 +138,40 @@ def train_on_folder(name: str, summary: str, model: Model, lora: str, density: s
     return graph
 
 
-def _add_train(graph: Graph, base: Base, encoded: Wire, density: str, run_name: str) -> Node:
-    """Settings, what of them fits the card, and the trainer."""
-    settings = graph.add("FewShotTrainSettings", density=density, warmup_steps=100, size=WIDE)["settings"]
-    settings = graph.add("FewShotRunSettings", settings=settings, size=WIDE)["settings"]
-    numbers = {"rank": 128, "batch_size": 1}
+def add_pairs(graph: Graph, base: Base, form: Sampling) -> Wire:
+    """Step Data: a folder of pairs, checked, and as it is encoded."""
+    size = {"width": form.width, "height": form.height, "frames": form.target_frames, "fps": form.fps}
+    folder = graph.add("FewShotDatasetFolder", folder=CLIP_FOLDER, **size)
+    graph.note(_folder_note(form))
+    graph.column()
+    encoded = graph.add("FewShotEncodeDataset", dataset=folder["dataset"], vae=base.vae, clip=base.clip)
+    graph.add("PreviewAny", source=folder["report"], title="What was found")
+    return encoded["encoded"]
+
+
+def add_trainer(
+    graph: Graph,
+    base: Base,
+    encoded: Wire,
+    run_name: str,
+    choices: dict[str, str],
+    numbers: dict[str, float],
+    notes: tuple[str, str],
+) -> Node:
+    """Settings, what of them fits the card, and the trainer; a note on the numbers and one on the run's name."""
+    settings = graph.add("FewShotTrainSettings", density=choices["density"], warmup_steps=100, size=WIDE)["settings"]
+    expert = {"expert": choices["expert"]} if "expert" in choices else {}
+    settings = graph.add("FewShotRunSettings", settings=settings, size=WIDE, **expert)["settings"]
+    sizes = {name: numbers[name] for name in ("rank", "batch_size")}
     inputs = {"model": base.model, "encoded": encoded, "task": IMAGE_TO_VIDEO}
     graph.column()
-    plan = graph.add("FewShotTrainingPlan", settings=settings, size=WIDE, **inputs, **numbers)
+    plan = graph.add("FewShotTrainingPlan", settings=settings, size=WIDE, **inputs, **sizes)
     graph.add("PreviewAny", source=plan["report"], title="Whether it fits", size=WIDE)
-    graph.note(TRAIN_NOTE, width=340)
+    graph.note(notes[0], width=340)
     graph.column()
-    numbers |= {"learning_rate": 5e-5, "steps": 1000, "seed": 0}
     inputs |= {"settings": plan["settings"], "vae": base.vae, "run_name": run_name}
     trained = graph.add("TICFTTrain", size=WIDE, **inputs, **numbers)
-    graph.note(RUN_NOTE.format(name=run_name), width=340)
+    graph.note(notes[1], width=340)
     return trained
 
 

@@ -21,6 +21,7 @@ class Input:
     options: Mapping[str, Any] = field(default_factory=dict)
     choices: tuple[Any, ...] | None = None  # of a combo
     optional: bool = False
+    grown: bool = False  # one of a growing row of sockets: it is there as soon as the one before it is wired
 
     @property
     def is_widget(self) -> bool:
@@ -53,10 +54,23 @@ def read_input(name: str, spec: list[Any], optional: bool) -> Input:
 def read_inputs(info: Mapping[str, Any]) -> list[Input]:
     """All inputs of a node, in the order the front end takes them: required ones first."""
     return [
-        read_input(name, spec, part == "optional")
+        entry
         for part in ("required", "optional")
         for name, spec in info["input"].get(part, {}).items()
+        for entry in _grown(read_input(name, spec, part == "optional"))
     ]
+
+
+def _grown(entry: Input) -> Iterator[Input]:
+    """An input, or all sockets that a growing one may have."""
+    if entry.type != "COMFY_AUTOGROW_V3":
+        yield entry
+        return
+    template = entry.options["template"]
+    ((_, spec),) = (pair for part in template["input"].values() for pair in part.items())
+    for i in range(template["max"]):
+        name = f"{entry.name}.{template['prefix']}{i}"
+        yield Input(name, spec[0], spec[1] if len(spec) > 1 else {}, None, i >= template["min"], True)
 
 
 def expand(entry: Input, value: Any) -> Iterator[Input]:

@@ -102,6 +102,7 @@ class Writer:
         entries = [entry for raw in read_inputs(self._schema(node)) for entry in expand(raw, self._value(node, raw))]
         if unknown := set(node.values) - {entry.name for entry in entries}:
             raise ValueError(f"{self.graph.name}: {node.kind} has no input {', '.join(sorted(unknown))}")
+        entries = [entry for entry in entries if not entry.grown or entry.name in node.values]
         values: list[Any] = []
         sockets: list[dict[str, Any]] = []
         for entry in sorted(entries, key=lambda entry: entry.is_widget):  # stable: plain sockets come first

@@ -21,11 +21,13 @@ def test_there_is_a_workflow_for_every_task_and_for_every_family():
     wanted = {f"tic_ft_{task}_toy" for task in (*tasks, "train", "zero_shot")}
     models = ("wan21_1_3b", "wan22_5b", "wan22_14b", "cogvideox_5b")
     wanted |= {"tune_a_video_toy", "tune_a_video_sd15", "motion_toy", "motion_wan21_1_3b", "motion_cogvideox_5b"}
-    wanted |= {"motion_wan22_14b_i2v"}
+    wanted |= {"motion_wan22_14b_i2v", "bernini_with_tic_ft"}
     wanted |= {"aicl_toy", "aicl_three_references_toy", "aicl_train_toy"}
     wanted |= {f"aicl_{part}{model}" for part in ("", "train_") for model in ("wan21_1_3b", "cogvideox_5b")}
     wanted |= {f"tic_ft_image_to_video_{model}" for model in models} | {"tic_ft_video_to_video_wan21_1_3b"}
-    assert wanted | {f"tic_ft_train_{model}" for model in ("wan21_1_3b", "cogvideox_5b")} <= set(workflows.NAMES)
+    assert wanted | {f"tic_ft_train_{model}" for model in ("wan21_1_3b", "wan22_14b", "cogvideox_5b")} <= set(
+        workflows.NAMES
+    )
 
 
 def test_every_node_of_the_pack_is_in_some_workflow():
@@ -37,7 +39,7 @@ def test_every_node_of_the_pack_is_in_some_workflow():
 @every_file
 def test_a_name_suits_links_and_says_method_task_and_model(name):
     assert re.fullmatch(r"[A-Za-z0-9_.-]+", name)
-    assert re.fullmatch(r"(tic_ft_\w+|(aicl|motion)(_\w+)?|tune_a_video)_(toy|\w*\d\w*)", name)
+    assert re.fullmatch(r"(tic_ft_\w+|(aicl|motion)(_\w+)?|tune_a_video)_(toy|\w*\d\w*)|bernini_with_tic_ft", name)
 
 
 @every_file
@@ -140,11 +142,27 @@ def test_a_lora_is_one_that_a_workflow_saves_or_a_note_says_how_to_name(name):
 @pytest.mark.parametrize("name", [name for name in workflows.NAMES if re.search("_train_(?!toy)", name)])
 def test_a_long_training_has_a_run_name_and_a_note_says_what_it_stands_for(name):
     workflow = workflows.load(name)
-    (trainer,) = (node for node in workflow["nodes"] if node["type"] in ("TICFTTrain", "AICLTrain"))
-    notes = " ".join(node["widgets_values"][0] for node in workflows.nodes_of(workflow, "MarkdownNote"))
-    (named,) = re.findall(r"The `run_name` is `(\w+)`", notes)
-    assert named in trainer["widgets_values"]
-    assert "**Run** is refused" in notes
+    trainers = [node for node in workflow["nodes"] if node["type"] in ("TICFTTrain", "AICLTrain")]
+    notes = [node["widgets_values"][0] for node in workflows.nodes_of(workflow, "MarkdownNote")]
+    named = re.findall(r"The `run_name` is `(\w+)`", " ".join(notes))
+    assert len(named) == len(set(named)) == len(trainers)
+    for name, trainer in zip(named, trainers, strict=True):
+        assert name in trainer["widgets_values"]
+    assert sum("**Run** is refused" in note for note in notes) == len(trainers)
+
+
+def test_each_expert_of_wan_22_14b_is_trained_at_its_own_noise_and_saved_under_the_name_it_is_loaded_by():
+    workflow = workflows.load("tic_ft_train_wan22_14b")
+    files = {node["widgets_values"][0] for node in workflows.nodes_of(workflow, "FewShotSaveLoRA")}
+    loaded = workflows.nodes_of(workflows.load("tic_ft_image_to_video_wan22_14b"), "TICFTLoadLoRA")
+    assert {f"{file}_00001_.safetensors" for file in files} == {node["widgets_values"][0] for node in loaded}
+    for saving in workflows.nodes_of(workflow, "FewShotSaveLoRA"):
+        (trainer,) = (n for n in workflows.upstream(workflow, saving, "lora") if n["type"] == "TICFTTrain")
+        network = workflows.upstream(workflow, trainer, "model")[-1]["widgets_values"][0]
+        settings = {node["type"]: node["widgets_values"] for node in workflows.upstream(workflow, trainer, "settings")}
+        expert = "high noise" if "high" in network else "low noise"
+        assert expert in settings["FewShotRunSettings"]
+        assert saving["widgets_values"][0].endswith(expert.replace(" ", "_"))
 
 
 @pytest.mark.parametrize(

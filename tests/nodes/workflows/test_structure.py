@@ -22,12 +22,15 @@ from pack.training.lora.metadata import from_metadata  # noqa: E402
 
 REAL = {name: workflow for name in workflows.NAMES if not workflows.is_toy(workflow := workflows.load(name))}
 TRAINING = [name for name, workflow in REAL.items() if workflows.nodes_of(workflow, "TICFTTrain")]
+BOTH = "tic_ft_train_wan22_14b"  # trains both experts
+BERNINI = "bernini_with_tic_ft"
 FORMS = {  # frames and frames a second of the video, layers of the LoRA
     "tic_ft_image_to_video_wan21_1_3b": (36, 16, 16),
     "tic_ft_video_to_video_wan21_1_3b": (24, 16, 16),
     "tic_ft_image_to_video_wan22_5b": (36, 24, 16),
     "tic_ft_image_to_video_wan22_14b": (36, 16, 16),
     "tic_ft_image_to_video_cogvideox_5b": (36, 10, 8),
+    "bernini_with_tic_ft": (36, 16, 16),
 }
 MOTION = {  # frames
     "motion_wan21_1_3b": 49, "motion_again_wan21_1_3b": 49, "motion_cogvideox_5b": 49, "motion_wan22_14b_i2v": 49,
@@ -152,7 +155,34 @@ def test_both_experts_of_wan_22_14b_make_the_video(part, server, schemas):
     assert (other.float() - whole.float()).abs().mean() > 1
 
 
-@pytest.mark.parametrize("name", TRAINING)
+def test_a_reference_of_berninis_own_is_seen_beside_the_condition(server, schemas):
+    prompt = small(BERNINI, schemas)
+    whole = video_of(server, prompt, run(server, prompt)[0])[0]
+    del nodes(prompt, "BerniniConditioning")[0]["reference_images.reference_image_0"]
+    other = video_of(server, prompt, run(server, prompt)[0])[0]
+    assert (other.float() - whole.float()).abs().mean() > 1
+
+
+def test_both_experts_of_wan_22_14b_get_a_lora_that_samples(server, schemas):
+    prompt = small(BOTH, schemas)
+    _, log = run(server, prompt)
+    assert len(re.findall(r"saved 16 layers after 2 steps to", log)) == 2
+    stems = [inputs["filename"] for inputs in nodes(prompt, "FewShotSaveLoRA")]
+    saved = {stem: sorted((server.output / "loras").glob(f"{stem}_*.safetensors"))[-1] for stem in stems}
+    for stem, path in saved.items():
+        record = from_metadata(read_metadata(path))
+        assert record["expert"].replace(" ", "_") in stem
+        assert (json.loads(record["target_latents"]), record["steps"], record["finished"]) == (9, "2", "true")
+    sampling = small(EXPERTS, schemas)
+    for loader in nodes(sampling, "TICFTLoadLoRA"):
+        (part,) = (part for part in ("high_noise", "low_noise") if part in loader["lora_name"])
+        loader["lora_name"] = next(path.name for stem, path in saved.items() if part in stem)
+    outputs, log = run(server, sampling)
+    assert log.count("16 of 16 layers applied at strength 0.75") == 2
+    assert len(video_of(server, sampling, outputs)[0]) == FORMS[EXPERTS][0]
+
+
+@pytest.mark.parametrize("name", [name for name in TRAINING if name != BOTH])
 def test_it_trains_a_lora_that_samples(name, server, schemas):
     outputs, log = run(server, small(name, schemas))
     assert outputs

@@ -55,6 +55,8 @@ NETWORKS: dict[str, Callable[[Path], Path]] = {
     "wan2.2_t2v_low_noise_14B_fp8_scaled.safetensors": partial(_wan, seed=2),
     "wan2.2_i2v_high_noise_14B_fp8_scaled.safetensors": partial(_scaled_fp8, partial(_wan, seed=1, more=20)),
     "wan2.2_i2v_low_noise_14B_fp8_scaled.safetensors": partial(_scaled_fp8, partial(_wan, seed=2, more=20)),
+    "wan2.2_bernini_r_high_noise_fp8_scaled.safetensors": partial(_scaled_fp8, partial(_wan, seed=3)),
+    "wan2.2_bernini_r_low_noise_fp8_scaled.safetensors": partial(_scaled_fp8, partial(_wan, seed=4)),
     "cogvideox_5b_bf16.safetensors": partial(save_tiny_cogvideox, text_embed_dim=TEXT_WIDTH),
 }
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from workflow_files.bases.wan import TEXT_ENCODER, TRAIN
+from workflow_files.bases.wan import VAE as VAE_14B
 from workflow_files.graph import Graph, Wire
 from workflow_files.models import (
     IMAGE_TO_VIDEO,
@@ -19,14 +21,12 @@ from workflow_files.models import (
     sample_with_lora,
 )
 from workflow_files.steps import Sampling, add_result
-from workflow_files.wan import TEXT_ENCODER, TRAIN
-from workflow_files.wan import VAE as VAE_14B
 
+TRAIN_14B = "tic_ft_train_wan22_14b"
 SMALL, LARGE = "tic_ft_image_to_video_wan22_5b", "tic_ft_image_to_video_wan22_14b"
 NETWORK_5B, VAE_5B = "wan2.2_ti2v_5B_fp16.safetensors", "wan2.2_vae.safetensors"
 HIGH, LOW = (f"wan2.2_t2v_{part}_noise_14B_fp8_scaled.safetensors" for part in ("high", "low"))
 HIGH_LORA, LOW_LORA = (f"{LARGE}_{part}_noise" for part in ("high", "low"))
-SPLIT = 10  # the high-noise expert's steps; both samplers share the 20
 
 
 def expert_files(high: str, low: str) -> str:
@@ -81,11 +81,7 @@ SUMMARY_14B = f"""
 Makes a video from an image with two LoRAs, one for each expert. The high-noise expert takes the first steps, the
 low-noise expert the rest, and both get the same context.
 
-**Train** each LoRA with the workflow `{TRAIN}`:
-
-- step 1: the file of one expert
-- step 3: `expert` of **Run Settings** set to that expert
-- step 3: `{HIGH_LORA}` or `{LOW_LORA}` as `run_name` and as the name in **Save LoRA**
+**Train** both with the workflow `{TRAIN_14B}`.
 
 **Load** the four files of step 1, both LoRAs in **TIC-FT Load LoRA** (press R when they are not in the list) and an
 image.
@@ -151,8 +147,8 @@ def image_to_video_14b() -> Graph:
 def two_stages(
     graph: Graph, sampling: Sampling, start: tuple[Wire, Wire, Wire], positive: Wire, negative: Wire
 ) -> Wire:
-    """Two samplers over one schedule, from both experts and a latent; returns the second one's latent."""
-    high, low, latent = start
+    """Two samplers, half of one schedule each, from both experts and a latent; returns the second one's latent."""
+    (high, low, latent), split = start, sampling.steps // 2
     shared: dict[str, Any] = {"positive": positive, "negative": negative, "steps": sampling.steps, "cfg": sampling.cfg}
     shared |= {"noise_seed": sampling.seed, "sampler_name": sampling.sampler, "scheduler": "simple"}
     first = graph.add(
@@ -162,7 +158,7 @@ def two_stages(
         latent_image=latent,
         add_noise="enable",
         start_at_step=0,
-        end_at_step=SPLIT,
+        end_at_step=split,
         return_with_leftover_noise="enable",
         **shared,
     )
@@ -172,7 +168,7 @@ def two_stages(
         model=low,
         latent_image=first["LATENT"],
         add_noise="disable",
-        start_at_step=SPLIT,
+        start_at_step=split,
         end_at_step=sampling.steps,
         return_with_leftover_noise="disable",
         **shared,

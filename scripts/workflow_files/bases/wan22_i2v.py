@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from workflow_files.bases.wan import TEXT_ENCODER, VAE
+from workflow_files.bases.wan22 import expert_files, two_stages
 from workflow_files.graph import WIDTH, Graph, Node, Wire
 from workflow_files.models import CLIP, NEGATIVE, Model, add_encoders, add_network
 from workflow_files.steps import RED, WIDE, Base, Sampling, add_text, add_video
-from workflow_files.wan import TEXT_ENCODER, VAE
-from workflow_files.wan22 import expert_files, two_stages
 
 MOTION = "motion_wan22_14b_i2v"
 HIGH, LOW = (f"wan2.2_i2v_{part}_noise_14B_fp8_scaled.safetensors" for part in ("high", "low"))
