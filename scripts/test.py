@@ -4,6 +4,8 @@ python scripts/test.py                 style, unit tests, then tests in every su
 python scripts/test.py --host 0.30.0   in this ComfyUI only
 python scripts/test.py --fast          the unit tests only
 python scripts/test.py --av 17.0.0     the tests of reading clips, with this version of PyAV laid over the host's
+python scripts/test.py --shuffle       files and the tests in them in another order; the seed that repeats it is printed
+python scripts/test.py --busy          with every core kept at work by something else
 python scripts/test.py -k release -x   further arguments go to pytest
 python scripts/test.py --fast -n 0     everything in one process, as a debugger needs it
 """
@@ -15,7 +17,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -23,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by 
 
 from chromium import ADVICE as CHROMIUM_ADVICE
 from chromium import CHOSEN, provide_chromium
+from conditions import DRAWN, LAID_OVER, busy, laid_over, shuffled
 from host import find_existing, find_or_build
 from host_setup.build import ensure_built
 from host_setup.pins import DEFAULT, PINS, ROOT, Host, HostError, version_tuple
@@ -54,6 +56,8 @@ def environment(host: Host | None) -> dict[str, str]:
     kept.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads that spin starve a busy machine
     if host:
         kept |= {"COMFYUI_PATH": str(host.path), "COMFYUI_PYTHON": str(host.python)}
+    if LAID_OVER in kept:
+        kept["PYTHONPATH"] = kept.pop(LAID_OVER)
     return kept
 
 
@@ -88,15 +92,10 @@ def run_unit(python: Path, arguments: list[str]) -> int:
 def run_av(version: str, arguments: list[str]) -> int:
     """Tests of reading and writing clips with another PyAV, installed for the time of the tests."""
     host = find_or_build()
-    with tempfile.TemporaryDirectory() as folder:
-        wanted = [str(host.python), "-m", "pip", "install", "-q", "--no-deps", "--target", folder, f"av=={version}"]
-        if subprocess.run(wanted, check=False).returncode:
-            raise HostError(f"PyAV {version} cannot be installed; give a released version")
+    with laid_over(host.python, f"av=={version}"):
         announce(f"clips, with PyAV {version}")
         command = [str(host.python), "-m", "pytest", "-n", "0", *CLIP_TESTS, *arguments]
-        return subprocess.run(
-            command, cwd=ROOT, env={**environment(None), "PYTHONPATH": folder}, check=False
-        ).returncode
+        return subprocess.run(command, cwd=ROOT, env=environment(None), check=False).returncode
 
 
 def run_host(host: Host, arguments: list[str]) -> int:
@@ -204,24 +203,40 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--fast", action="store_true", help="only the unit tests, without a host")
     parser.add_argument("--av", metavar="VERSION", help="only the tests of clips, with this version of PyAV")
     parser.add_argument("--host", choices=sorted(PINS), help="test in this ComfyUI only")
+    parser.add_argument("--shuffle", nargs="?", type=int, const=DRAWN, metavar="SEED", help="in another order")
+    parser.add_argument("--busy", action="store_true", help="with every core kept at work by something else")
     options, extra = parser.parse_known_args(arguments)
-    started = time.monotonic()
     try:
-        if options.av:
-            return run_av(options.av, extra)
-        if options.fast:
-            return combine([run_unit(fast_python(), extra)])
-        hosts = find_hosts(options.host)
-        for host in hosts:
-            check_packages(host)
-        style = run_style(hosts[0]) + run_javascript()
-        stages = [run_unit(hosts[0].python, extra), *(run_host(host, extra) for host in hosts)]
-        tests = combine([*stages, run_browser(hosts[0], extra)])
+        with busy(options.busy):
+            return run_stages(options, extra)
     except HostError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def run_stages(options: argparse.Namespace, extra: list[str]) -> int:
+    """Run what the options ask for; returns the exit code.
+
+    Raises:
+        HostError: a ComfyUI or a package is missing.
+    """
+    started = time.monotonic()
+    if options.av:
+        return run_av(options.av, extra)
+    if options.fast:
+        python = fast_python()
+        with shuffled(python, options.shuffle) as order:
+            return combine([run_unit(python, [*order, *extra])])
+    hosts = find_hosts(options.host)
+    for host in hosts:
+        check_packages(host)
+    style = run_style(hosts[0]) + run_javascript()
+    with shuffled(hosts[0].python, options.shuffle) as order:
+        arguments = [*order, *extra]
+        stages = [run_unit(hosts[0].python, arguments), *(run_host(host, arguments) for host in hosts)]
+        tests = combine([*stages, run_browser(hosts[0], arguments)])
     verdict = "passed" if not style and not tests else "FAILED"
     announce(f"{verdict} after {time.monotonic() - started:.0f} s")
     return tests or int(style > 0)

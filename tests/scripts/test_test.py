@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import sys
 from pathlib import Path
@@ -159,3 +160,16 @@ def test_a_check_of_the_javascript_that_fails_counts(monkeypatch, tests, types, 
     monkeypatch.setattr(command, "run_tests", lambda _node: tests)
     monkeypatch.setattr(command, "javascript_types_are_right", lambda _node: types)
     assert command.run_javascript() == failed
+
+
+def test_an_order_reaches_every_stage(stages, monkeypatch):
+    monkeypatch.setattr(command, "shuffled", lambda _python, seed: contextlib.nullcontext([f"seed {seed}"]))
+    command.main(["--shuffle", "7", "-x"])
+    command.main(["--fast", "--shuffle"])
+    assert [arguments[-2:] for _, _, arguments in stages[:4]] == [["seed 7", "-x"]] * 4
+    assert stages[4][2][-1] == f"seed {command.DRAWN}"
+
+
+def test_a_package_that_is_laid_over_is_found_first(monkeypatch):
+    monkeypatch.setenv(command.LAID_OVER, "folder")
+    assert command.environment(None)["PYTHONPATH"] == "folder"
