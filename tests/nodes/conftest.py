@@ -14,6 +14,15 @@ if host_in_process.is_set():
     host_in_process.start()
 
 
+@pytest.fixture(autouse=True)
+def _nothing_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a run writes is a matter of its steps alone, however long a busy machine takes for them."""
+    from pack.training.runs import log, loss_plot, run
+
+    for module, seconds in ((run, "FIRST_SAVE"), (run, "LEAST_PAUSE"), (log, "FLUSH"), (loss_plot, "EVERY")):
+        monkeypatch.setattr(module, seconds, 1e9)
+
+
 @pytest.fixture(scope="session")
 def host_base() -> Path:
     """Temporary folder that holds the host's models, input, output and temp folders."""

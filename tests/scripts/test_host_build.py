@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -103,6 +102,9 @@ from played_index import Index
 from host_setup.pins import PINS
 class SlowIndex(Index):
     def pip(self, python, *arguments):
+        if {held}:
+            print("at work", flush=True)
+            sys.stdin.read()
         time.sleep(0.3)
         super().pip(python, *arguments)
 index = SlowIndex(Path({sdist!r}))
@@ -114,16 +116,19 @@ print(json.dumps(index.commands))
 """
 
 
-def start_builder(tmp_path: Path, sha256: str) -> subprocess.Popen[str]:
-    """A process that builds slowly from the small archive."""
+def start_builder(tmp_path: Path, sha256: str, held: bool = False) -> subprocess.Popen[str]:
+    """A process that builds slowly from the small archive; a held one says when it is at work and does not go on."""
     here = Path(__file__).parent
     code = BUILDER.format(
         scripts=str(here.parents[1] / "scripts"),
         support=str(here.parent / "support" / "pages"),
         sdist=str(tmp_path / "pkg-1.tar.gz"),
         sha256=sha256,
+        held=held,
     )
-    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=os.environ.copy())
+    return subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ.copy()
+    )
 
 
 def test_two_builders_at_once_end_with_one_build(tmp_path, pin):
@@ -135,12 +140,10 @@ def test_two_builders_at_once_end_with_one_build(tmp_path, pin):
 
 
 def test_a_builder_that_is_killed_frees_the_lock_and_is_built_over(tmp_path, pin, index):
-    builder = start_builder(tmp_path, pin.sha256)
-    deadline = time.monotonic() + 30
-    while not (host_directory(pin) / "venv").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    builder.kill()
-    builder.wait()
+    with start_builder(tmp_path, pin.sha256, held=True) as builder:
+        assert builder.stdout is not None
+        assert builder.stdout.readline() == "at work\n"
+        builder.kill()
     assert host_directory(pin).exists()
     assert not (host_directory(pin) / MARKER).exists()
     assert ensure_built(pin).python.exists()

@@ -6,12 +6,12 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from host_setup import build as host_build
+from host_setup import lock
 from host_setup.build import MARKER, ensure_built, host_directory, lock_file, read_marker, remove
 from host_setup.lock import locked
 from host_setup.pins import PINS, HostError, site_packages, venv_python
@@ -115,14 +115,16 @@ def test_an_overlay_that_fails_leaves_nothing_of_itself_and_its_base_whole(pin, 
 
 
 @pytest.mark.usefixtures("index")
-def test_a_base_is_not_removed_while_an_overlay_is_being_built_on_it(pin, upper):
+def test_a_base_is_not_removed_while_an_overlay_is_being_built_on_it(pin, upper, monkeypatch):
     ensure_built(pin)
+    waits = threading.Event()
+    monkeypatch.setattr(lock, "say", lambda _said: waits.set())
     with locked(lock_file(upper)):  # what a builder holds
         remover = threading.Thread(target=remove, args=(pin,))
         remover.start()
-        time.sleep(0.3)
+        assert waits.wait(60)
         assert read_marker(pin) is not None
-    remover.join(timeout=30)
+    remover.join(60)
     assert not host_directory(pin).exists()
 
 

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -70,15 +69,13 @@ def test_where_links_are_impossible_the_pack_is_copied_anew_without_the_training
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows processes cannot refuse to end")
 def test_a_process_that_does_not_end_when_asked_is_killed():
     ignore = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
-    code = f"{ignore}; print(1, flush=True); time.sleep(60)"
+    code = f"{ignore}; print(1, flush=True); time.sleep(600)"
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     with process:
         assert process.stdout is not None
         process.stdout.readline()
-        started = time.monotonic()
         stop(process, patience=0.2)
     assert process.returncode == -signal.SIGKILL
-    assert time.monotonic() - started < 10
 
 
 def test_a_host_that_dies_is_reported_with_its_last_lines_and_leaves_nothing(make_fake_host):

@@ -17,7 +17,7 @@ from pack.training.runs.reporter import Reporter
 
 
 class Sent(list):
-    """What was sent, and when."""
+    """What was sent, and when: as the sender has it, since a busy machine may let this thread wait afterwards."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,13 +28,13 @@ class Sent(list):
         assert name == EVENT
         with self.changed:
             self.append(data)
-            self.times.append(time.monotonic())
+            self.times.append(Events.latest)
             self.changed.notify_all()
 
     def wait_for(self, kind: str) -> bool:
-        """Whether something new of this kind is reported within some seconds."""
+        """Whether something new of this kind is reported; a minute is long enough for any machine."""
         with self.changed:
-            return self.changed.wait_for(lambda: any(kind in data["news"] for data in self), timeout=10)
+            return self.changed.wait_for(lambda: any(kind in data["news"] for data in self), timeout=60)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_a_fast_run_sends_at_most_ten_events_a_second_and_its_end_arrives(tmp_pa
     run.ended("finished", "saved: a.safetensors")
     assert sent.wait_for("ended")
     assert len(sent) <= 2 + (time.monotonic() - begun) / INTERVAL
-    assert all(later - sooner >= 0.1 for sooner, later in zip(sent.times, sent.times[1:], strict=False))
+    assert all(later - sooner >= INTERVAL >= 0.1 for sooner, later in zip(sent.times, sent.times[1:], strict=False))
     assert (sent[-1]["state"], sent[-1]["text"], sent[-1]["step"]) == ("finished", "saved: a.safetensors", 2000)
     assert sent[-1]["news"]["validation"] == {"mean": 0.25}
 
@@ -93,11 +93,11 @@ def test_two_runs_share_the_limit(tmp_path, sent):
     for name in ("one", "two", "three"):
         reporter(tmp_path, sent, name=name).ended("finished", name)
     assert sent.wait_for("ended")
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while {event["text"] for event in sent if "ended" in event["news"]} != {"one", "two", "three"}:
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    assert all(later - sooner >= 0.1 for sooner, later in zip(sent.times, sent.times[1:], strict=False))
+    assert all(later - sooner >= INTERVAL >= 0.1 for sooner, later in zip(sent.times, sent.times[1:], strict=False))
 
 
 def test_a_busy_run_does_not_keep_the_end_of_another_from_being_told(tmp_path, sent):
