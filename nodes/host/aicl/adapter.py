@@ -13,7 +13,7 @@ from ....training.aicl.file import BASE_MODEL, INTEGRATIONS, PRISM, AiclAdapter,
 from ....training.lora.file import SUFFIX
 from ..model.loras import file_stamp
 from ..model.noise import LoadedModel, loaded_model
-from ..services.folders import register_aicl_folders
+from ..services.folders import model_names, register_aicl_folders
 from .sites import Base, base_of
 
 KEPT = 32  # references whose tokens are kept, the latest; some hundred kilobytes each
@@ -73,10 +73,7 @@ def _managed(network: Any, tensors: dict[str, Tensor]) -> Any:
 
 def adapter_names() -> list[str]:
     """The safetensors files the host offers in ``aicl``."""
-    import folder_paths
-
-    register_aicl_folders()
-    return [name for name in folder_paths.get_filename_list("aicl") if name.lower().endswith(SUFFIX)]
+    return model_names("aicl")
 
 
 def read_adapter(name: str, model: Any = None) -> HostAdapter:

@@ -19,7 +19,7 @@ from ....training.lora.sidecar import config_beside, with_config_beside
 from ....training.runs.folder import check_length
 from ....training.runs.record import run_record
 from ....training.tic_ft.layout import settings_from_record, unlabelled_settings
-from ..services.folders import lora_output_folder, register_lora_output
+from ..services.folders import lora_output_folder, model_names, register_lora_output
 from ..services.node_text import show_text
 from .experts import mark_expert
 from .fingerprint import describe_base
@@ -31,10 +31,7 @@ log = logging.getLogger(__name__)
 
 def lora_names() -> list[str]:
     """The safetensors files the host offers in ``loras``, ours included."""
-    import folder_paths
-
-    register_lora_output()
-    return [name for name in folder_paths.get_filename_list("loras") if name.lower().endswith(SUFFIX)]
+    return model_names("loras")
 
 
 def read_lora(name: str) -> LoraModel:

@@ -64,12 +64,24 @@ def model_folders(category: str) -> list[Path]:
     return [Path(folder) for folder in folder_paths.get_folder_paths(category)]
 
 
+def model_names(category: str) -> list[str]:
+    """Names of the safetensors files that the host offers in a category of models, ours included."""
+    import folder_paths
+
+    REGISTER[category]()
+    try:
+        names = folder_paths.get_filename_list(category)
+    except FileNotFoundError:  # the host remembers a folder that somebody has removed, and asks it for its time
+        folder_paths.filename_list_cache.pop(category, None)
+        names = folder_paths.get_filename_list(category)
+    return [name for name in names if name.lower().endswith(".safetensors")]
+
+
 def model_files(category: str) -> list[Path]:
     """The safetensors files that the host offers in a category of models."""
     import folder_paths
 
-    REGISTER[category]()
-    names = (name for name in folder_paths.get_filename_list(category) if name.lower().endswith(".safetensors"))
+    names = model_names(category)
     return [Path(path) for name in names if (path := folder_paths.get_full_path(category, name)) is not None]
 
 

@@ -8,15 +8,12 @@ from ....methods.tune_a_video import Tuned
 from ....training.lora.file import SUFFIX
 from ....training.tune_a_video.file import load_tuned
 from ..model.loras import file_stamp
-from ..services.folders import register_tune_a_video_folders
+from ..services.folders import model_names, register_tune_a_video_folders
 
 
 def tuned_names() -> list[str]:
     """The safetensors files the host offers in ``tune_a_video``."""
-    import folder_paths
-
-    register_tune_a_video_folders()
-    return [name for name in folder_paths.get_filename_list("tune_a_video") if name.lower().endswith(SUFFIX)]
+    return model_names("tune_a_video")
 
 
 def read_tuned(name: str) -> Tuned:
