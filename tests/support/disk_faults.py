@@ -1,4 +1,4 @@
-"""A disk that fails at the n-th call of a kind below a folder, once, as a full or a torn one does."""
+"""A disk that fails at the n-th call of a kind below a folder, once, as a full, a torn or an unreadable one does."""
 
 from __future__ import annotations
 
@@ -7,17 +7,29 @@ import contextlib
 import errno
 import io
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-# The functions of the system by which files and folders come about; pathlib and everything else goes through these.
+from safetensors import SafetensorError
+
+# The functions by which files and folders come about and are read; pathlib and everything else goes through these, but
+# for safetensors, which asks the system by itself.
 POINTS = {
-    "open": (io, "open"), "os.open": (os, "open"), "replace": (os, "replace"), "rename": (os, "rename"),
-    "link": (os, "link"), "fsync": (os, "fsync"), "mkdir": (os, "mkdir"), "unlink": (os, "unlink"),
+    "open": (io, "open"), "read": (io, "open"), "os.open": (os, "open"), "replace": (os, "replace"),
+    "rename": (os, "rename"), "link": (os, "link"), "fsync": (os, "fsync"), "mkdir": (os, "mkdir"),
+    "unlink": (os, "unlink"), "save_file": (None, "save_file"), "safe_open": (None, "safe_open"),
 }  # fmt: skip
+READING = ("read", "safe_open")
 ERRORS = (errno.ENOSPC, errno.EROFS, errno.EIO)  # full, read-only, broken
+READ_ERRORS = (errno.EIO, errno.EACCES, errno.ESTALE)  # broken, held by somebody, a share that is gone
+
+
+def errors_of(point: str) -> tuple[int, ...]:
+    """What may go wrong there."""
+    return READ_ERRORS if point in READING else ERRORS
 
 
 class Disk:
@@ -28,28 +40,42 @@ class Disk:
         self.calls = dict.fromkeys(POINTS, 0)
         self.failed = False
 
-    def counting(self, point: str, function: Any) -> Any:
+    def counting(self, name: str, function: Any) -> Any:
         """The function, counted."""
 
         def call(*args: Any, **options: Any) -> Any:
-            if self._concerns(point, args, options):
+            point = "read" if name == "open" and not writes(args, options) else name
+            if self._concerns(point, args):
                 self.calls[point] += 1
                 if point == self.point and self.calls[point] == self.number:
                     self.failed = True
-                    raise OSError(self.code, os.strerror(self.code), str(args[0]))
+                    raise self._error(point, args)
             return function(*args, **options)
 
         return call
 
-    def _concerns(self, point: str, args: tuple[Any, ...], options: dict[str, Any]) -> bool:
+    def _error(self, point: str, args: tuple[Any, ...]) -> Exception:
+        if point == "save_file":  # what the library says of the system's error
+            return SafetensorError(f"I/O error: {os.strerror(self.code)} (os error {self.code})")
+        return OSError(self.code, os.strerror(self.code), str(args[0]))
+
+    def _concerns(self, point: str, args: tuple[Any, ...]) -> bool:
         if point == "fsync":
             return True
-        if point == "open":  # reading creates nothing
-            mode = args[1] if len(args) > 1 else options.get("mode", "r")
-            if not set("wax+") & set(str(mode)):
-                return False
         paths = (entry for entry in args[:2] if isinstance(entry, (str, os.PathLike)))
         return any(os.fspath(entry).startswith(self.folder) for entry in paths)
+
+
+def writes(args: tuple[Any, ...], options: dict[str, Any]) -> bool:
+    """Whether a call of ``open`` may create or change a file."""
+    mode = args[1] if len(args) > 1 else options.get("mode", "r")
+    return bool(set("wax+") & set(str(mode)))
+
+
+def places(name: str) -> list[Any]:
+    """The modules that know a function of safetensors by its name."""
+    return [module for key, module in list(sys.modules.items())
+            if key.partition(".")[0] in ("pack", "safetensors") and callable(vars(module).get(name))]  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -57,8 +83,10 @@ def failing(disk: Disk) -> Iterator[Disk]:
     """The disk, while the body goes on."""
     with contextlib.ExitStack() as stack:
         for point, (module, name) in POINTS.items():
-            counted = disk.counting(point, getattr(module, name))
-            stack.enter_context(patch.object(module, name, counted))
-            if point == "open":
-                stack.enter_context(patch.object(builtins, name, counted))
+            if point == "read":  # counted with "open"
+                continue
+            modules = [module] if module else places(name)
+            for place in [*modules, builtins] if point == "open" else modules:
+                counted = disk.counting(point, getattr(place, name))
+                stack.enter_context(patch.object(place, name, counted))
         yield disk
