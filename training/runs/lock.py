@@ -68,8 +68,13 @@ def _release(lock: Any, path: Path) -> None:
     Windows removes no open file, so there it is the other way round.
     """
     if sys.platform != "win32":
-        path.unlink(missing_ok=True)
+        _remove(path)
     lock.release(force=True)
     if sys.platform == "win32":
-        with contextlib.suppress(OSError):  # another process may have opened it meanwhile
-            path.unlink(missing_ok=True)
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    """Remove the file; where it has to stay, opened by another process or on a disk that fails, it keeps nobody out."""
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)

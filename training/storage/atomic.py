@@ -82,7 +82,8 @@ def _claim(temporary: Path, path: Path) -> None:
             path.unlink(missing_ok=True)
             raise
     else:
-        temporary.unlink()
+        with contextlib.suppress(OSError):  # the file has its name, whatever becomes of the other one
+            temporary.unlink()
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
@@ -119,7 +120,8 @@ def clear_temporary(folder: Path) -> None:
     ``.tmp`` and some letters is what safetensors calls a file until it is whole.
     """
     for left in (*folder.glob("*.tmp"), *folder.glob(".tmp*")):
-        left.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # nobody reads it; it may be gone the next time
+            left.unlink(missing_ok=True)
 
 
 def is_temporary(path: Path) -> bool:

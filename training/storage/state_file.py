@@ -40,7 +40,7 @@ def read_state(path: Path) -> Any:
 
     Raises:
         ValueError: the file is damaged, or no such file.
-        OSError: the file is there and cannot be read now; what it holds may be whole.
+        RuntimeError: the file is there and cannot be read now; what it holds may be whole.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -50,7 +50,8 @@ def read_state(path: Path) -> Any:
     except (SafetensorError, FileNotFoundError, KeyError, UnicodeDecodeError) as error:
         raise ValueError(f"{path.name} cannot be read ({error})") from error
     except OSError as error:
-        raise OSError(f"{path.name} cannot be read now ({error}); close what holds it and try again") from error
+        reason = error.strerror or error
+        raise RuntimeError(f"{path.name} cannot be read now ({reason}); close what holds it and try again") from error
     if metadata.get("format") != FORMAT or metadata.get("checksum") != _checksum(text, tensors):
         raise ValueError(f"{path.name} is not what was written")
     return _put_together(parse_json(text), tensors)

@@ -72,7 +72,7 @@ def opened_run(
     Raises:
         ValueError: the name cannot name a folder, the settings have changed and may not, the folder is foreign, no
             checkpoint can be read, or another ComfyUI trains the run.
-        OSError: the old run cannot be set aside.
+        RuntimeError: the old run cannot be set aside, or a checkpoint cannot be read now.
     """
     if name:
         check_run_name(name)
@@ -143,7 +143,13 @@ def _state_of(run: RunFolder, on_change: str) -> dict[str, Any] | None:
 
 
 def _started_over(run: RunFolder, changes: list[str]) -> OpenedRun:
-    aside = run.set_aside()
+    try:
+        aside = run.set_aside()
+    except OSError as error:
+        raise RuntimeError(
+            f"the old run {run.name} cannot be set aside ({error.strerror or error}); close what holds its folder, or "
+            "give another run_name"
+        ) from error
     log.warning("the run %s starts over (%s); the old one is kept as %s", run.name, ", ".join(changes), aside.name)
     return OpenedRun(RunFolder(run.path))
 

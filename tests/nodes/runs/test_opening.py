@@ -15,6 +15,7 @@ from tic_ft_runs import STEPS, train
 from pack.nodes.host.runs.opening import opened_run, runs_folder
 from pack.training.core.config import TrainConfig
 from pack.training.core.trainer import Trainer
+from pack.training.runs import folder
 from pack.training.runs.folder import RunFolder
 from pack.training.runs.lock import RunInUseError, locked_run
 
@@ -54,6 +55,20 @@ def test_a_run_that_is_trained_elsewhere_is_not_set_aside():
     ):
         pytest.fail("it was opened")
     assert [path.name for path in runs_folder().iterdir()] == ["ball"]
+
+
+def test_a_run_whose_folder_is_held_is_not_started_over(monkeypatch):
+    def held(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    run = begun("ball", 3, rank=4)
+    monkeypatch.setattr(folder, "rename", held)
+    with (
+        pytest.raises(RuntimeError, match=r"^the old run ball cannot be set aside \(Permission denied\); close what"),
+        opened_run("ball", "thing", TrainConfig(rank=8), IDENTITY, "start over"),
+    ):
+        pytest.fail("it was opened")
+    assert [step for step, _ in run.states()] == [3]
 
 
 def test_new_runs_of_two_processes_have_two_names():

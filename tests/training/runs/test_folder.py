@@ -14,6 +14,7 @@ from regression import new_run, new_trainer
 from pack.training.core.config import TrainConfig
 from pack.training.runs.changes import changed_identity, changed_settings
 from pack.training.runs.folder import RunFolder, check_run_name, free_name
+from pack.training.storage import state_file
 from pack.training.storage.state_file import read_state, write_state
 
 NESTED = {
@@ -61,6 +62,16 @@ def test_a_damaged_state_is_noticed(tmp_path, damage):
     path = write_state(tmp_path / "state.safetensors", NESTED)
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(ValueError, match=r"state\.safetensors (cannot be read|is not what was written)"):
+        read_state(path)
+
+
+def test_a_state_that_is_held_is_no_damaged_one(tmp_path, monkeypatch):
+    def held(*_args: object, **_options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    path = write_state(tmp_path / "state.safetensors", NESTED)
+    monkeypatch.setattr(state_file, "safe_open", held)
+    with pytest.raises(RuntimeError, match=r"^state.safetensors cannot be read now \(Permission denied\); close what"):
         read_state(path)
 
 

@@ -109,3 +109,17 @@ def test_a_disk_without_locks_is_told_and_trained_on(tmp_path, monkeypatch, capl
     (tmp_path / "file").touch()
     with locked_run(tmp_path / "file" / "ball"):
         assert caplog.text.count("cannot be locked") == 2
+
+
+def test_a_lock_file_that_cannot_be_removed_costs_nothing(tmp_path, monkeypatch):
+    folder = tmp_path / "ball"
+    for _ in range(2):  # the file that stays keeps nobody out
+        with monkeypatch.context() as broken, locked_run(folder):
+            broken.setattr(Path, "unlink", broken_unlink)
+    assert lock_path(folder).exists()
+    with locked_run(folder), pytest.raises(RunInUseError), locked_run(folder):
+        pytest.fail("held twice")
+
+
+def broken_unlink(path: Path, missing_ok: bool = False) -> None:
+    raise OSError(errno.EROFS, "Read-only file system", str(path), missing_ok)
