@@ -2,10 +2,8 @@
 
 import { api } from '../../scripts/api.js'
 import { app } from '../../scripts/app.js'
-import { outputKey } from './lib/node_inputs.js'
 import { addRow } from './lib/node_row.js'
 import { editsOf } from './timeline/edits.js'
-import { leavePlace, takePlace } from './lib/shown_element.js'
 import { INPUTS, readState } from './timeline/state.js'
 import { TimelineView } from './timeline/view.js'
 
@@ -29,11 +27,6 @@ function attach(node) {
     const input = node.widgets.find((one) => one.name === name)
     if (input) chain(input, 'callback', refresh)
   }
-  let key = ''
-  chain(node, 'onAdded', () => {
-    key = outputKey(node, app.rootGraph)
-    takePlace(key, view.element)
-  })
   chain(node, 'onConfigure', () => {
     fit(node)
     refresh()
@@ -43,7 +36,6 @@ function attach(node) {
   seen.observe(view.element)
   api.addEventListener('graphChanged', refresh)
   chain(node, 'onRemoved', () => {
-    leavePlace(key, view.element)
     seen.disconnect()
     api.removeEventListener('graphChanged', refresh)
   })

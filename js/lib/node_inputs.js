@@ -23,7 +23,8 @@ export function readInput(node, name, root, depth = 0) {
 
 /** @param {any} node @param {string} name @returns {boolean} whether the input is wired */
 export function isWired(node, name) {
-  return slotOf(node, name)?.link != null
+  const slot = slotOf(node, name)
+  return slot >= 0 && node.isInputConnected(slot)
 }
 
 /**
@@ -61,12 +62,13 @@ function hostsOf(subgraph, graph) {
   })
 }
 
+/** The number of an input; -1 where the node has none of that name. */
 function slotOf(node, name) {
-  return node.inputs?.find((input) => input.widget?.name === name) ?? node.inputs?.find((input) => input.name === name)
+  const byWidget = node.inputs?.findIndex((input) => input.widget?.name === name) ?? -1
+  return byWidget >= 0 ? byWidget : (node.inputs?.findIndex((input) => input.name === name) ?? -1)
 }
 
 function linkOf(node, name) {
-  const id = slotOf(node, name)?.link
-  if (id == null) return null
-  return node.graph?.getLink?.(id) ?? node.graph?.links?.get?.(id) ?? { origin_id: null, origin_slot: 0 }
+  if (!isWired(node, name)) return null
+  return node.getInputLink(slotOf(node, name)) ?? { origin_id: null, origin_slot: 0 }
 }

@@ -1,7 +1,7 @@
 /** The panels of all nodes that train. A panel outlives its node for a while: undo makes every node anew. */
 
 import { addRow } from '../lib/node_row.js'
-import { leavePlace, takePlace } from '../lib/shown_element.js'
+import { leaveBehind, takeOver } from '../lib/predecessors.js'
 import { element } from './elements.js'
 import { RunFollower } from './run_follower.js'
 
@@ -44,7 +44,7 @@ export class NodePanels {
     let key = ''
     node.onAdded = (/** @type {any[]} */ ...values) => {
       key = this.host.key(node) // known from here on, and no longer when the graph is cleared
-      this.inherit(node, takePlace(key, place) ?? place, place)
+      this.inherit(node, takeOver(key, place) ?? place, place)
       return onAdded?.apply(node, values)
     }
     node.onExecuted = (/** @type {any} */ output, /** @type {any[]} */ ...more) => {
@@ -83,7 +83,7 @@ export class NodePanels {
     if (!follower) return
     this.followers.delete(place)
     this.detached.set(place, follower)
-    leavePlace(key, place, () => follower.destroy())
+    leaveBehind(key, place, () => follower.destroy())
   }
 
   /** News of a run. @param {Record<string, any>} event */

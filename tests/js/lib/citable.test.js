@@ -5,8 +5,9 @@ import { citableOf } from '../../../js/lib/citable.js'
 /** A node with widgets, of which some are wired. */
 function node(comfyClass, values = {}, wired = []) {
   const widgets = Object.entries(values).map(([name, value]) => ({ name, value }))
-  const inputs = Object.keys(values).map((name) => ({ name, widget: { name }, link: wired.includes(name) ? 1 : null }))
-  return { comfyClass, widgets, inputs, graph: { getLink: () => ({ origin_id: 7, origin_slot: 0 }) } }
+  const inputs = Object.keys(values).map((name) => ({ name, widget: { name } }))
+  const isInputConnected = (/** @type {number} */ slot) => wired.includes(inputs[slot].name)
+  return { comfyClass, widgets, inputs, graph: {}, isInputConnected, getInputLink: () => ({ origin_id: 7, origin_slot: 0 }) }
 }
 
 test('a loader is cited by its file, and by its method where the file says nothing', () => {

@@ -5,19 +5,24 @@ import { isWired, outputKey, readInput } from '../../../js/lib/node_inputs.js'
 import { valueAfterKey } from '../../../js/timeline/handle.js'
 
 const drawn = { setDirtyCanvas() {} }
-const slot = (name, link = null) => ({ name, widget: { name }, link })
+const slot = (name) => ({ name, widget: { name } })
+
+/** What a node of the front end can tell of the one link into its first input. */
+function wires(link) {
+  return { isInputConnected: (slot) => slot === 0 && link !== null, getInputLink: (slot) => (slot === 0 ? link : null) }
+}
 
 /** A node with one widget, in a graph. */
 function nodeWith(value, link = null, graph = drawn) {
-  return { id: 5, graph, inputs: [slot('count', link)], widgets: [{ name: 'count', value }] }
+  return { id: 5, graph, inputs: [slot('count')], widgets: [{ name: 'count', value }], ...wires(link) }
 }
 
 /** A graph with so many copies of a subgraph whose input `outer` leads to the node's `count`. */
 function rootWith(values, link = null) {
-  const subgraph = { id: 'inside', inputs: [{ name: 'outer' }], getLink: () => ({ origin_id: -10, origin_slot: 0 }) }
-  const node = nodeWith(1, 7, subgraph)
+  const subgraph = { id: 'inside', inputs: [{ name: 'outer' }], setDirtyCanvas() {} }
+  const node = nodeWith(1, { origin_id: -10, origin_slot: 0 }, subgraph)
   const hosts = values.map((value, id) => ({
-    id, subgraph, inputs: [slot('outer', link)], widgets: [{ name: 'outer', value }], graph: { ...drawn, getLink: () => ({ origin_id: 3 }) }
+    id, subgraph, inputs: [slot('outer')], widgets: [{ name: 'outer', value }], graph: drawn, ...wires(link)
   }))
   return { node, hosts, root: { nodes: hosts } }
 }
@@ -33,7 +38,7 @@ test('an input that is not wired is its own widget, which hears of the change', 
 })
 
 test('a wired input is not set', () => {
-  const node = nodeWith(3, 9, { getLink: () => ({ origin_id: 2, origin_slot: 0 }) })
+  const node = nodeWith(3, { origin_id: 2, origin_slot: 0 })
   const input = readInput(node, 'count', {})
   input.set(4)
   assert.deepEqual([input.linked, node.widgets[0].value, isWired(node, 'count')], [true, 3, true])
@@ -56,7 +61,7 @@ test('copies of a subgraph that differ leave the value open', () => {
 })
 
 test('an input that is wired outside of the subgraph counts as wired', () => {
-  const { node, root } = rootWith([8], 4)
+  const { node, root } = rootWith([8], { origin_id: 3 })
   assert.equal(readInput(node, 'count', root).linked, true)
 })
 
