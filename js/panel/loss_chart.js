@@ -23,12 +23,14 @@ function load() {
 export class LossChart {
   constructor() {
     this.plotted = element('div', { class: 'fewshot-plot' })
+    this.probe = element('span', { hidden: true })
     this.read = element('div', { class: 'fewshot-reading', 'aria-live': 'polite' })
     this.element = element(
       'div',
       { class: 'fewshot-loss-chart', tabindex: 0, role: 'group', 'aria-label': TEXTS.chart, onkeydown: this.press.bind(this),
         onpointermove: this.point.bind(this), onpointerleave: () => this.point(null), onblur: () => this.point(null) },
       this.plotted,
+      this.probe,
       this.read,
     )
     /** @type {Drawn[]} */
@@ -75,7 +77,7 @@ export class LossChart {
 
   /** What uPlot wants to know. Colours are asked for at every drawing, so that they follow the theme. */
   options() {
-    const color = (/** @type {string} */ name) => () => getComputedStyle(this.element).getPropertyValue(name).trim()
+    const color = (/** @type {string} */ name) => () => this.color(name)
     const axis = { stroke: color('--fewshot-axis'), grid: { stroke: color('--fewshot-grid'), width: 1 },
       ticks: { stroke: color('--fewshot-grid'), width: 1, size: 4 }, font: '10px sans-serif', gap: 3 }
     return {
@@ -88,6 +90,12 @@ export class LossChart {
       series: [{}, ...this.lines.map((one) => ({ label: one.label, stroke: color(one.color), width: one.width ?? 1.5, dash: one.dash,
         points: { show: one.dots || one.steps.length === 1, size: 5, fill: color(one.color) } }))],
     }
+  }
+
+  /** A colour as a canvas takes it: one that depends on the theme only means something on an element. @param {string} name */
+  color(name) {
+    this.probe.style.color = `var(${name})`
+    return getComputedStyle(this.probe).color
   }
 
   size() {

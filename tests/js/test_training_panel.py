@@ -109,6 +109,24 @@ def test_a_finished_run_is_shown_when_the_host_serves_it_from_its_cache_and_besi
     site.until(lambda: panel.drawn() > alone, "the curve of the earlier run is laid over the new one's")
 
 
+BLUES = {"dark": "#3b82f6", "light": "#1d4ed8"}  # of the smoothed loss
+
+
+@pytest.mark.parametrize(("palette", "other"), [("dark", "light"), ("light", "dark")])
+def test_the_curves_have_the_colours_of_the_palette(site, palette, other):
+    site.host.post("/api/settings", {"Comfy.ColorPalette": palette})
+    try:
+        panel = Panel(site.open_graph(training_workflow(f"colours {site.nodes2}", 20)))
+        site.queue()
+        assert site.wait_done() == "execution_success"
+        panel.wait_state("^Finished: step 20 of 20$")
+        site.until(lambda: panel.has_colour(BLUES[palette]), f"a curve in {BLUES[palette]}")
+        assert not panel.has_colour(BLUES[other])
+        assert not panel.has_colour("#000000")  # what a canvas makes of a colour it does not know
+    finally:
+        site.host.post("/api/settings", {"Comfy.ColorPalette": "dark"})
+
+
 def test_an_answer_from_before_the_end_of_a_run_does_not_stay(site):
     held = []
     site.open_graph(training_workflow(f"late {site.nodes2}", 40))  # long enough for the page to ask meanwhile

@@ -115,6 +115,16 @@ class Panel:
             " let n = 0; for (let i = 3; i < d.length; i += 4) n += d[i] > 0; return n }"
         )
 
+    def has_colour(self, colour: str) -> bool:
+        """Whether the chart has pixels of a colour, given as `#rrggbb`."""
+        wanted = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+        return self.element.locator("canvas").first.evaluate(
+            "(c, [r, g, b]) => { const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
+            " for (let i = 0; i < d.length; i += 4)"
+            " if (d[i] === r && d[i + 1] === g && d[i + 2] === b && d[i + 3] === 255) return true; return false }",
+            wanted,
+        )
+
     def wait_message(self, pattern: str, timeout: float = PATIENCE) -> str:
         """Wait until something that matches a regular expression has happened, and return it."""
         text = lambda: next((text for text in self.messages() if re.search(pattern, text)), None)  # noqa: E731
