@@ -3,6 +3,7 @@
 python scripts/test.py                 style, unit tests, then tests in every supported ComfyUI and in a browser
 python scripts/test.py --host 0.30.0   in this ComfyUI only
 python scripts/test.py --fast          the unit tests only
+python scripts/test.py --front-end newest   the browser tests, on this front end: a version, or the index's newest
 python scripts/test.py --av 17.0.0     the tests of reading clips, with this version of PyAV laid over the host's
 python scripts/test.py --shuffle       files and the tests in them in another order; the seed that repeats it is printed
 python scripts/test.py --busy          with every core kept at work by something else
@@ -26,6 +27,7 @@ from chromium import ADVICE as CHROMIUM_ADVICE
 from chromium import CHOSEN, provide_chromium
 from conditions import DRAWN, LAID_OVER, busy, laid_over, shuffled
 from host import find_existing, find_or_build
+from host_setup import front_end
 from host_setup.build import ensure_built
 from host_setup.pins import DEFAULT, PINS, ROOT, Host, HostError, version_tuple
 from javascript import find_node, run_tests
@@ -35,6 +37,7 @@ SLOWEST = ("--durations=15", "--durations-min=3")  # tests that a stage lists at
 NO_TESTS = 5  # pytest's exit code when the arguments select nothing
 HOST_FOLDERS = ("tests/nodes", "tests/fuzz", "tests/js")
 CLIP_TESTS = ("tests/training/data", "tests/training/storage/test_video_file.py")
+DRAWN_TESTS = tuple(f"tests/js/test_{name}.py" for name in ("timeline", "training_panel", "dataset_table", "commands"))
 WORKERS = 4  # processes that share the tests of a stage, at most: each holds a ComfyUI, 2 to 3 GB
 BY_FILE, BY_TEST = "loadfile", "worksteal"  # how they are shared: what a file prepares is prepared once, or evenly
 TYPES_TIMEOUT = 300  # seconds; it takes about fifteen
@@ -104,9 +107,16 @@ def run_host(host: Host, arguments: list[str]) -> int:
     return run_pytest(title, host.python, host, ["-m", "host and not gpu", *arguments])
 
 
-def run_browser(host: Host, arguments: list[str]) -> int:
-    """Tests in a browser on this ComfyUI's pages; what they need and cannot be had is said."""
-    title = f"tests in the browser, ComfyUI {host.version}"
+def run_browser(host: Host, arguments: list[str], version: str = "", tests: tuple[str, ...] = ("tests/js",)) -> int:
+    """Tests in a browser on this ComfyUI's pages; what they need and cannot be had is said.
+
+    Args:
+        host: Whose pages they are.
+        arguments: Further ones for pytest.
+        version: Of another front end for that host; empty takes its own.
+        tests: Files or folders of tests.
+    """
+    title = f"tests in the browser, ComfyUI {host.version}" + (f", front end {version}" if version else "")
     why, chromium = "", None
     if version_tuple(host.version) < version_tuple(DEFAULT):
         why = f"they are written for the front end of ComfyUI {DEFAULT}"
@@ -120,7 +130,8 @@ def run_browser(host: Host, arguments: list[str]) -> int:
         print(f"skipped: {why}")
         return NO_TESTS
     os.environ[CHOSEN] = chromium
-    return run_pytest(title, host.python, host, ["tests/js", "-m", "browser", *arguments], BY_TEST)
+    os.environ[front_end.CHOSEN] = str(front_end.provide_front_end(host, version)) if version else ""
+    return run_pytest(title, host.python, host, [*tests, "-m", "browser", *arguments], BY_TEST)
 
 
 def run_javascript() -> int:
@@ -201,6 +212,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     parser = argparse.ArgumentParser(description="Run every check; further arguments go to pytest.")
     parser.add_argument("--fast", action="store_true", help="only the unit tests, without a host")
+    parser.add_argument("--front-end", metavar="VERSION", help="only the browser tests, on this front end, or `newest`")
     parser.add_argument("--av", metavar="VERSION", help="only the tests of clips, with this version of PyAV")
     parser.add_argument("--host", choices=sorted(PINS), help="test in this ComfyUI only")
     parser.add_argument("--shuffle", nargs="?", type=int, const=DRAWN, metavar="SEED", help="in another order")
@@ -229,6 +241,8 @@ def run_stages(options: argparse.Namespace, extra: list[str]) -> int:
         python = fast_python()
         with shuffled(python, options.shuffle) as order:
             return combine([run_unit(python, [*order, *extra])])
+    if options.front_end:
+        return run_browser(find_or_build(options.host), extra, options.front_end)
     hosts = find_hosts(options.host)
     for host in hosts:
         check_packages(host)
@@ -236,7 +250,9 @@ def run_stages(options: argparse.Namespace, extra: list[str]) -> int:
     with shuffled(hosts[0].python, options.shuffle) as order:
         arguments = [*order, *extra]
         stages = [run_unit(hosts[0].python, arguments), *(run_host(host, arguments) for host in hosts)]
-        tests = combine([*stages, run_browser(hosts[0], arguments)])
+        stages.append(run_browser(hosts[0], arguments))
+        stages.append(run_browser(hosts[0], arguments, front_end.NEWEST, DRAWN_TESTS))
+        tests = combine(stages)
     verdict = "passed" if not style and not tests else "FAILED"
     announce(f"{verdict} after {time.monotonic() - started:.0f} s")
     return tests or int(style > 0)

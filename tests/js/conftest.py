@@ -11,6 +11,7 @@ import pytest
 from browser import FLAGS, PATIENCE, Site, make_idle, prepare_user
 from chromium import ADVICE, find_chromium
 from host import find_or_build
+from host_setup.front_end import chosen_front_end
 from host_setup.pins import DEFAULT, version_tuple
 from host_setup.server import Server
 
@@ -36,7 +37,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         pytest.skip(f"the browser tests are written for the front end of ComfyUI {DEFAULT}")
     base = tmp_path_factory.mktemp("comfyui")
     prepare_user(base)
-    with Server(found, base=base, cpu=True) as server:
+    with Server(found, base=base, cpu=True, arguments=chosen_front_end()) as server:
         yield server
 
 

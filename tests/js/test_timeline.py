@@ -293,7 +293,6 @@ def test_wired_inputs_show_the_last_run(timeline):
 def test_the_timeline_of_the_training_says_that_the_clips_decide(open_template):
     site = open_template("tic_ft_train_toy")
     page = site.page
-    page.wait_for_selector(".fewshot-timeline", state="attached")
     look_at(page, "TICFTTrain")
     group = page.evaluate_handle(
         f"(kind) => {{ {NODE} return node.widgets.find(w => w.name === 'timeline').element }}", "TICFTTrain"

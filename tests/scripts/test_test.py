@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from host_setup import front_end
+from host_setup.front_end import NEWEST
 from host_setup.pins import Host
 
 # `test` is also a package of the standard library, so it is loaded by path.
@@ -72,13 +74,15 @@ def stages(monkeypatch) -> list[tuple[str, Path, list[str]]]:
     monkeypatch.setattr(command, "run_javascript", lambda: 0)
     monkeypatch.setattr(command, "provide_chromium", lambda: "a chromium")
     monkeypatch.setattr(command, "run_pytest", run_pytest)
-    monkeypatch.setenv(command.CHOSEN, "")  # it is set by the stage
+    monkeypatch.setattr(front_end, "provide_front_end", lambda _host, version: f"pages of {version}")
+    for name in (command.CHOSEN, front_end.CHOSEN):
+        monkeypatch.setenv(name, "")  # it is set by the stage
     return calls
 
 
 def test_further_arguments_reach_every_stage_and_a_failure_is_the_result(stages, capsys):
     assert command.main(["-k", "release"]) == 1
-    assert [arguments[-2:] for _, _, arguments in stages] == [["-k", "release"]] * 4
+    assert [arguments[-2:] for _, _, arguments in stages] == [["-k", "release"]] * 5
     assert "FAILED" in capsys.readouterr().out
 
 
@@ -89,11 +93,13 @@ def test_the_unit_tests_run_once_and_the_others_in_every_pinned_host_from_the_ne
         "tests in ComfyUI 0.30.0",
         "tests in ComfyUI 0.27.0",
         "tests in the browser, ComfyUI 0.30.0",
+        f"tests in the browser, ComfyUI 0.30.0, front end {NEWEST}",
     ]
     assert [python.name for _, python, _ in stages] == [
         "python-0.30.0",
         "python-0.30.0",
         "python-0.27.0",
+        "python-0.30.0",
         "python-0.30.0",
     ]
 
@@ -106,7 +112,8 @@ def test_one_host_can_be_chosen_and_the_one_at_hand_is_the_only_one(stages, monk
     monkeypatch.setattr(command, "find_existing", lambda: existing)
     command.main(arguments)
     assert stages[1][0] == f"tests in ComfyUI {expected}"
-    browser = [f"tests in the browser, ComfyUI {expected}"] if expected != "0.27.0" else []  # its pages are older
+    pages = f"tests in the browser, ComfyUI {expected}"
+    browser = [pages, f"{pages}, front end {NEWEST}"] if expected != "0.27.0" else []  # its pages are older
     assert [title for title, _, _ in stages[2:]] == browser
 
 
@@ -146,6 +153,15 @@ def test_the_browser_that_was_found_is_the_one_that_is_used(stages):
     command.run_browser(HOST, ["-x"])
     assert command.os.environ[command.CHOSEN] == "a chromium"
     assert stages[0][2] == ["tests/js", "-m", "browser", "-x"]
+    assert command.os.environ[front_end.CHOSEN] == ""
+
+
+def test_the_browser_tests_run_on_the_front_end_that_is_asked_for(stages):
+    command.main(["--front-end", "1.50.6", "-x"])
+    [(title, _, arguments)] = stages
+    assert title == "tests in the browser, ComfyUI 0.31.0, front end 1.50.6"
+    assert arguments == ["tests/js", "-m", "browser", "-x"]
+    assert command.os.environ[front_end.CHOSEN] == "pages of 1.50.6"
 
 
 def test_without_nodejs_its_checks_are_skipped_with_a_line(monkeypatch, capsys):
