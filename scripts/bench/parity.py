@@ -21,6 +21,7 @@ from parts import host_pack
 SUPPORT = Path(__file__).resolve().parents[2] / "tests" / "support"
 STEPS, TEXT_TOKENS = 8, 512  # diffusers' Wan knows CLIP features from text by this number of tokens
 LEVELS = (0.25, 0.5, 0.75)  # of the buffers
+FILLED = 400  # tokens of LTXV's text that are not padding
 
 
 class Subject:
@@ -36,7 +37,10 @@ class Subject:
 
         base = tiny_families.fresh_model_of(tiny.name)
         self.tiny = tiny
-        self.video = video_model(tiny_sampling.with_shift(base, 1.0) if tiny.flow else base)
+        self.ltx = tiny in tiny_families.LTX
+        self.video = video_model(
+            _unshifted(base) if self.ltx else tiny_sampling.with_shift(base, 1.0 if tiny.flow else None)
+        )
         self.weights = tiny_wan.weights_of(base)
         known = self.video.family.known_frames
         self.known: KnownFrames | None = known and known.leading
@@ -48,11 +52,42 @@ class Subject:
 
         return Layout(1, 3, 2, LEVELS) if self.tiny.time_patch == 1 else Layout(2, 2, 2, (0.25, 0.75))
 
-    def theirs(self, weights: dict[str, Any], tokens: int, image: Any = None, features: Any = None) -> Any:
-        """diffusers' network; ``image`` are further input channels."""
+    @property
+    def mask(self) -> Any:
+        """Of a text that LTXV's encoder has filled up, ``[1, N]``; None for families without one."""
+        import torch
+
+        return (torch.arange(TEXT_TOKENS) < FILLED)[None].long() if "attention_mask" in self.tiny.extra else None
+
+    def text(self, caption: str) -> dict[str, Any]:
+        """A caption as the family's text encoder gives it, without a batch dimension."""
+        mask = {} if self.mask is None else {"attention_mask": self.mask[0]}
+        return {**self.tiny.kept, **long_text(caption), **mask}
+
+    def prompt(self, caption: str) -> Any:
+        """A CONDITIONING."""
+        mask = {} if self.mask is None else {"attention_mask": self.mask}
+        return [[long_text(caption)["cross_attn"][None], {"pooled_output": None, **self.tiny.extra, **mask}]]
+
+    def data(self) -> Any:
+        """Four pairs that make its latents."""
+        from clip_pairs import encoded_pairs
+
+        family, channels = self.video.family, self.video.channels
+        side = max(16, family.spatial)
+        sizes = {"width": side, "height": side, "channels": channels, "frames": 2 * family.compression}
+        return encoded_pairs(clips=4, text=self.text, compression=family.compression, **sizes)
+
+    def theirs(
+        self, weights: dict[str, Any], tokens: int, image: Any = None, features: Any = None, frame_rate: float = 25.0
+    ) -> Any:
+        """diffusers' network; ``image`` are further input channels, ``frame_rate`` is for LTX alone."""
+        import diffusers_ltx
         import diffusers_networks
         import torch
 
+        if self.ltx:
+            return diffusers_ltx.of(self.tiny.name, weights, frame_rate, self.mask)
         if not self.tiny.flow:
             network = diffusers_networks.cogvideox(weights, self.video.model.model.diffusion_model, tokens=tokens)
         else:
@@ -67,6 +102,13 @@ class Subject:
         return answer
 
 
+def _unshifted(model: Any) -> Any:
+    """An LTX model, whose timesteps are noise levels, without the host's shift of its schedule."""
+    from comfy_extras.nodes_model_advanced import ModelSamplingAuraFlow
+
+    return ModelSamplingAuraFlow().patch_aura(model, 1.0)[0]
+
+
 def long_text(caption: str) -> dict[str, Any]:
     """As many random tokens as the published text encoders give, or the few that other networks take."""
     import torch
@@ -79,7 +121,6 @@ def long_text(caption: str) -> dict[str, Any]:
 def training(subject: Subject) -> tuple[float, float]:
     """A step after eight others: distances (L2) of the network's answers, and the losses' largest difference."""
     import torch
-    from clip_pairs import encoded_pairs
     from diffusers_networks import with_lora
     from step_apart import step_apart
 
@@ -87,19 +128,20 @@ def training(subject: Subject) -> tuple[float, float]:
     from pack.training.tic_ft.recipe import TicftRecipe
 
     channels, layout = subject.video.channels, subject.layout
-    side = 32 if channels == 48 else 16
-    data = encoded_pairs(clips=4, text=long_text, width=side, height=side, channels=channels)
     config = TrainConfig(rank=4, steps=8, batch_size=3, learning_rate=0.02, seed=2)
-    recipe = TicftRecipe("image to video", layout, channels=channels, known=subject.known)
-    ours = step_apart(subject.video.model, recipe, config, data=data)
+    compression = subject.video.family.compression
+    recipe = TicftRecipe("image to video", layout, False, compression, channels, known=subject.known)
+    ours = step_apart(subject.video.model, recipe, config, data=subject.data())
+    timesteps = ours["timestep"].float() * (1000 if subject.ltx else 1)
     image = ours["xt"][:, channels:]
     parts = []
     for i, xt in enumerate(ours["xt"][:, :channels]):
         more = None if not image.shape[1] else image[i : i + 1]
         seen = None if ours["features"] is None else ours["features"][i : i + 1]
-        network = subject.theirs(with_lora(subject.weights, ours["lora"]), TEXT_TOKENS, more, seen)
+        rate = ours["frame_rate"] or 0.0
+        network = subject.theirs(with_lora(subject.weights, ours["lora"]), TEXT_TOKENS, more, seen, rate)
         with torch.no_grad():
-            parts.append(network(xt[None], ours["timestep"][i : i + 1].float(), ours["context"][i : i + 1]))
+            parts.append(network(xt[None], timesteps[i : i + 1], ours["context"][i : i + 1]))
     answer, target = torch.cat(parts), _target(subject, ours)
     loss = (answer - target)[:, :, layout.prefix :].square().flatten(1).mean(1)
     return _apart(ours["output"], answer), float(((ours["loss"] - loss) / loss).abs().max())
@@ -126,7 +168,7 @@ def sampling(subject: Subject) -> float:
     from pack.training.data.known_frames import FEATURES, KNOWN, UNKNOWN
 
     model, layout = subject.video.model, subject.layout
-    prompts = tuple([[long_text(words)["cross_attn"][None], {"pooled_output": None}]] for words in ("yes", "no"))
+    prompts = tuple(subject.prompt(words) for words in ("yes", "no"))
     start = tiny_sampling.scene(layout, model=model, prompts=prompts)
     given, image, features = None, None, None
     if subject.known:
@@ -180,7 +222,7 @@ def rows(wanted: str) -> Iterator[str]:
     yield "| family | network's answer in training | loss of a training step | sampling with TIC-FT |"
     yield "|---|---|---|---|"
     for tiny in tiny_families.ALL:
-        if wanted in tiny.name and tiny.name not in ("LTXV", "HunyuanVideo"):
+        if wanted in tiny.name and tiny.name != "HunyuanVideo":
             print(tiny.name, file=sys.stderr)
             with torch.inference_mode():
                 answer, loss = training(Subject(tiny))

@@ -36,6 +36,9 @@ class Family:
     classic: str = ""  # of the queries alone, which Tune-A-Video trains
     appearance: str = ""  # of attention and feed-forward, where the appearance of a clip is learned
     stretches_time: bool = False  # whether the host can space the tokens' temporal position ids out
+    frame_rate: bool = False  # whether the network takes frames a second, which the host has 25 of without one
+    per_token_timesteps: bool = False  # whether timesteps of frames are given token by token
+    changes_tokens: bool = False  # whether a block adds to the tokens it is given in place
     matches: Callable[[Any], bool] = _any_network  # among networks of the same class
 
 
@@ -85,6 +88,20 @@ COGVIDEOX: Any = {
     "classic": r"blocks\.\d+\.q",
     "appearance": rf"{COGVIDEOX_ATTENTION}|blocks\.\d+\.(ff_proj|ff_out)",
 }
+LTX_ATTENTION = r"transformer_blocks\.\d+\.attn[12]\.to_(q|k|v|out\.0)"
+LTX: Any = {
+    "compression": 8,
+    "spatial": 32,
+    "attention": LTX_ATTENTION,
+    "per_frame_timesteps": True,
+    "blocks": r"transformer_blocks\.\d+",
+    "motion": r"transformer_blocks\.\d+\.(attn1\.to_[qk]|attn2\.to_q)",
+    "classic": r"transformer_blocks\.\d+\.attn[12]\.to_q",
+    "appearance": rf"{LTX_ATTENTION}|transformer_blocks\.\d+\.ff\.net\.(0\.proj|2)",
+    "frame_rate": True,
+    "per_token_timesteps": True,
+    "changes_tokens": True,
+}
 
 # Where several of a class match, the first one counts.
 FAMILIES: tuple[Family, ...] = (
@@ -102,7 +119,7 @@ FAMILIES: tuple[Family, ...] = (
     # Its schedule is shifted: arXiv 2408.06072, and snr_shift_scale of its scheduler in diffusers.
     Family("CogVideoX 2B", snr_shift=3.0, matches=is_2b, **COGVIDEOX),
     Family("CogVideoX 5B", matches=_has_no_table, **COGVIDEOX),
-    Family("LTXV", "LTXV", 8, 32),
+    Family("LTXV", "LTXV", **LTX),
     Family("HunyuanVideo", "HunyuanVideo", 4, 16),
 )
 
@@ -136,8 +153,9 @@ def family_of(model: Any) -> Family:
 def text_width(model: Any, name: str) -> TextWidth | None:
     """What a MODEL's network, called ``name`` in sentences, takes of a text encoder; None where no layer tells."""
     modules = dict(model.model.diffusion_model.named_modules())
-    # Wan's, CogVideoX's, and the keys of the first cross-attention of a Stable Diffusion.
-    names = ("text_embedding.0", "text_proj", *(key for key in modules if key.endswith("attn2.to_k")))
+    # Wan's, CogVideoX's, LTXV's, and the keys of the first cross-attention of a Stable Diffusion.
+    keys = (key for key in modules if key.endswith("attn2.to_k"))
+    names = ("text_embedding.0", "text_proj", "caption_projection.linear_1", *keys)
     layer = next((modules[key] for key in names if key in modules), None)
     channels = getattr(layer, "in_features", None)
     return TextWidth(channels, name) if channels else None

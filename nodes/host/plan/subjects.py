@@ -169,7 +169,7 @@ def encode_largest(encoded: EncodedDataset, recipe: Recipe, latents: Callable[[S
 
 
 def _clip(video: VideoModel, x0: Tensor, sample: EncodedSample, prefix: int = 0) -> LargestClip:
-    patch = video.model.model.diffusion_model.patch_size
+    patch = getattr(video.model.model.diffusion_model, "patch_size", 1)
     side = patch if isinstance(patch, int) else patch[-1]  # latent pixels of a token's side
     tokens = (video.family.time_patch, side, side)
     # Known frames are left out: smaller steps have fewer, and empty ones cost the same.

@@ -15,6 +15,8 @@ from torch import Tensor
 from ....methods import tic_ft
 from ....methods.flow import NoiseProcess
 from ....training.data.known_frames import FEATURES, KNOWN, UNKNOWN
+from ..model.families import find_family
+from ..model.ltx import per_token
 from ..model.noise import process_of
 from ..services.keys import TIC_FT_KEY
 from .segments import in_segments
@@ -112,6 +114,7 @@ class Context:
         levels = tic_ft.frame_sigmas(self.run.layout, sigma[:1].float())
         timesteps = self.run.model.model_sampling.timestep(levels).to(timestep)
         timesteps = timesteps[:, frames_in(x, timesteps.shape[1], transformer)]
+        timesteps = per_token(timesteps, x) if self.run.per_token else timesteps
         return executor(x, timesteps.expand(x.shape[0], -1), *args, **options)
 
 
@@ -122,6 +125,8 @@ class SamplingRun:
         self.process: NoiseProcess = process_of(patcher)
         self.layout = tic_ft.sigma_layout(context.layout, self.process)
         self.model = patcher.model
+        family = find_family(patcher)
+        self.per_token = family is not None and family.per_token_timesteps
         self.x0 = context.x0
         self.started = False  # until the first state is seen, the next three are not what they are called
         self.clean = self.noise = self.highest = self.own_levels = context.x0

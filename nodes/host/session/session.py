@@ -19,7 +19,10 @@ from ..layers.adapters import attached, select_layers
 from ..layers.autograd import gradients, ordinary_weights
 from ..layers.checkpointing import checkpointed_blocks
 from ..layers.frozen_layers import recast_in_backward
+from ..layers.in_place import kept_inputs
 from ..layers.simulation import moved
+from ..model.families import find_family
+from ..model.ltx import FRAME_RATE, per_token
 from ..model.noise import process_of
 from ..model.video_model import VideoModel
 from ..model.vision import CLIP_VISION, as_output
@@ -49,6 +52,7 @@ class HostPredictor:
         process_of(model)  # refuses what no objective is made for
         self.model = model
         self.base = model.model
+        self.family = find_family(model)
         self.sampling = model.get_model_object("model_sampling")
 
     def __call__(self, xt: Tensor, sigma: Tensor, conditioning: Sequence[Conditioning]) -> Tensor:
@@ -77,6 +81,8 @@ class HostPredictor:
         if concat is not None:
             x = torch.cat([x, concat], dim=1)
         timestep = self.sampling.timestep(sigma).float()
+        if timestep.ndim == 2 and self.family is not None and self.family.per_token_timesteps:
+            timestep = per_token(timestep, xt)
         timestep = self.base.process_timestep(timestep, x=xt, **conds)
         context = conds.pop("c_crossattn", None)
         return self._network(x, timestep, context, self._options(sigma), conds).float()
@@ -123,6 +129,8 @@ class HostPredictor:
         batched: dict[str, Any] = {name: value[None].to(xt.device, copy=True) for name, value in conditioning.items()}
         if CLIP_VISION in batched:
             batched[CLIP_VISION] = as_output(batched[CLIP_VISION])
+        if FRAME_RATE in batched:
+            batched[FRAME_RATE] = float(batched[FRAME_RATE])
         conds = self.base.extra_conds(
             **batched,
             noise=xt,
@@ -220,6 +228,7 @@ def training_session(video: VideoModel, config: TrainConfig, room: Room = ALL) -
             attached(clone, layers, adapters),
             ordinary_weights(clone.model),
             recast_in_backward(network, clone.model.get_dtype_inference(), placed.device),
+            kept_inputs(network, video.family.blocks, video.family.changes_tokens),
             checkpointed_blocks(network, video.family.blocks, config.checkpointing),
         ):
             yield Session(predict, adapters, placed, loss_scale)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from ....training.core.batches import Conditioning
@@ -14,6 +15,7 @@ from ....training.data.known_frames import FEATURES, KNOWN, UNKNOWN
 from ....training.tic_ft.layout import check_channels
 from ..model.families import text_width
 from ..model.known_model import KnownModel
+from ..model.ltx import FRAME_RATE
 from ..model.vision import CLIP_VISION
 from ..services.node_text import warn
 from ..services.progress import encoding_progress
@@ -36,12 +38,13 @@ def encoded_clips(model: KnownModel, encoded: EncodedDataset, recipe: Recipe, la
         ValueError: the latents are of another model's VAE, or the captions of another's text encoder.
     """
     found = encoded.encode(recipe, encoding_progress(), text_width(model.model, model.base))
+    rate = {FRAME_RATE: torch.tensor(float(encoded.dataset.fps))} if model.family.frame_rate else {}
     for sample in found.samples:  # those of the cache have not passed the recipe's own check
         check_channels(sample.latents[latents], model.channels)
     return EncodedClips(
         [model.in_model_space(sample.latents[latents]) for sample in found.samples],
-        [{**sample.conditioning["caption"], **_given(sample)} for sample in found.samples],
-        found.unconditional,
+        [{**sample.conditioning["caption"], **_given(sample), **rate} for sample in found.samples],
+        {**found.unconditional, **rate},
         found.samples,
     )
 

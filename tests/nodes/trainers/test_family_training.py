@@ -16,11 +16,11 @@ import tiny_cogvideox
 import tiny_families as families
 import tiny_sampling as tiny
 import torch
-from clip_pairs import encoded_pairs
+from clip_pairs import encoded_pairs, masked_text
 from comfy_extras.nodes_model_advanced import ModelSamplingDiscrete
 from comfy_extras.nodes_train import LoraModelLoader
 from tic_ft_runs import STEPS, train
-from tiny_families import COG_2B, COG_5B, COG_15, COGVIDEOX, HUNYUAN, IMAGE_TO_VIDEO, LTXV, WAN_5B, Tiny
+from tiny_families import COG_2B, COG_5B, COG_15, COGVIDEOX, HUNYUAN, IMAGE_TO_VIDEO, LTX, WAN_5B, Tiny
 from torch import Tensor
 
 from pack.methods.tic_ft import Layout
@@ -34,14 +34,22 @@ from pack.training.lora.file import load_lora
 from pack.training.lora.metadata import from_metadata
 from pack.training.tic_ft.objective import TicftObjective
 
-TRAINED = (*IMAGE_TO_VIDEO, WAN_5B, COG_5B, COG_2B, COG_15)
+TRAINED = (*IMAGE_TO_VIDEO, WAN_5B, COG_5B, COG_2B, COG_15, *LTX)
 EVERY = pytest.mark.parametrize("family", TRAINED, ids=lambda family: family.name)
 
 
 def pairs(family: Tiny, **more: Any) -> Any:
+    if family in LTX:
+        ltx = {"width": 32, "height": 32, "channels": 128, "frames": 16, "text": masked_text, "compression": 8}
+        return encoded_pairs(**{**ltx, **more})
     size = 32 if family is WAN_5B else 16
     channels = 48 if family is WAN_5B else 16
     return encoded_pairs(width=size, height=size, channels=channels, **more)
+
+
+def entries_of(family: Tiny, start: tiny.Scene) -> dict[str, Tensor]:
+    """A prompt of a scene as training keeps it."""
+    return {"cross_attn": start.prompts[0][0][0][0], **family.kept}
 
 
 def counts(family: Tiny) -> tuple[int, int, int]:
@@ -88,7 +96,7 @@ def test_the_saved_file_equals_the_live_adapters_in_the_hosts_own_loader(family,
     model, live, spy = families.fresh_model_of(family.name), {}, {}
     layout = Layout.linear(*counts(family))
     start = tiny.scene(layout, model=model, prompts=(family.conditioning(1), family.conditioning(2)))
-    probe = (start.noise, torch.tensor([0.7]), [{"cross_attn": start.prompts[0][0][0][0]}])
+    probe = (start.noise, torch.tensor([0.7]), [entries_of(family, start)])
     tensors, make = training.LoraAdapters.tensors, HostPredictor.__init__
 
     def remember(self: Any, patcher: Any) -> None:
@@ -137,7 +145,7 @@ def test_the_predictor_asks_the_network_what_a_sampler_asks_it(family, request):
     start = tiny.scene(Layout(0, 0, 4), model=model, prompts=(family.conditioning(1), family.conditioning(2)))
     heard, calls = tiny.record(repaired(model))
     tiny.sample(heard, start, steps=3)
-    conditioning = [{"cross_attn": start.prompts[0][0][0][0]}]
+    conditioning = [entries_of(family, start)]
     for call in calls:
         with torch.inference_mode():
             output = HostPredictor(repaired(model))(call.x, torch.tensor([call.sigma]), conditioning)
@@ -207,14 +215,9 @@ def test_per_frame_timesteps_reach_wan_2_2_5b():
 
 REFUSED = [
     (
-        LTXV, {},
-        "LoRAs are trained on Wan 2.1, Wan 2.2 I2V, Wan 2.1 I2V, Wan 2.1 FLF2V, Wan 2.2 5B, CogVideoX 1.5, "
-        "CogVideoX 2B, CogVideoX 5B, the model is LTXV; load one of those",
-    ),
-    (
         HUNYUAN, {},
         "LoRAs are trained on Wan 2.1, Wan 2.2 I2V, Wan 2.1 I2V, Wan 2.1 FLF2V, Wan 2.2 5B, CogVideoX 1.5, "
-        "CogVideoX 2B, CogVideoX 5B, the model is HunyuanVideo; load one of those",
+        "CogVideoX 2B, CogVideoX 5B, LTXV, the model is HunyuanVideo; load one of those",
     ),
     (
         COG_5B, {"settings": TrainConfig(per_frame_timesteps=True)},

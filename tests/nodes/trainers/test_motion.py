@@ -13,6 +13,7 @@ import pytest
 import tiny_families as tiny
 import tiny_wan
 import torch
+from clip_pairs import fake_text, masked_text
 from comfy_extras.nodes_train import LoraModelLoader
 from motion_runs import FIRST, STEPS, heard, layers_of, one_clip, train
 from tic_ft_runs import interrupt_after, probe
@@ -37,7 +38,13 @@ Interrupt = comfy.model_management.InterruptProcessingException
 WAN_MOTION = {"self_attn.q", "self_attn.k", "cross_attn.q"}
 WAN_LOOKS = {f"{part}.{role}" for part in ("self_attn", "cross_attn") for role in "qkvo"} | {"ffn.0", "ffn.2"}
 COG_LOOKS = {"q", "k", "v", "attn_out", "ff_proj", "ff_out"}
-LAYERS = {"Wan": (WAN_MOTION, WAN_LOOKS, {"self_attn.q", "cross_attn.q"}), "CogVideoX": ({"q", "k"}, COG_LOOKS, {"q"})}
+LTX_LOOKS = {f"attn{i}.to_{role}" for i in (1, 2) for role in ("q", "k", "v", "out.0")} | {"ff.net.0.proj", "ff.net.2"}
+LTX_LAYERS = ({"attn1.to_q", "attn1.to_k", "attn2.to_q"}, LTX_LOOKS, {"attn1.to_q", "attn2.to_q"})
+LAYERS = {
+    "Wan": (WAN_MOTION, WAN_LOOKS, {"self_attn.q", "cross_attn.q"}),
+    "CogVideoX": ({"q", "k"}, COG_LOOKS, {"q"}),
+    "LTXV": LTX_LAYERS,
+}
 TRAINED = [family for family in tiny.ALL if family.name.split()[0] in LAYERS]
 
 
@@ -49,7 +56,8 @@ def data_for(family: tiny.Tiny) -> Any:
     """A clip that the family's network takes, with latents of its own channels."""
     row = next(known for known in families.FAMILIES if known.name == family.name)
     channels = tiny.model_of(family.name).model.latent_format.latent_channels
-    return one_clip(frames=17, width=row.spatial, height=row.spatial, channels=channels)
+    sizes = {"width": row.spatial, "height": row.spatial, "channels": channels, "compression": row.compression}
+    return one_clip(frames=17, text=masked_text if row.frame_rate else fake_text, **sizes)
 
 
 @pytest.mark.parametrize("family", TRAINED, ids=lambda family: family.name)
@@ -64,7 +72,7 @@ def test_each_stage_trains_exactly_its_layers_in_every_family(family):
         assert all(up.any() for up in ups)  # they start at zero, so a gradient has reached each
 
 
-@pytest.mark.parametrize("family", TRAINED[:3], ids=lambda family: family.name)
+@pytest.mark.parametrize("family", [*TRAINED[:3], tiny.LTXV], ids=lambda family: family.name)
 def test_classic_trains_queries_alone_and_no_look(family, monkeypatch):
     with heard(monkeypatch) as calls:
         found = train(tiny.model_of(family.name), "classic", encoded=data_for(family), steps=2, classic=True)

@@ -12,10 +12,11 @@ from torch import Tensor
 TEXT_DIM = 32
 
 
-def fake_vae(pixels: Tensor, channels: int = 16) -> Tensor:
+def fake_vae(pixels: Tensor, channels: int = 16, compression: int = 4) -> Tensor:
     """Causal in time as a video VAE is: ``[T, H, W, 3]`` to 16 channels, 4 frames and 4x4 pixels a latent."""
-    small = pixels[:, ::4, ::4].mean(-1)
-    groups = [small[:1].mean(0), *(small[i : i + 4].mean(0) for i in range(1, len(small), 4))]
+    step = compression
+    small = pixels[:, ::step, ::step].mean(-1)
+    groups = [small[:1].mean(0), *(small[i : i + step].mean(0) for i in range(1, len(small), step))]
     return torch.stack(groups)[None] * torch.linspace(-1, 1, channels)[:, None, None, None]
 
 
@@ -23,6 +24,11 @@ def fake_text(caption: str) -> dict[str, Tensor]:
     """Four random tokens that depend on the caption's length."""
     generator = torch.Generator().manual_seed(len(caption))
     return {"cross_attn": torch.randn(4, TEXT_DIM, generator=generator)}
+
+
+def masked_text(caption: str) -> dict[str, Tensor]:
+    """The same with the mask of an encoder that fills its captions up: its last token is none."""
+    return {**fake_text(caption), "attention_mask": torch.tensor([1, 1, 1, 0])}
 
 
 def encoded_pairs(
@@ -34,6 +40,7 @@ def encoded_pairs(
     channels: int = 16,
     height: int = 16,
     text: Callable[[str], dict[str, Tensor]] = fake_text,
+    compression: int = 4,
 ) -> Any:
     """A FEWSHOT_ENCODED of clips, each with so many one-frame conditions; sizes are pixels."""
     from pack.training.data.clips import TensorClip
@@ -51,6 +58,6 @@ def encoded_pairs(
     )
     dataset = Dataset(samples, width, height, 16.0, "")
     return EncodedDataset(
-        dataset, lambda pixels: fake_vae(pixels, max(16, channels))[:channels], text, "fake", None, lambda: None,
-        vision=fake_vision(),
+        dataset, lambda pixels: fake_vae(pixels, max(16, channels), compression)[:channels], text, "fake", None,
+        lambda: None, vision=fake_vision(),
     )  # fmt: skip

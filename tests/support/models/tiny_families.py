@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -12,11 +11,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import tiny_cogvideox
+import tiny_ltx
 import tiny_vision
 import tiny_wan
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from tiny_weights import random_weights
+from torch import Tensor
 
 TEXT_DIM = 32
 TOKENS = 5
@@ -33,24 +34,16 @@ class Tiny:
     time_patch: int = 1
     extra: dict[str, Any] = field(default_factory=dict)  # what its conditioning must carry besides the text
 
+    @property
+    def kept(self) -> dict[str, Tensor]:
+        """The same as training keeps it: tensors without a batch dimension."""
+        tensors = {name: torch.as_tensor(value) for name, value in self.extra.items()}
+        return {name: value[0] if value.ndim > 1 else value for name, value in tensors.items()}
+
     def conditioning(self, seed: int) -> list[Any]:
         """A CONDITIONING of random tokens."""
         text = torch.randn(1, TOKENS, TEXT_DIM, generator=torch.Generator().manual_seed(seed))
         return [[text, {"pooled_output": None, **self.extra}]]
-
-
-def save_tiny_ltxv(path: Path, seed: int = 0) -> Path:
-    """LTXV with two heads of 12 channels, which the host reads from the metadata."""
-    import comfy.ops
-    from comfy.ldm.lightricks.model import LTXVModel
-
-    config = {
-        "num_attention_heads": 2, "attention_head_dim": 12, "cross_attention_dim": 24,
-        "caption_channels": TEXT_DIM, "num_layers": 2,
-    }  # fmt: skip
-    net = LTXVModel(operations=comfy.ops.disable_weight_init, dtype=torch.float32, device="cpu", **config)
-    save_file(_random(net, seed), path, metadata={"config": json.dumps({"transformer": config})})
-    return path
 
 
 def save_tiny_hunyuan(path: Path, seed: int = 0) -> Path:
@@ -65,17 +58,8 @@ def save_tiny_hunyuan(path: Path, seed: int = 0) -> Path:
         "meanflow": False, "use_cond_type_embedding": False, "vision_in_dim": None, "meanflow_sum": False,
     }  # fmt: skip
     net = HunyuanVideo(operations=comfy.ops.disable_weight_init, dtype=torch.float32, device="cpu", **config)
-    save_file(_random(net, seed), path)
+    save_file(random_weights(net, seed), path)
     return path
-
-
-def _random(net: nn.Module, seed: int) -> dict[str, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    state = {}
-    for name, parameter in net.named_parameters():
-        flat = parameter.ndim < 2 and "bias" not in name
-        state[name] = torch.ones(parameter.shape) if flat else torch.randn(parameter.shape, generator=generator) * 0.1
-    return state
 
 
 WAN = Tiny("Wan 2.1", tiny_wan.save_tiny_wan)
@@ -96,9 +80,12 @@ COG_15 = Tiny(
     time_patch=2,
 )
 LTXV = Tiny(
-    "LTXV", save_tiny_ltxv, extra={"attention_mask": torch.ones(1, TOKENS, dtype=torch.long), "frame_rate": 25.0}
+    "LTXV",
+    tiny_ltx.save_tiny_ltx,
+    extra={"attention_mask": torch.ones(1, TOKENS, dtype=torch.long), "frame_rate": 25.0},
 )
 HUNYUAN = Tiny("HunyuanVideo", save_tiny_hunyuan, extra={"pooled_output": torch.zeros(1, 768)})
+LTX = (LTXV,)
 ALL = (WAN, *IMAGE_TO_VIDEO, WAN_5B, COG_5B, COG_2B, COG_15, LTXV, HUNYUAN)
 COGVIDEOX = tuple(tiny for tiny in ALL if not tiny.flow)
 

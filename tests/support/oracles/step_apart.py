@@ -15,8 +15,9 @@ def step_apart(
     """Train ``config.steps``, then take the next step apart; ``levels`` in place of the drawn ones.
 
     Returns:
-        ``xt``, ``timestep``, ``context`` and CLIP ``features`` as the network got them, its ``output``, the ``batch``,
-        the ``loss`` of each clip, the ``lora`` so far, the ``samples`` of the data set and their VAE ``latents``.
+        ``xt``, ``timestep``, ``context``, its ``mask``, ``frame_rate`` and CLIP ``features`` as the network got them,
+        its ``output``, the ``batch``, the ``loss`` of each clip, the ``lora`` so far, the ``samples`` of the data set
+        and their VAE ``latents``.
     """
     from pack.nodes.host.model.video_model import video_model
     from pack.nodes.host.session.session import training_session
@@ -28,7 +29,8 @@ def step_apart(
     objective = make_objective(video_model(model), data, recipe, config)
 
     def look(_network: Any, args: tuple, kwargs: dict) -> None:
-        seen.update(xt=args[0], timestep=args[1], context=kwargs["context"], features=kwargs.get("clip_fea"))
+        names = {"context": "context", "features": "clip_fea", "mask": "attention_mask", "frame_rate": "frame_rate"}
+        seen.update(xt=args[0], timestep=args[1], **{ours: kwargs.get(theirs) for ours, theirs in names.items()})
 
     with training_session(video_model(model), config) as session:
         train(objective, session.predict, session.trained.parameters(), config)

@@ -13,7 +13,7 @@ STEPS, FIRST = 5, 4  # of the motion run, and of the appearance run
 NAMES = ("motion", "appearance", "loss", "steps", "path")
 
 
-def one_clip(frames: int = 9, clips: int = 1, **sizes: int) -> Any:
+def one_clip(frames: int = 9, clips: int = 1, **sizes: Any) -> Any:
     """FEWSHOT_ENCODED of one clip without conditions."""
     return encoded_pairs(clips=clips, frames=frames, conditions=0, **sizes)
 
