@@ -82,13 +82,17 @@ class Subject:
         self, weights: dict[str, Any], tokens: int, image: Any = None, features: Any = None, frame_rate: float = 25.0
     ) -> Any:
         """diffusers' network; ``image`` are further input channels, ``frame_rate`` is for LTX alone."""
+        import diffusers_hunyuan
         import diffusers_ltx
         import diffusers_networks
+        import tiny_families
         import torch
 
         if self.ltx:
             return diffusers_ltx.of(self.tiny.name, weights, frame_rate, self.mask)
-        if not self.tiny.flow:
+        if self.tiny in tiny_families.HUNYUANS:
+            network = diffusers_hunyuan.of(self.tiny, weights)
+        elif not self.tiny.flow:
             network = diffusers_networks.cogvideox(weights, self.video.model.model.diffusion_model, tokens=tokens)
         else:
             network = diffusers_networks.wan(weights)
@@ -136,7 +140,7 @@ def training(subject: Subject) -> tuple[float, float]:
     image = ours["xt"][:, channels:]
     parts = []
     for i, xt in enumerate(ours["xt"][:, :channels]):
-        more = None if not image.shape[1] else image[i : i + 1]
+        more = None if not image.shape[1] or not subject.known else image[i : i + 1]
         seen = None if ours["features"] is None else ours["features"][i : i + 1]
         rate = ours["frame_rate"] or 0.0
         network = subject.theirs(with_lora(subject.weights, ours["lora"]), TEXT_TOKENS, more, seen, rate)
@@ -222,7 +226,7 @@ def rows(wanted: str) -> Iterator[str]:
     yield "| family | network's answer in training | loss of a training step | sampling with TIC-FT |"
     yield "|---|---|---|---|"
     for tiny in tiny_families.ALL:
-        if wanted in tiny.name and tiny.name != "HunyuanVideo":
+        if wanted in tiny.name:
             print(tiny.name, file=sys.stderr)
             with torch.inference_mode():
                 answer, loss = training(Subject(tiny))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +18,7 @@ from .vision import VisionEncoder, check_vision, features_of
 
 Progress = Callable[[int, int], None]  # done, total; may raise to cancel
 Tensors = dict[str, Tensor]
+POOLED = "pooled_output"  # the host's name for what a text encoder says of a whole caption
 
 
 class Recipe(Protocol):
@@ -70,6 +71,20 @@ class TextWidth:
 
     channels: int
     network: str  # for sentences
+    pooled: bool = False  # whether it also takes the pooled output of CLIP-L
+
+    def check_caption(self, caption: Mapping[str, Tensor]) -> None:
+        """Refuse an encoded caption of another text encoder.
+
+        Raises:
+            ValueError: its tokens have other channels, or there is no pooled output where the network takes one.
+        """
+        self.check(caption["cross_attn"])
+        if self.pooled and POOLED not in caption:
+            raise ValueError(
+                f"the text encoder gives no pooled output, {self.network} takes that of CLIP-L; load both of its text "
+                "encoders with Load CLIP (Dual)"
+            )
 
     def check(self, tokens: Tensor) -> None:
         """Refuse tokens ``[..., D]`` of another text encoder.
@@ -170,7 +185,7 @@ class EncodedDataset:
                 for caption in texts:
                     encoded[caption] = run.entry(self._text_key(caption), lambda t=caption: self._text(t))
                     if text is not None:
-                        text.check(encoded[caption]["cross_attn"])
+                        text.check_caption(encoded[caption])
                 latents = [
                     run.entry(self._latents_key(sample, recipe), lambda s=sample: self._latents(s, recipe))
                     for sample in self.dataset.samples

@@ -26,6 +26,7 @@ ARCHITECTURES = {
     "CogVideoX 2B": ("cogvideox-2b", "https://github.com/zai-org/CogVideo"),
     "CogVideoX 5B": ("cogvideox-5b", "https://github.com/zai-org/CogVideo"),
     "LTXV": ("ltx-video", "https://github.com/Lightricks/LTX-Video"),
+    "HunyuanVideo 1.5": ("hunyuan-video-1.5", "https://github.com/Tencent-Hunyuan/HunyuanVideo-1.5"),
     "HunyuanVideo": ("hunyuan-video", "https://github.com/Tencent-Hunyuan/HunyuanVideo"),
 }
 

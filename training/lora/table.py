@@ -29,6 +29,7 @@ class KeyTable:
     fused: tuple[tuple[str, Parts], ...] = ()
     swapped: tuple[str, ...] = ()  # the host's names of layers whose two halves are the other way round in diffusers
     others: tuple[tuple[str, str], ...] = ()  # (the host's name, the name of the model's authors)
+    other_parts: tuple[tuple[str, str], ...] = ()  # the same for parts of fused layers: (diffusers' name, theirs)
     widths: tuple[int, ...] = ()  # of the attention in published models, where the names alone do not tell the family
 
     def to_host(self, layer: str) -> str | None:
@@ -71,6 +72,7 @@ class KeyTable:
     def _host_names(self) -> dict[str, str]:
         known = {name: host for host, diffusers in self.layers for name in (diffusers, host)}
         known |= {name: host for host, parts in self.fused for name in (host, *(part for part, _ in parts))}
+        known |= {name: known[part] for part, name in self.other_parts}
         known |= {name: host for host, name in self.others}
         return known | {flat: host for name, host in known.items() for flat in flat_names(name)}
 
@@ -82,6 +84,7 @@ class KeyTable:
     @cached_property
     def _places(self) -> dict[str, int]:
         parts = {part: i for _, parts in self.fused for i, (part, _) in enumerate(parts)}
+        parts |= {name: parts[part] for part, name in self.other_parts}
         return parts | {flat: i for part, i in parts.items() for flat in flat_names(part)}
 
 

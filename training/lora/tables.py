@@ -151,6 +151,21 @@ _HUNYUAN_OTHERS = (
     ("txt_in.c_embedder.in_layer", "txt_in.c_embedder.linear_1"),
     ("txt_in.c_embedder.out_layer", "txt_in.c_embedder.linear_2"),
 )
+# Version 1.5 has the same blocks, without single ones. These are diffusers' names of what it has besides them.
+# Source: diffusers models/transformers/transformer_hunyuan_video15.py.
+_HUNYUAN_15 = (
+    *((host, theirs) for host, theirs in _embedder("time_in", "time_embed.timestep_embedder")),
+    *((f"byt5_in.fc{i}", f"context_embedder_2.linear_{i}") for i in (1, 2, 3)),
+    ("vision_in.proj.1", "image_embedder.linear_1"),
+    ("vision_in.proj.3", "image_embedder.linear_2"),
+)
+# Its authors' code has three projections in place of one, and so have LoRAs that musubi-tuner makes of it.
+_HUNYUAN_15_PARTS = tuple(
+    (f"transformer_blocks.{{}}.attn.{theirs}", f"double_blocks.{{}}.{side}_attn_{part}")
+    for side, form in (("img", "to_{}"), ("txt", "add_{}_proj"))
+    for part in "qkv"
+    for theirs in (form.format(part),)
+)
 # Source: diffusers models/transformers/transformer_hunyuan_video.py, the host's comfy/ldm/hunyuan_video/model.py and
 # comfy/ldm/flux/layers.py; the swapped halves are scale and shift.
 HUNYUAN = KeyTable(
@@ -169,7 +184,7 @@ HUNYUAN = KeyTable(
         ("final_layer.linear", "proj_out"),
         ("final_layer.adaLN_modulation.1", "norm_out.linear"),
     ),
-    marks=("double_blocks.{}.img_attn.qkv", "single_blocks.{}.linear1", f"{_REFINER}.{{}}.self_attn.qkv"),
+    marks=("double_blocks.{}.img_attn.qkv", f"{_REFINER}.{{}}.self_attn.qkv"),
     fused=(
         ("double_blocks.{}.img_attn.qkv", _thirds("transformer_blocks", "to_q", "to_k", "to_v")),
         ("double_blocks.{}.txt_attn.qkv", _thirds("transformer_blocks", "add_q_proj", "add_k_proj", "add_v_proj")),
@@ -184,7 +199,8 @@ HUNYUAN = KeyTable(
     ),
     swapped=("final_layer.adaLN_modulation.1",),
     # Names of the authors' code, which musubi-tuner and diffusion-pipe write.
-    others=_HUNYUAN_OTHERS,
+    others=(*_HUNYUAN_OTHERS, *_HUNYUAN_15),
+    other_parts=_HUNYUAN_15_PARTS,
 )
 
 TABLES = (WAN, COGVIDEOX, LTXV, HUNYUAN)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from .checkpointing import transformer_blocks
 
 OPERATORS = ("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "neg", "getitem")
+STREAMS = ("img", "txt")  # what HunyuanVideo's blocks call their tokens; elsewhere they come first, without a name
 IN_PLACE_OPERATORS = ("iadd", "isub", "imul", "itruediv")
 
 
@@ -18,7 +19,7 @@ IN_PLACE_OPERATORS = ("iadd", "isub", "imul", "itruediv")
 def kept_inputs(network: nn.Module, pattern: str, changes: bool) -> Iterator[None]:
     """Let the blocks of a bare network compute out of place what they compute in place, for a while.
 
-    The host's blocks of LTX add to their input in place, which saves memory in sampling; what autograd has kept of it
+    The host's blocks of LTX and of HunyuanVideo add to their input in place, which saves memory in sampling; what autograd has kept of it
     is then another number. Checkpointing does not notice, so that its gradients would be silently wrong.
 
     Args:
@@ -45,11 +46,16 @@ def kept_inputs(network: nn.Module, pattern: str, changes: bool) -> Iterator[Non
 
 
 def _keeping(forward: Callable[..., Any]) -> Callable[..., Any]:
-    def call(x: Any, *args: Any, **options: Any) -> Any:
-        tokens = tuple(Tokens(part) for part in x) if isinstance(x, (tuple, list)) else Tokens(x)
-        return plain(forward(tokens, *args, **options))
+    def call(*args: Any, **options: Any) -> Any:
+        first = tuple(_tokens(part) for part in args[:1])
+        named = {name: _tokens(value) if name in STREAMS else value for name, value in options.items()}
+        return plain(forward(*first, *args[1:], **named))
 
     return call
+
+
+def _tokens(value: Any) -> Any:
+    return tuple(Tokens(part) for part in value) if isinstance(value, (tuple, list)) else Tokens(value)
 
 
 def _plain_inputs(_module: nn.Module, args: tuple[Any, ...], options: dict[str, Any]) -> Any:

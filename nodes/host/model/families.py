@@ -8,7 +8,10 @@ from typing import Any
 
 from ....training.data.encoding import TextWidth
 from ....training.data.known_frames import KnownFrames
+from . import hunyuan
 from .position_table import is_2b
+
+Parts = tuple[tuple[str, int], ...]  # name of each part, and its rows over the layer's inputs
 
 
 def _any_network(_network: Any) -> bool:
@@ -27,6 +30,7 @@ class Family:
     time_patch: int = 1  # latent frames of a patch
     per_frame_timesteps: bool = False  # whether the network takes a timestep per frame
     takes_image: bool = False  # whether the class also takes an image, which a text-to-video run leaves out
+    empty_image: bool = False  # whether the channels for that image stay empty in all methods
     known_frames: KnownFrames | None = None  # further inputs that hold the frames that are given; None: it has none
     like: str = ""  # family whose blocks it has, so that an AICL adapter of that one fits; empty: its own
     snr_shift: float = 1.0  # of the schedule of discrete timesteps
@@ -38,6 +42,7 @@ class Family:
     stretches_time: bool = False  # whether the host can space the tokens' temporal position ids out
     frame_rate: bool = False  # whether the network takes frames a second, which the host has 25 of without one
     per_token_timesteps: bool = False  # whether timesteps of frames are given token by token
+    fused: tuple[tuple[str, Parts], ...] = ()  # patterns of projections that are several in one
     changes_tokens: bool = False  # whether a block adds to the tokens it is given in place
     matches: Callable[[Any], bool] = _any_network  # among networks of the same class
 
@@ -120,7 +125,9 @@ FAMILIES: tuple[Family, ...] = (
     Family("CogVideoX 2B", snr_shift=3.0, matches=is_2b, **COGVIDEOX),
     Family("CogVideoX 5B", matches=_has_no_table, **COGVIDEOX),
     Family("LTXV", "LTXV", **LTX),
-    Family("HunyuanVideo", "HunyuanVideo", 4, 16),
+    Family("HunyuanVideo", "HunyuanVideo", 4, 16, **hunyuan.LAYERS),
+    # Its text-to-video and image-to-video files are alike: the image's channels stay empty.
+    Family("HunyuanVideo 1.5", "HunyuanVideo15", 4, 16, takes_image=True, empty_image=True, **hunyuan.LAYERS),
 )
 
 
@@ -153,20 +160,25 @@ def family_of(model: Any) -> Family:
 def text_width(model: Any, name: str) -> TextWidth | None:
     """What a MODEL's network, called ``name`` in sentences, takes of a text encoder; None where no layer tells."""
     modules = dict(model.model.diffusion_model.named_modules())
-    # Wan's, CogVideoX's, LTXV's, and the keys of the first cross-attention of a Stable Diffusion.
+    # Wan's, CogVideoX's, LTXV's, HunyuanVideo's, and the keys of the first cross-attention of a Stable Diffusion.
     keys = (key for key in modules if key.endswith("attn2.to_k"))
-    names = ("text_embedding.0", "text_proj", "caption_projection.linear_1", *keys)
+    names = ("text_embedding.0", "text_proj", "caption_projection.linear_1", "txt_in.input_embedder", *keys)
     layer = next((modules[key] for key in names if key in modules), None)
     channels = getattr(layer, "in_features", None)
-    return TextWidth(channels, name) if channels else None
+    return TextWidth(channels, name, modules.get("vector_in") is not None) if channels else None
 
 
-def trainable(family: Family) -> None:
-    """Refuse a family that no LoRA can be trained on.
+def trainable(family: Family, network: Any) -> None:
+    """Refuse a network that no LoRA can be trained on.
 
     Raises:
-        ValueError: the pack does not train it.
+        ValueError: the pack does not train its family, or not in this form.
     """
     if not family.attention:
         names = ", ".join(known.name for known in FAMILIES if known.attention)
         raise ValueError(f"LoRAs are trained on {names}, the model is {family.name}; load one of those")
+    if getattr(network, "time_r_in", None) is not None:
+        raise ValueError(
+            f"the model is a step-distilled {family.name}, which is also told the noise level of the next step, and "
+            "training has none; load the one that is not distilled"
+        )

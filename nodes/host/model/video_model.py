@@ -53,7 +53,7 @@ def trainable_video_model(model: Any) -> VideoModel:
             on hooks.
     """
     found = video_model(model)
-    trainable(found.family)
+    trainable(found.family, found.model.model.diffusion_model)
     found = found.with_model(as_trained(found.model))
     _ = found.process  # refuses what no objective is made for
     return found

@@ -12,6 +12,8 @@ from ....training.data.known_frames import FEATURES, KNOWN
 from ..model.families import Family
 from ..model.vision import vision_encoder
 
+IMAGE = "concat_latent_image"  # the host's name in a conditioning
+
 
 def check_vision(clip_vision: Any, family: Family) -> None:
     """Refuse a missing CLIP vision model, or one that is not the network's, before anything is encoded.
@@ -28,6 +30,26 @@ def check_vision(clip_vision: Any, family: Family) -> None:
             "(CLIP ViT-H, the file clip_vision_h)"
         )
     vision_encoder(clip_vision).check(known.vision)
+
+
+def leaves_image_empty(family: Family | None) -> bool:
+    """Whether a network has channels for an image that stay empty beside a context, as they did in training."""
+    return family is not None and family.empty_image
+
+
+def check_prompts(guider: Any, family: Family | None) -> None:
+    """Refuse prompts with an image for inputs that stay empty beside a TIC-FT context, as they did in training.
+
+    Raises:
+        ValueError: a prompt carries one.
+    """
+    if family is None or not leaves_image_empty(family):
+        return
+    if any(IMAGE in prompt for prompts in guider.conds.values() for prompt in prompts):
+        raise ValueError(
+            f"the prompts carry an image for {family.name}, whose image inputs stay empty beside TIC-FT; connect the "
+            "encoded captions to the sampler themselves, and the image as condition of TIC-FT Context"
+        )
 
 
 def known_inputs(

@@ -19,6 +19,7 @@ from ..model.families import find_family
 from ..model.ltx import per_token
 from ..model.noise import process_of
 from ..services.keys import TIC_FT_KEY
+from .known import check_prompts, leaves_image_empty
 from .segments import in_segments
 
 CLIP = "clip_fea"  # the host's name of the CLIP features that a network gets
@@ -56,7 +57,7 @@ class Context:
             WrappersMP.OUTER_SAMPLE: self._outer_sample,
             WrappersMP.PREDICT_NOISE: self._predict_noise,
             WrappersMP.DIFFUSION_MODEL: self._diffusion_model if self.per_frame_timesteps else None,
-            WrappersMP.APPLY_MODEL: self._apply_model if self.known else None,
+            WrappersMP.APPLY_MODEL: self._apply_model if self.known or leaves_image_empty(find_family(model)) else None,
         }
         for kind, wrapper in wrappers.items():
             clone.remove_wrappers_with_key(kind, TIC_FT_KEY)
@@ -68,6 +69,7 @@ class Context:
         self, executor: Any, noise: Tensor, latent: Tensor, sampler: Any, sigmas: Tensor, *args: Any, **more: Any
     ) -> Tensor:
         check_latent(latent, self.layout, self.x0)
+        check_prompts(executor.class_obj, find_family(executor.class_obj.model_patcher))
         run = SamplingRun(self, executor.class_obj.model_patcher)
         points = tic_ft.insert_levels(sigmas, run.layout)
         earlier, self.run = self.run, run
@@ -92,7 +94,10 @@ class Context:
         self, executor: Any, x: Tensor, timestep: Tensor, _concat: Any = None, *args: Any, **options: Any
     ) -> Tensor:
         """Give an image-to-video network the frames of the context in place of those of the conditioning."""
-        known = self.known or {}
+        known = self.known
+        if not known:  # a mask of the user's does not fit the host's input for the image's
+            given = {"noise": x, "device": x.device}
+            return executor(x, timestep, executor.class_obj.concat_cond(**given), *args, **options)
         if FEATURES in known:
             options = {**options, CLIP: known[FEATURES].to(x).expand(len(x), -1, -1)}
         transformer = next((a for a in args if isinstance(a, dict)), options.get("transformer_options", {}))

@@ -14,8 +14,9 @@ from torch import Tensor
 from ....training.aicl.reading import split_reading
 from ....training.core.batches import Conditioning
 from ....training.core.config import TrainConfig
+from ....training.data.encoding import POOLED
 from ....training.lora.layers import LoraAdapters
-from ..layers.adapters import attached, select_layers
+from ..layers.adapters import attached, select_layers, trained_rows
 from ..layers.autograd import gradients, ordinary_weights
 from ..layers.checkpointing import checkpointed_blocks
 from ..layers.frozen_layers import recast_in_backward
@@ -127,6 +128,7 @@ class HostPredictor:
         """One clip's, with a batch dimension of 1."""
         # A copy, because the host changes latents of known frames in place.
         batched: dict[str, Any] = {name: value[None].to(xt.device, copy=True) for name, value in conditioning.items()}
+        batched.setdefault(POOLED, None)  # which the host asks for by its name, also where an encoder gives none
         if CLIP_VISION in batched:
             batched[CLIP_VISION] = as_output(batched[CLIP_VISION])
         if FRAME_RATE in batched:
@@ -223,7 +225,8 @@ def training_session(video: VideoModel, config: TrainConfig, room: Room = ALL) -
         layers = select_layers(network, config.target_modules, video.family)
         loss_scale = avoid_vanishing(clone)
         placed = load_for_training(clone, room)
-        adapters = moved(LoraAdapters(layers, config.rank, config.lora_alpha, config.seed), placed.device)
+        rows = trained_rows(layers, config.target_modules, video.family)
+        adapters = moved(LoraAdapters(layers, config.rank, config.lora_alpha, config.seed, rows), placed.device)
         with (
             attached(clone, layers, adapters),
             ordinary_weights(clone.model),

@@ -10,7 +10,7 @@ import pytest
 import tiny_families as families
 import torch
 from comfy.model_management import unload_all_models
-from tiny_families import COG_2B, COG_5B, COG_15, LTX, WAN, WAN_5B, Tiny
+from tiny_families import COG_2B, COG_5B, COG_15, HUNYUAN_15, HUNYUANS, LTX, WAN, WAN_5B, Tiny
 from torch.multiprocessing.reductions import StorageWeakRef
 from training_steps import loss_and_gradients, objective_of
 
@@ -23,7 +23,9 @@ from pack.nodes.host.session.session import training_session
 from pack.training.core.config import CHECKPOINTING, TrainConfig
 
 OFF, BLOCKS, OFFLOADED = CHECKPOINTING
-EVERY = pytest.mark.parametrize("family", [WAN, WAN_5B, COG_5B, COG_2B, COG_15, *LTX], ids=lambda family: family.name)
+EVERY = pytest.mark.parametrize(
+    "family", [WAN, WAN_5B, COG_5B, COG_2B, COG_15, *LTX, *HUNYUANS], ids=lambda family: family.name
+)
 
 
 def config_of(mode: str) -> TrainConfig:
@@ -51,7 +53,9 @@ def test_loss_and_gradients_are_the_same_bytes_with_and_without_checkpointing(fa
     again, others, less = run(family, mode)
     assert torch.equal(loss, again)
     assert len(gradients) == len(others) > 0
-    assert all(a.any() and torch.equal(a, b) for a, b in zip(gradients, others, strict=True))
+    unread = 2 if family is HUNYUAN_15 else 0  # its last block makes something of the text that nothing reads
+    assert sum(not a.any() for a in gradients) == unread
+    assert all(torch.equal(a, b) for a, b in zip(gradients, others, strict=True))
     assert less < 0.5 * kept
 
 
@@ -60,7 +64,8 @@ def test_the_blocks_are_what_they_were_afterwards(family):
     network = families.model_of(family.name).model.diffusion_model
     (row,) = (row for row in FAMILIES if row.name == family.name)
     blocks = transformer_blocks(network, row.blocks)
-    assert blocks == list(getattr(network, "blocks", None) or network.transformer_blocks)
+    stacks = ("blocks", "transformer_blocks", "double_blocks", "single_blocks")
+    assert blocks == [block for stack in stacks for block in getattr(network, stack, ())]
     unload_all_models()  # which gives the network its own forwards back where a repair has replaced one
     before = [vars(module).get("forward") for module in network.modules()]
     model = repaired(families.model_of(family.name))

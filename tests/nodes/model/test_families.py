@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import tiny_cogvideox
 import tiny_families as tiny
+import tiny_hunyuan
 import torch
 from tiny_families import Tiny
-from tiny_vae import clip, tiny_cogvideox_vae, tiny_ltxv_vae, tiny_vae, tiny_wan_5b_vae
+from tiny_vae import clip, tiny_cogvideox_vae, tiny_hunyuan_15_vae, tiny_ltxv_vae, tiny_vae, tiny_wan_5b_vae
 from tiny_vision import tiny_vision
 
 import nodes as host_nodes
@@ -22,6 +23,7 @@ VAES = {
     "Wan 2.1": tiny_vae, "Wan 2.2 I2V": tiny_vae, "Wan 2.1 I2V": tiny_vae, "Wan 2.1 FLF2V": tiny_vae,
     "Wan 2.2 5B": tiny_wan_5b_vae, "CogVideoX 5B": tiny_cogvideox_vae, "LTXV": tiny_ltxv_vae,
     "CogVideoX 2B": tiny_cogvideox_vae, "CogVideoX 1.5": tiny_cogvideox_vae, "HunyuanVideo": tiny_vae,
+    "HunyuanVideo 1.5": tiny_hunyuan_15_vae,
 }  # fmt: skip
 
 
@@ -187,11 +189,13 @@ def test_image_to_video_variants_of_cogvideox_are_refused(more, tmp_path):
         families.family_of(model)
 
 
-def test_models_that_are_not_trained_are_named_with_those_that_are():
-    sentence = (
-        "LoRAs are trained on Wan 2.1, Wan 2.2 I2V, Wan 2.1 I2V, Wan 2.1 FLF2V, Wan 2.2 5B, CogVideoX 1.5, "
-        "CogVideoX 2B, CogVideoX 5B, LTXV, the model is {}; load one of those"
-    )
-    for family in (tiny.HUNYUAN,):
-        with pytest.raises(ValueError, match=f"^{re.escape(sentence.format(family.name))}$"):
-            video_model.trainable_video_model(tiny.model_of(family.name))
+def test_a_step_distilled_hunyuanvideo_is_not_trained(tmp_path):
+    import comfy.sd
+
+    later = {**tiny_hunyuan.LATER, "meanflow": True}
+    path = tiny_hunyuan.save_tiny_hunyuan(tmp_path / "distilled.safetensors", **later)
+    model = comfy.sd.load_diffusion_model(str(path))
+    assert families.family_of(model).name == "HunyuanVideo 1.5"
+    sentence = r"^the model is a step-distilled HunyuanVideo 1\.5, .*; load the one that is not distilled$"
+    with pytest.raises(ValueError, match=sentence):
+        video_model.trainable_video_model(model)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -20,10 +21,10 @@ def fake_vae(pixels: Tensor, channels: int = 16, compression: int = 4) -> Tensor
     return torch.stack(groups)[None] * torch.linspace(-1, 1, channels)[:, None, None, None]
 
 
-def fake_text(caption: str) -> dict[str, Tensor]:
-    """Four random tokens that depend on the caption's length."""
+def fake_text(caption: str, more: Mapping[str, Tensor] = MappingProxyType({})) -> dict[str, Tensor]:
+    """Four random tokens that depend on the caption's length, and ``more`` of what an encoder gives."""
     generator = torch.Generator().manual_seed(len(caption))
-    return {"cross_attn": torch.randn(4, TEXT_DIM, generator=generator)}
+    return {"cross_attn": torch.randn(4, TEXT_DIM, generator=generator), **more}
 
 
 def masked_text(caption: str) -> dict[str, Tensor]:

@@ -11,12 +11,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import tiny_cogvideox
+import tiny_hunyuan
 import tiny_ltx
 import tiny_vision
 import tiny_wan
 import torch
-from safetensors.torch import save_file
-from tiny_weights import random_weights
 from torch import Tensor
 
 TEXT_DIM = 32
@@ -37,29 +36,13 @@ class Tiny:
     @property
     def kept(self) -> dict[str, Tensor]:
         """The same as training keeps it: tensors without a batch dimension."""
-        tensors = {name: torch.as_tensor(value) for name, value in self.extra.items()}
+        tensors = {name: torch.as_tensor(value) for name, value in self.extra.items() if value is not None}
         return {name: value[0] if value.ndim > 1 else value for name, value in tensors.items()}
 
     def conditioning(self, seed: int) -> list[Any]:
         """A CONDITIONING of random tokens."""
         text = torch.randn(1, TOKENS, TEXT_DIM, generator=torch.Generator().manual_seed(seed))
         return [[text, {"pooled_output": None, **self.extra}]]
-
-
-def save_tiny_hunyuan(path: Path, seed: int = 0) -> Path:
-    """HunyuanVideo with one head and one block of each kind; its head has always 128 channels."""
-    import comfy.ops
-    from comfy.ldm.hunyuan_video.model import HunyuanVideo
-
-    config = {
-        "in_channels": 16, "out_channels": 16, "patch_size": [1, 2, 2], "vec_in_dim": 768, "context_in_dim": TEXT_DIM,
-        "hidden_size": 128, "num_heads": 1, "mlp_ratio": 4.0, "depth": 1, "depth_single_blocks": 1,
-        "axes_dim": [16, 56, 56], "theta": 256, "qkv_bias": True, "guidance_embed": True, "byt5": False,
-        "meanflow": False, "use_cond_type_embedding": False, "vision_in_dim": None, "meanflow_sum": False,
-    }  # fmt: skip
-    net = HunyuanVideo(operations=comfy.ops.disable_weight_init, dtype=torch.float32, device="cpu", **config)
-    save_file(random_weights(net, seed), path)
-    return path
 
 
 WAN = Tiny("Wan 2.1", tiny_wan.save_tiny_wan)
@@ -84,9 +67,17 @@ LTXV = Tiny(
     tiny_ltx.save_tiny_ltx,
     extra={"attention_mask": torch.ones(1, TOKENS, dtype=torch.long), "frame_rate": 25.0},
 )
-HUNYUAN = Tiny("HunyuanVideo", save_tiny_hunyuan, extra={"pooled_output": torch.zeros(1, 768)})
+HUNYUAN = Tiny(
+    "HunyuanVideo", tiny_hunyuan.save_tiny_hunyuan, extra={"pooled_output": torch.zeros(1, tiny_hunyuan.POOLED)}
+)
 LTX = (LTXV,)
-ALL = (WAN, *IMAGE_TO_VIDEO, WAN_5B, COG_5B, COG_2B, COG_15, LTXV, HUNYUAN)
+HUNYUAN_15 = Tiny(
+    "HunyuanVideo 1.5",
+    partial(tiny_hunyuan.save_tiny_hunyuan, **tiny_hunyuan.LATER),
+    extra={"pooled_output": None, "conditioning_byt5small": tiny_hunyuan.byt5_text()},
+)
+HUNYUANS = (HUNYUAN, HUNYUAN_15)
+ALL = (WAN, *IMAGE_TO_VIDEO, WAN_5B, COG_5B, COG_2B, COG_15, LTXV, *HUNYUANS)
 COGVIDEOX = tuple(tiny for tiny in ALL if not tiny.flow)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import json
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 from unittest.mock import patch
 
@@ -61,6 +61,25 @@ def tiny_ltxv_vae() -> Any:
     return vae
 
 
+@cache
+def tiny_hunyuan_15_vae() -> Any:
+    """HunyuanVideo 1.5's: 32 channels, 16 pixels a latent."""
+    import comfy.ldm.hunyuan_video.vae_refiner as module
+    import comfy.sd
+    from comfy.ldm.models.autoencoder import AutoencodingEngine
+
+    form = {"in_channels": 3, "out_channels": 3, "z_channels": 32, "ffactor_spatial": 16, "ffactor_temporal": 4}
+    sizes = {**form, "block_out_channels": [64] * 5, "num_res_blocks": 1}
+    small = {name: partial(getattr(module, name), **sizes) for name in ("Encoder", "Decoder")}
+    changed = {name: lambda build=build, **_given: build() for name, build in small.items()}
+    parts = {f"{name.lower()}_config": {"target": f"{module.__name__}.{name}", "params": {}} for name in small}
+    empty = {"target": "comfy.ldm.models.autoencoder.EmptyRegularizer"}
+    with patch.multiple(module, **changed):
+        vae = comfy.sd.VAE(sd=_random(AutoencodingEngine(regularizer_config=empty, **parts)))
+    vae.throw_exception_if_invalid()
+    return vae
+
+
 def _shrunk(module: Any, name: str, **sizes: Any) -> Any:
     """A host VAE of a class whose sizes the host has no file say for."""
     import comfy.sd
@@ -85,7 +104,9 @@ def _random(network: nn.Module) -> dict[str, Tensor]:
     return state
 
 
-SHARED: tuple[Callable[[], Any], ...] = (tiny_vae, tiny_cogvideox_vae, tiny_wan_5b_vae, tiny_ltxv_vae)
+SHARED: tuple[Callable[[], Any], ...] = (
+    tiny_vae, tiny_cogvideox_vae, tiny_wan_5b_vae, tiny_ltxv_vae, tiny_hunyuan_15_vae,
+)  # fmt: skip
 for _vae in SHARED:
     atexit.register(_vae.cache_clear)  # while the host can still unload it
 

@@ -8,7 +8,7 @@ import torch
 from tiny_families import TEXT_DIM, TOKENS, Tiny, model_of
 from torch import Tensor
 
-CHANNELS = {"Wan 2.2 5B": 48, "LTXV": 128, "LTX-2": 128, "LTX-2.3": 128}
+CHANNELS = {"Wan 2.2 5B": 48, "LTXV": 128, "LTX-2": 128, "LTX-2.3": 128, "HunyuanVideo 1.5": 32}
 
 
 def objective_of(family: Tiny, config: Any, clips: int = 2, size: int = 4) -> Any:

@@ -122,6 +122,20 @@ def test_the_authors_names_of_hunyuan_are_known_with_dots_and_without(ours, thei
     assert [HUNYUAN.to_host(name.format(3)) for name in (f"transformer.{theirs}", flat)] == [ours.format(3)] * 2
 
 
+def test_the_three_projections_of_the_authors_of_hunyuan_1_5_are_parts_of_one():
+    for side in ("img", "txt"):
+        for i, part in enumerate("qkv"):
+            for name in (f"double_blocks.3.{side}_attn_{part}", f"lora_unet_double_blocks_3_{side}_attn_{part}"):
+                assert HUNYUAN.to_host(name) == f"double_blocks.3.{side}_attn.qkv"
+                assert HUNYUAN.part_of(name) == i
+
+
+def test_a_network_of_hunyuan_1_5_has_no_single_blocks_and_the_same_table():
+    names = [f"double_blocks.0.{part}" for part in ("img_attn.qkv", "txt_attn.qkv")]
+    assert table_of_network([*names, "txt_in.individual_token_refiner.blocks.0.self_attn.qkv"]) is HUNYUAN
+    assert table_of_network(names) is None
+
+
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.family)
 def test_diffusers_keys_become_the_hosts_each_one_of_its_own(table):
     endings = {"lora_A.weight": "lora_down.weight", "lora_B.weight": "lora_up.weight", "alpha": "alpha"}

@@ -57,3 +57,15 @@ def test_creating_adapters_leaves_the_global_random_state_alone():
     torch.manual_seed(3)
     LoraAdapters(layers, rank=4, alpha=4.0, seed=0)
     assert torch.equal(torch.rand(1), expected)
+
+
+def test_rows_that_are_left_out_add_nothing_get_no_gradient_and_are_saved_as_zeros():
+    rows = torch.tensor([1.0, 1.0, 0.0, 0.0, 1.0])
+    made = LoraAdapters({"a": nn.Linear(6, 5)}, rank=4, alpha=8.0, seed=0, rows={"a": rows})
+    adapter = made.by_name["a"]
+    nn.init.normal_(adapter.lora_up)
+    added = adapter(torch.randn(3, 6))
+    added.sum().backward()
+    assert adapter.lora_up.grad is not None
+    for values in (added.T, adapter.lora_up.grad, made.tensors()["diffusion_model.a.lora_up.weight"]):
+        assert torch.equal(values.abs().sum(1) > 0, rows > 0)
