@@ -39,6 +39,7 @@ class LoraAdapter(nn.Module):
         down = torch.rand(rank, in_features, generator=generator) * (2 * bound) - bound
         self.lora_down = nn.Parameter(down)
         self.lora_up = nn.Parameter(torch.zeros(out_features, rank))
+        self.rows: Tensor | None
         self.register_buffer("rows", rows, persistent=False)
         self.rank = rank
         self.alpha = float(alpha)

@@ -19,8 +19,9 @@ IN_PLACE_OPERATORS = ("iadd", "isub", "imul", "itruediv")
 def kept_inputs(network: nn.Module, pattern: str, changes: bool) -> Iterator[None]:
     """Let the blocks of a bare network compute out of place what they compute in place, for a while.
 
-    The host's blocks of LTX and of HunyuanVideo add to their input in place, which saves memory in sampling; what autograd has kept of it
-    is then another number. Checkpointing does not notice, so that its gradients would be silently wrong.
+    The host's blocks of LTX and of HunyuanVideo add to their input in place, which saves memory in sampling; what
+    autograd has kept of it is then another number. Checkpointing does not notice, so that its gradients would be
+    silently wrong.
 
     Args:
         network: The bare network.

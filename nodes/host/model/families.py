@@ -8,7 +8,6 @@ from typing import Any
 
 from ....training.data.encoding import TextWidth
 from ....training.data.known_frames import KnownFrames
-from . import hunyuan
 from .position_table import is_2b
 
 Parts = tuple[tuple[str, int], ...]  # name of each part, and its rows over the layer's inputs
@@ -107,6 +106,23 @@ LTX: Any = {
     "per_token_timesteps": True,
     "changes_tokens": True,
 }
+HUNYUAN_DOUBLE = r"double_blocks\.\d+\.(img|txt)"
+HUNYUAN_ATTENTION = rf"{HUNYUAN_DOUBLE}_attn\.(qkv|proj)|single_blocks\.\d+\.linear[12]"
+HUNYUAN_FUSED = rf"({HUNYUAN_DOUBLE}_attn\.qkv|single_blocks\.\d+\.linear1)"
+QKV: Parts = (("q", 1), ("k", 1), ("v", 1))
+HUNYUAN: Any = {
+    "compression": 4,
+    "spatial": 16,
+    "blocks": r"(double|single)_blocks\.\d+",
+    # The projections of a single block are those of its MLP, too.
+    "attention": HUNYUAN_ATTENTION,
+    "appearance": rf"{HUNYUAN_ATTENTION}|{HUNYUAN_DOUBLE}_mlp\.[02]",
+    # The one attention of a block is of text and video together.
+    "motion": rf"{HUNYUAN_FUSED}\.[qk]",
+    "classic": rf"{HUNYUAN_FUSED}\.q",
+    "fused": ((rf"{HUNYUAN_DOUBLE}_attn\.qkv", QKV), (r"single_blocks\.\d+\.linear1", (*QKV, ("mlp", 4)))),
+    "changes_tokens": True,
+}
 
 # Where several of a class match, the first one counts.
 FAMILIES: tuple[Family, ...] = (
@@ -125,9 +141,9 @@ FAMILIES: tuple[Family, ...] = (
     Family("CogVideoX 2B", snr_shift=3.0, matches=is_2b, **COGVIDEOX),
     Family("CogVideoX 5B", matches=_has_no_table, **COGVIDEOX),
     Family("LTXV", "LTXV", **LTX),
-    Family("HunyuanVideo", "HunyuanVideo", 4, 16, **hunyuan.LAYERS),
+    Family("HunyuanVideo", "HunyuanVideo", **HUNYUAN),
     # Its text-to-video and image-to-video files are alike: the image's channels stay empty.
-    Family("HunyuanVideo 1.5", "HunyuanVideo15", 4, 16, takes_image=True, empty_image=True, **hunyuan.LAYERS),
+    Family("HunyuanVideo 1.5", "HunyuanVideo15", takes_image=True, empty_image=True, **HUNYUAN),
 )
 
 

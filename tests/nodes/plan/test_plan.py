@@ -218,6 +218,8 @@ def test_the_plan_tells_which_frames_of_conditions_no_latent_holds(monkeypatch):
     assert "(pair 0)\nA step of 1 x 9 latents" in text
 
 
-def test_a_model_the_pack_does_not_train_is_refused():
-    with pytest.raises(ValueError, match="LoRAs are trained on"):
-        plan(families.model_of("HunyuanVideo"))
+def test_a_model_the_pack_does_not_train_is_refused(monkeypatch):
+    model = families.model_of("HunyuanVideo 1.5")
+    monkeypatch.setattr(model.model.diffusion_model, "time_r_in", nn.Identity())
+    with pytest.raises(ValueError, match="load the one that is not distilled"):
+        plan(model)
