@@ -8,8 +8,7 @@ from typing import Any
 from ....methods.ddpm import DdpmProcess, NoisePrediction
 from .changes import as_trained
 from .families import Family
-from .known_model import KnownModel
-from .latents import latent_channels
+from .known_model import KnownModel, latent_channels
 from .noise import SAMPLING
 
 IMAGE_FAMILIES = {"SD15": "Stable Diffusion 1.x", "SD20": "Stable Diffusion 2.x"}  # by the host's name of the kind

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from .changes import changes_on
 from .families import Family
 from .fingerprint import describe_base, model_fingerprint
-from .latents import model_space
 
 
 @dataclass(frozen=True)
@@ -49,3 +49,14 @@ class KnownModel:
     def in_model_space(self, latents: Tensor) -> Tensor:
         """VAE latents ``[C, T, h, w]`` as the network takes them."""
         return model_space(self.model, latents)
+
+
+def latent_channels(model: Any) -> int:
+    """Channels of the latents a host MODEL works on."""
+    return model.model.latent_format.latent_channels
+
+
+def model_space(model: Any, latents: Tensor) -> Tensor:
+    """VAE latents ``[C, T, h, w]`` as the network takes them."""
+    with torch.inference_mode(False), torch.no_grad():
+        return model.model.process_latent_in(latents[None])[0].contiguous()

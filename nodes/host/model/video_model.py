@@ -9,8 +9,7 @@ from typing import Any
 from ....methods.flow import NoiseProcess
 from .changes import as_trained
 from .families import family_of, trainable
-from .known_model import KnownModel
-from .latents import latent_channels
+from .known_model import KnownModel, latent_channels
 from .noise import process_of, repair
 
 

@@ -106,7 +106,7 @@ def train(stage: Stage, arm: Arm, seed: int, steps: tuple[int, ...] | None = Non
 def make_objective(stage: Stage, arm: Arm, seed: int, config: Any) -> Any:
     """TIC-FT's objective on a seed's pairs, or that of the ``replace`` baseline."""
     from pack.methods import flow, tic_ft
-    from pack.nodes.host.model.latents import model_space
+    from pack.nodes.host.model.known_model import model_space
     from pack.nodes.host.model.toy import dataset_of
     from pack.toy import clips
     from pack.training.core.objective import StepLoss

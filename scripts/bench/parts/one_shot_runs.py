@@ -41,7 +41,7 @@ class Stage:
     @torch.inference_mode()
     def latents(self, frames: np.ndarray) -> Tensor:
         """``[C, T, h, w]`` of frames ``[T, H, W, 3]``, in the model's space."""
-        from pack.nodes.host.model.latents import model_space
+        from pack.nodes.host.model.known_model import model_space
 
         return model_space(self.model, self.vae.encode(torch.from_numpy(frames))[0].clone())
 
