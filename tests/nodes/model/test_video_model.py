@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 import tiny_families as tiny
+from torch import nn
 
 from pack.nodes.host.model.fingerprint import model_fingerprint
 from pack.nodes.host.model.video_model import trainable_video_model, video_model
@@ -42,10 +43,11 @@ def test_it_cannot_be_changed():
         video_model(tiny.model_of("Wan 2.1")).channels = 3
 
 
-def test_a_family_that_is_not_trained_is_used_all_the_same():
-    model = tiny.model_of("LTXV")
-    assert video_model(model).base == "LTXV"
-    with pytest.raises(ValueError, match="LoRAs are trained on"):
+def test_a_network_that_is_not_trained_is_used_all_the_same(monkeypatch):
+    model = tiny.model_of("HunyuanVideo 1.5")
+    monkeypatch.setattr(model.model.diffusion_model, "time_r_in", nn.Identity())
+    assert video_model(model).base == "HunyuanVideo 1.5"
+    with pytest.raises(ValueError, match="load the one that is not distilled"):
         trainable_video_model(model)
 
 
