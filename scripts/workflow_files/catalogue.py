@@ -5,6 +5,7 @@ from __future__ import annotations
 from workflow_files.aicl import aicl_workflows
 from workflow_files.bases.bernini import bernini_workflows
 from workflow_files.bases.cogvideox import cogvideox_workflows
+from workflow_files.bases.hunyuan import hunyuan_workflows
 from workflow_files.bases.wan import wan_workflows
 from workflow_files.bases.wan22 import wan22_workflows
 from workflow_files.bases.wan22_i2v import wan22_i2v_workflows
@@ -27,6 +28,7 @@ def all_graphs() -> list[Graph]:
         *wan22_train_workflows(),
         *wan22_i2v_workflows(),
         *bernini_workflows(),
+        *hunyuan_workflows(),
         *cogvideox_workflows(),
         *lora_file_workflows(),
         *tune_a_video_workflows(),

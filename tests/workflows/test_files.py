@@ -21,7 +21,7 @@ def test_there_is_a_workflow_for_every_task_and_for_every_family():
     wanted = {f"tic_ft_{task}_toy" for task in (*tasks, "train", "zero_shot")}
     models = ("wan21_1_3b", "wan22_5b", "wan22_14b", "cogvideox_5b")
     wanted |= {"tune_a_video_toy", "tune_a_video_sd15", "motion_toy", "motion_wan21_1_3b", "motion_cogvideox_5b"}
-    wanted |= {"motion_wan22_14b_i2v", "bernini_with_tic_ft"}
+    wanted |= {"motion_wan22_14b_i2v", "bernini_with_tic_ft", "tic_ft_hunyuan15"}
     wanted |= {"aicl_toy", "aicl_three_references_toy", "aicl_train_toy"}
     wanted |= {f"aicl_{part}{model}" for part in ("", "train_") for model in ("wan21_1_3b", "cogvideox_5b")}
     wanted |= {f"tic_ft_image_to_video_{model}" for model in models} | {"tic_ft_video_to_video_wan21_1_3b"}
@@ -39,7 +39,7 @@ def test_every_node_of_the_pack_is_in_some_workflow():
 @every_file
 def test_a_name_suits_links_and_says_method_task_and_model(name):
     assert re.fullmatch(r"[A-Za-z0-9_.-]+", name)
-    assert re.fullmatch(r"(tic_ft_\w+|(aicl|motion)(_\w+)?|tune_a_video)_(toy|\w*\d\w*)|bernini_with_tic_ft", name)
+    assert re.fullmatch(r"((tic_ft|aicl|motion)(_\w+)?|tune_a_video)_(toy|\w*\d\w*)|bernini_with_tic_ft", name)
 
 
 @every_file

@@ -24,6 +24,8 @@ REAL = {name: workflow for name in workflows.NAMES if not workflows.is_toy(workf
 TRAINING = [name for name, workflow in REAL.items() if workflows.nodes_of(workflow, "TICFTTrain")]
 BOTH = "tic_ft_train_wan22_14b"  # trains both experts
 BERNINI = "bernini_with_tic_ft"
+HUNYUAN = "tic_ft_hunyuan15"  # trains and samples
+LOADERS = ("CLIPLoader", "DualCLIPLoader")
 FORMS = {  # frames and frames a second of the video, layers of the LoRA
     "tic_ft_image_to_video_wan21_1_3b": (36, 16, 16),
     "tic_ft_video_to_video_wan21_1_3b": (24, 16, 16),
@@ -59,7 +61,7 @@ def schemas(server):
 def small(name: str, schemas) -> workflows.Prompt:
     """The prompt of a workflow at a small size with few steps, its text encoder replaced by the toy model's."""
     prompt = workflows.shortened(workflows.to_prompt(REAL[name], schemas), train_steps=2, sample_steps=3)
-    texts = {key for key, node in prompt.items() if node["class_type"] == "CLIPLoader"}
+    texts = {key for key, node in prompt.items() if node["class_type"] in LOADERS}
     assert texts or nodes(prompt, "CheckpointLoaderSimple")
     for key, node in prompt.items():
         inputs = node["inputs"]
@@ -163,6 +165,23 @@ def test_a_reference_of_berninis_own_is_seen_beside_the_condition(server, schema
     assert (other.float() - whole.float()).abs().mean() > 1
 
 
+def test_hunyuanvideo_15_is_trained_and_samples_in_one_graph(server, schemas):
+    prompt = small(HUNYUAN, schemas)
+    outputs, log = run(server, prompt)
+    layers, lora = lora_of(log, server)
+    assert layers == "8"  # of two blocks: a fused and a plain projection of each stream
+    record = from_metadata(read_metadata(server.output / "loras" / lora))
+    assert record["base_family"] == "HunyuanVideo 1.5"
+    assert (record["steps"], record["finished"]) == ("2", "true")
+    frames, rate = video_of(server, prompt, outputs)
+    assert frames.shape == (36, tiny_files.SIZE, tiny_files.SIZE, 3)
+    assert rate == pytest.approx(24)
+    (loader,) = nodes(prompt, "LoraModelLoader")
+    loader["strength_model"] = 0.0
+    plain = video_of(server, prompt, run(server, prompt)[0])[0]
+    assert (frames.float() - plain.float()).abs().mean() > 0
+
+
 def test_both_experts_of_wan_22_14b_get_a_lora_that_samples(server, schemas):
     prompt = small(BOTH, schemas)
     _, log = run(server, prompt)
@@ -182,7 +201,7 @@ def test_both_experts_of_wan_22_14b_get_a_lora_that_samples(server, schemas):
     assert len(video_of(server, sampling, outputs)[0]) == FORMS[EXPERTS][0]
 
 
-@pytest.mark.parametrize("name", [name for name in TRAINING if name != BOTH])
+@pytest.mark.parametrize("name", [name for name in TRAINING if name not in (BOTH, HUNYUAN)])
 def test_it_trains_a_lora_that_samples(name, server, schemas):
     outputs, log = run(server, small(name, schemas))
     assert outputs

@@ -14,6 +14,7 @@ from quantised_files import FP8, quantise
 from safetensors import safe_open
 from safetensors.torch import save_file
 from tiny_cogvideox import save_tiny_cogvideox
+from tiny_hunyuan import LATER, save_tiny_hunyuan
 from tiny_vae import tiny_vae
 from tiny_wan import save_tiny_wan
 from torch import Tensor
@@ -36,6 +37,7 @@ LAYERS = {
     ],
 }
 RANK = 2
+CHANNELS = {"wan2.2_vae.safetensors": 48, "hunyuanvideo15_vae_fp16.safetensors": 32}  # of latents; of others 16
 _wan = partial(save_tiny_wan, text_dim=TEXT_WIDTH)
 
 
@@ -57,6 +59,7 @@ NETWORKS: dict[str, Callable[[Path], Path]] = {
     "wan2.2_i2v_low_noise_14B_fp8_scaled.safetensors": partial(_scaled_fp8, partial(_wan, seed=2, more=20)),
     "wan2.2_bernini_r_high_noise_fp8_scaled.safetensors": partial(_scaled_fp8, partial(_wan, seed=3)),
     "wan2.2_bernini_r_low_noise_fp8_scaled.safetensors": partial(_scaled_fp8, partial(_wan, seed=4)),
+    "hunyuanvideo1.5_720p_t2v_fp16.safetensors": partial(save_tiny_hunyuan, **{**LATER, "context_in_dim": TEXT_WIDTH}),
     "cogvideox_5b_bf16.safetensors": partial(save_tiny_cogvideox, text_embed_dim=TEXT_WIDTH),
 }
 
@@ -69,7 +72,7 @@ def write_files(base: Path) -> None:
         if folder == "diffusion_models":
             NETWORKS[name](path)
         elif folder == "vae":
-            save_file(_video_vae(48 if name.startswith("wan2.2") else 16), path)
+            save_file(_video_vae(CHANNELS.get(name, 16)), path)
         elif folder == "loras":
             _save_lora(path)
         else:
@@ -78,16 +81,17 @@ def write_files(base: Path) -> None:
 
 
 def _video_vae(channels: int) -> dict[str, Tensor]:
-    """Wan 2.1's own class, which also stands in for CogVideoX's; for 48 channels the host's small video decoder.
+    """Wan 2.1's own class, which also stands in for CogVideoX's; for more channels the host's small video decoder.
 
-    The host builds the VAEs of CogVideoX and of Wan 2.2 at full size only.
+    The host builds the VAEs of CogVideoX, of Wan 2.2 and of HunyuanVideo 1.5 at full size only.
     """
     if channels == 16:
         return {key: value.clone() for key, value in tiny_vae().first_stage_model.state_dict().items()}
+    from comfy.latent_formats import HunyuanVideo15
     from comfy.taesd.taehv import TAEHV
 
     generator = torch.Generator().manual_seed(0)
-    state = TAEHV(latent_channels=channels).state_dict()
+    state = TAEHV(latent_channels=channels, latent_format=HunyuanVideo15 if channels == 32 else None).state_dict()
     return {
         key: torch.randn(value.shape, generator=generator) * value[0].numel() ** -0.5 for key, value in state.items()
     }
