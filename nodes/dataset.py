@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import torch
 from comfy_api.latest import io
 
-from ..training.data.dataset import add_footage
+from ..training.data.cut import make_cut
 from ..training.data.media.options import DEFAULT
 from .host.model import encoders
 from .host.model.vision import vision_encoder
-from .host.services.images import footage
+from .host.services.dataset_clip import add_clip
 from .sockets import Dataset, Encoded, Node, background
 
 if TYPE_CHECKING:
@@ -76,11 +76,12 @@ class FewShotDatasetClip(Node):
                     step=0.01,
                     optional=True,
                     tooltip=(
-                        "Frames a second of clips that are IMAGE batches, which are resampled where the connected "
-                        "dataset has another rate. 0: they have the dataset's rate, or 16. A VIDEO brings its own."
+                        "Frames a second that clips have that are IMAGE batches; they are resampled where the dataset "
+                        "has another rate. 0: they have the dataset's rate, or 16. A VIDEO brings its own."
                     ),
                 ),
                 background(),
+                *part_of_target(),
             ],
             outputs=[Dataset.Output(display_name="dataset", tooltip="The clip, after those of the connected dataset.")],
         )
@@ -95,24 +96,41 @@ class FewShotDatasetClip(Node):
         dataset=None,
         fps=0.0,
         background=DEFAULT.background,
+        resample_to=0.0,
+        start=0.0,
+        frames=0,
+        width=0,
+        height=0,
         **conditions,
     ) -> io.NodeOutput:
-        rate = None if dataset is None else dataset.fps
         given = [conditions[name] for name in CONDITIONS if conditions.get(name) is not None]
-        first = footage(target, rate, background)
-        rate = rate or first.fps or fps or None
+        cut = make_cut(start, frames, width, height)
         return io.NodeOutput(
-            add_footage(
-                dataset,
-                first,
-                caption,
-                [footage(condition, rate, background) for condition in given],
-                None if reference is None else footage(reference, rate, background),
-                reference_caption,
-                fps,
-                background,
-            )
+            add_clip(dataset, target, caption, given, reference, reference_caption, fps, background, resample_to, cut)
         )
+
+
+def part_of_target() -> list[io.Input]:
+    """Which part of the target is learned, at which rate and size; 0 everywhere leaves it as it is."""
+
+    def number(name: str, most: int, tooltip: str) -> io.Input:
+        return io.Int.Input(name, default=0, min=0, max=most, optional=True, tooltip=tooltip)
+
+    def real(name: str, most: float, tooltip: str) -> io.Input:
+        return io.Float.Input(name, default=0.0, min=0.0, max=most, step=0.01, optional=True, tooltip=tooltip)
+
+    return [
+        real(
+            "resample_to",
+            240.0,
+            "Frames a second of a dataset that begins here: a VIDEO is brought to it by its own times, and so is "
+            "an IMAGE batch whose rate fps tells. 0: the target's own.",
+        ),
+        real("start", 86400.0, "Seconds of the target that are left out at its beginning."),
+        number("frames", 100_000, "Frames of the target that are taken, at the dataset's rate; 0: all to the end."),
+        number("width", 16384, "Width of the dataset in pixels: the target is cropped to it. 0: the target's own."),
+        number("height", 16384, "Height of the dataset in pixels: the target is cropped to it. 0: the target's own."),
+    ]
 
 
 class FewShotDatasetItem(Node):

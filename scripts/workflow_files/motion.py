@@ -8,7 +8,7 @@ from workflow_files.bases import cogvideox as workflow_cogvideox
 from workflow_files.bases import wan as workflow_wan
 from workflow_files.graph import WIDTH, Graph, Node, Wire
 from workflow_files.models import CLIP, Model, add_model
-from workflow_files.steps import RED, WIDE, Base, Sampling, add_text, add_text_to_video, add_video
+from workflow_files.steps import RED, WIDE, Base, Sampling, add_text, add_text_to_video, add_video, own_clip
 from workflow_files.toy import SHIFT, add_clips, add_toy_model, toy_sampling
 
 TOY, WAN, COGVIDEOX = "motion_toy", "motion_wan21_1_3b", "motion_cogvideox_5b"
@@ -21,8 +21,8 @@ A finished run is kept. Write a `run_name` before a long one: after a stop the n
 caption needs another name.
 """
 CLIP_NOTE = """
-The first {frames} frames are used, as they come, and the result is saved at {fps:g} a second. Export the clip at that
-rate, cut to the motion: one with more frames a second comes out slower.
+Of your clip {frames} frames are learned, {fps:g} a second, whatever rate it was shot at: the motion keeps its pace.
+`start` leaves out seconds at the beginning. Only these frames are decoded, so the clip may be long.
 """
 APPLY_NOTE = """
 Motion is decided at high noise, so the LoRA acts in the first 0.6 of the sampling (`end_percent`) and leaves the
@@ -122,11 +122,7 @@ def on_a_clip(name: str, summary: str, model: Model, plan: Plan) -> Graph:
     with graph.group("Data"):
         video = graph.add("LoadVideo", file=CLIP, size=(WIDTH, 360))["VIDEO"]
         graph.column()
-        images = graph.add("GetVideoComponents", video=video)["images"]
-        first = graph.add("ImageFromBatch", image=images, batch_index=0, length=plan.frames)["IMAGE"]
-        size = {"upscale_method": "lanczos", "width": form.width, "height": form.height, "crop": "center"}
-        frames = graph.add("ImageScale", image=first, **size)["IMAGE"]
-        clip = graph.add("FewShotDatasetClip", target=frames, caption=plan.caption, fps=form.fps, size=WIDE)
+        clip = own_clip(graph, video, plan.caption, plan.frames, form)
         graph.note(CLIP_NOTE.format(frames=plan.frames, fps=form.fps))
     with graph.group("Train"):
         trained = _train(graph, base, clip["dataset"], plan)

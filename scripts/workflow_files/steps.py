@@ -34,6 +34,12 @@ class Sampling:
     sampler: str = "euler"
 
 
+def own_clip(graph: Graph, video: Wire, caption: str, frames: int, sampling: Sampling) -> Node:
+    """The first frames of the user's VIDEO as a dataset, at the rate and size of the model."""
+    part = {"resample_to": sampling.fps, "frames": frames, "width": sampling.width, "height": sampling.height}
+    return graph.add("FewShotDatasetClip", target=video, caption=caption, size=WIDE, **part)
+
+
 def add_prompt(graph: Graph, base: Base, task: str, target: Wire | str, settings: Wire | None) -> Wire:
     """Caption in the form of the training, encoded; returns the conditioning."""
     known = {} if settings is None else {"settings": settings}

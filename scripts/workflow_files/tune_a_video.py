@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from workflow_files.graph import WIDTH, Graph, Node, Wire
 from workflow_files.models import CLIP
-from workflow_files.steps import RED, WIDE, Base, add_text, add_video
+from workflow_files.steps import RED, WIDE, Base, Sampling, add_text, add_video, own_clip
 from workflow_files.toy import LOAD_NOTE, add_clips
 
 TOY, SD15, AGAIN = "tune_a_video_toy", "tune_a_video_sd15", "tune_a_video_again_sd15"
@@ -24,6 +24,10 @@ another `run_name`, if you give one.
 INVERT_NOTE = """
 The clip is walked back to the noise it comes from, with an empty caption and without guidance. The samplers
 start from that noise with `add_noise` off, so they must have the same steps and scheduler.
+"""
+CLIP_NOTE = f"""
+Of your clip {FRAMES} frames are taken, 12 a second, whatever rate it was shot at: the motion keeps its pace. `start`
+leaves out seconds at the beginning.
 """
 EDIT_NOTE = """
 From left to right: the clip, another subject, another background, another style. Change the captions; the nearer
@@ -165,13 +169,14 @@ def _load_sd15(graph: Graph) -> Base:
     return Base(node["MODEL"], node["CLIP"], node["VAE"])
 
 
-def _own_clip(graph: Graph) -> Wire:
-    """The first frames of the user's clip at the model's size."""
+def _own_clip(graph: Graph) -> tuple[Node, Wire]:
+    """The user's clip at the model's size and rate: as a dataset, and its frames."""
     video = graph.add("LoadVideo", file=CLIP, size=(WIDTH, 360))["VIDEO"]
     graph.column()
-    images = graph.add("GetVideoComponents", video=video)["images"]
-    size = {"upscale_method": "lanczos", "width": 512, "height": 512, "crop": "center"}
-    return graph.add("ImageScale", image=_first_frames(graph, images), **size)["IMAGE"]
+    sampling = Sampling(512, 512, FRAMES, SD15_FORM.fps, STEPS, SD15_FORM.cfg)
+    clip = own_clip(graph, video, SD15_EDITS.clip, FRAMES, sampling)
+    graph.note(CLIP_NOTE)
+    return clip, graph.add("FewShotDatasetItem", dataset=clip["dataset"], index=0, title="Its frames")["target"]
 
 
 def sd15() -> Graph:
@@ -180,8 +185,7 @@ def sd15() -> Graph:
     with graph.group("Load"):
         base = _load_sd15(graph)
     with graph.group("Data"):
-        frames = _own_clip(graph)
-        clip = graph.add("FewShotDatasetClip", target=frames, caption=SD15_EDITS.clip, size=WIDE)
+        clip, frames = _own_clip(graph)
     with graph.group("Tune"):
         tuned = _train(graph, base, clip, SD15_FORM)
     with graph.group("Invert"):
@@ -199,7 +203,7 @@ def again() -> Graph:
         tuned = graph.add("TuneAVideoLoad", name=TUNED, size=WIDE)["tuned"]
         graph.note(f"{TUNED} stands for the file of your own run.", width=340)
     with graph.group("Data"):
-        frames = _own_clip(graph)
+        _, frames = _own_clip(graph)
     with graph.group("Invert"):
         prepared = _invert(graph, base, frames, tuned)
     with graph.group("Edit"):

@@ -100,7 +100,8 @@ def encode(dataset, vae, clip, cache=True):
         (
             FewShotDatasetClip,
             "target caption",
-            "condition condition_2 condition_3 condition_4 reference reference_caption dataset fps background",
+            "condition condition_2 condition_3 condition_4 reference reference_caption dataset fps background "
+            "resample_to start frames width height",
             "FEWSHOT_DATASET",
         ),
         (FewShotDatasetItem, "dataset index", "", "IMAGE IMAGE IMAGE STRING INT IMAGE IMAGE IMAGE"),

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from .clips import fit, has_transparency, over_background, resample
+from .clips import has_transparency, over_background, resample
+from .cut import Cut, stacked
 from .media.alpha import transparency_note
 from .media.decode import probe_content, timed_frames
 from .media.files import Source, source_name
@@ -44,7 +44,11 @@ class Window:
 
 
 def read_footage(
-    source: Source, fps: float | None = None, window: Window | None = None, options: ReadOptions = DEFAULT
+    source: Source,
+    fps: float | None = None,
+    window: Window | None = None,
+    options: ReadOptions = DEFAULT,
+    cut: Cut = Cut(),  # noqa: B008 (frozen)
 ) -> Footage:
     """Frames of a video file by its own timestamps, at an even rate.
 
@@ -53,6 +57,7 @@ def read_footage(
         fps: Wanted frames a second; None for the file's own mean rate.
         window: The part that is meant; None for all of it.
         options: The user's choices.
+        cut: The part of the window that is meant, and its size; nothing after it is decoded.
 
     Raises:
         ValueError: The file cannot be read, or the window holds no frame.
@@ -60,16 +65,21 @@ def read_footage(
     info, notes = probe_content(source, options), Notes()
     if not info.fps:
         picture = next(picture for _, picture in timed_frames(source, info, options, notes))
-        return Footage(_stacked([picture]), None, (*info.notes, *notes.said))
+        return Footage(stacked([picture], 1, cut.size), None, (*info.notes, *notes.said))
     own = abs(info.fps - fps) <= SAME_RATE * fps if fps else True
     rate = info.fps if own or not fps else fps
     start, end = (window or Window()).bounds(info)
+    start += cut.start
     count = _count(info, rate, start, end)
+    if cut.frames:
+        count = min(count, cut.frames)
     frames = _within(timed_frames(source, info, options, notes), start, end)
     taken = nearest_frames(frames, rate, count) if info.variable or not own else (f for _, f in frames)
-    pictures = _stacked(list(taken))
+    pictures = stacked(taken, cut.frames, cut.size)
     if not len(pictures):
-        raise ValueError(f"{source_name(source)} has no frame from {start:g} to {end:g} s; move the trimming")
+        raise ValueError(
+            f"{source_name(source)} has no frame from {start:g} to {end:g} s; move the trimming or the start"
+        )
     notes.say(*info.notes)
     if info.variable:
         gaps = f"{1000 * info.shortest:.0f} to {1000 * info.longest:.0f} ms a frame"
@@ -113,14 +123,3 @@ def _within(frames: Iterable[tuple[float, np.ndarray]], start: float, end: float
             return
         if time >= start - 5e-4:
             yield time - start, picture
-
-
-def _stacked(pictures: list[np.ndarray]) -> Tensor:
-    """Float frames ``[T, H, W, 3]`` in [0, 1]; those of another size are fitted to the first's."""
-    if not pictures:
-        return torch.empty(0, 1, 1, 3)
-    height, width = pictures[0].shape[:2]
-    out = torch.empty(len(pictures), height, width, 3)
-    for i, picture in enumerate(pictures):
-        out[i] = fit(torch.from_numpy(picture).float().div_(255)[None], width, height)[0]
-    return out

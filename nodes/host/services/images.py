@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from ....training.data.clips import check_frames, has_transparency, over_background, resample
+from ....training.data.cut import Cut, cut_frames
+from ....training.data.dataset import FPS
 from ....training.data.footage import SAME_RATE, Footage, Window, read_footage
 from ....training.data.media.alpha import transparency_note
 from ....training.data.media.decode import probe_content, reads_content
@@ -22,23 +25,42 @@ OF_THE_HOST = (
 MOST_FPS = 10_000.0  # frames a second
 
 
-def footage(value: Any, fps: float | None = None, background: str = DEFAULT.background) -> Footage:
+def footage(
+    value: Any,
+    fps: float | None = None,
+    background: str = DEFAULT.background,
+    cut: Cut | None = None,
+    own: float | None = None,
+) -> Footage:
     """Frames of an IMAGE batch, or frames and rate of a VIDEO.
 
     A VIDEO that is a file is read by the file's own times, colours and turns, at ``fps`` frames a second if they are
-    given; ``background`` is seen through transparent parts. Another VIDEO comes as it is.
+    given; ``background`` is seen through transparent parts. Another VIDEO comes as it is. With a ``cut`` only that part
+    comes, of an IMAGE batch too, whose rate is ``own``; of a file nothing else is decoded.
 
     Raises:
-        ValueError: the file cannot be read.
+        ValueError: the file cannot be read, or ends before the cut.
     """
     if isinstance(value, Tensor):
-        return Footage(value)
+        check_frames(value)
+        return _cut(Footage(value), fps, cut, own)
     source = file_of(value)
     if source is not None:
-        return read_footage(source, fps, window_of(value), ReadOptions(background))
+        return read_footage(source, fps, window_of(value), ReadOptions(background), cut or Cut())
     frames = _components(value).images
     check_frames(frames)
-    return Footage(frames, _video_rate(value), (OF_THE_HOST,) if _is_file(value) else ())
+    found = Footage(frames, _video_rate(value), (OF_THE_HOST,) if _is_file(value) else ())
+    return _cut(found, fps, cut, own)
+
+
+def _cut(found: Footage, fps: float | None, cut: Cut | None, own: float | None) -> Footage:
+    """The part that is meant; what says nothing of its rate has ``own``, or the wanted one."""
+    if cut is None or cut == Cut():
+        return found
+    told = found.fps or own
+    rate = fps or told or FPS
+    frames = cut_frames(found.frames, told or rate, rate, cut)
+    return replace(found, frames=frames, fps=rate if len(frames) > 1 else found.fps)
 
 
 def file_of(video: Any) -> Source | None:

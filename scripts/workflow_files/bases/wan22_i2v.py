@@ -6,7 +6,7 @@ from workflow_files.bases.wan import TEXT_ENCODER, VAE
 from workflow_files.bases.wan22 import expert_files, two_stages
 from workflow_files.graph import WIDTH, Graph, Node, Wire
 from workflow_files.models import CLIP, NEGATIVE, Model, add_encoders, add_network
-from workflow_files.steps import RED, WIDE, Base, Sampling, add_text, add_video
+from workflow_files.steps import RED, WIDE, Base, Sampling, add_text, add_video, own_clip
 
 MOTION = "motion_wan22_14b_i2v"
 HIGH, LOW = (f"wan2.2_i2v_{part}_noise_14B_fp8_scaled.safetensors" for part in ("high", "low"))
@@ -28,8 +28,8 @@ clip's caption in step 2, then press **Run**.
 `motion_toy`.
 """
 CLIP_NOTE = f"""
-The first {FRAMES} frames are used, as they come, and the result is saved at 16 a second. Export the clip at that rate,
-cut to the motion: one with more frames a second comes out slower.
+Of your clip {FRAMES} frames are learned, 16 a second, whatever rate it was shot at: the motion keeps its pace. `start`
+leaves out seconds at the beginning. Only these frames are decoded, so the clip may be long.
 """
 TRAIN_NOTE = """
 Motion is decided at high noise, so only the high-noise expert learns (`expert` of **Run Settings**). The fp8 file is
@@ -104,11 +104,7 @@ def motion() -> Graph:
     with graph.group("Data"):
         video = graph.add("LoadVideo", file=CLIP, size=(WIDTH, 360))["VIDEO"]
         graph.column()
-        images = graph.add("GetVideoComponents", video=video)["images"]
-        first = graph.add("ImageFromBatch", image=images, batch_index=0, length=FRAMES)["IMAGE"]
-        size = {"upscale_method": "lanczos", "width": sampling.width, "height": sampling.height, "crop": "center"}
-        frames = graph.add("ImageScale", image=first, **size)["IMAGE"]
-        clip = graph.add("FewShotDatasetClip", target=frames, caption=CAPTION, fps=sampling.fps, size=WIDE)
+        clip = own_clip(graph, video, CAPTION, FRAMES, sampling)
         graph.note(CLIP_NOTE)
     with graph.group("Train"):
         lora = _train(graph, base, clip["dataset"])

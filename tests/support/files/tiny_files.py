@@ -134,7 +134,7 @@ def _write_clips(folder: Path) -> None:
     pairs.mkdir(parents=True)
     image, clip = INPUT_FILES
     _write_picture(folder / image, 0)
-    _write_video(folder / clip, 50, 0, SOURCE_RATE)
+    _write_video(folder / clip, 7 * SOURCE_RATE, 0, SOURCE_RATE)  # at 8 frames a second still 49
     for i in range(2):
         _write_video(pairs / f"clip_{i}.mp4", 60, i, RATE)  # at 10 frames a second still 36
         _write_picture(pairs / f"clip_{i}.condition.png", i)
