@@ -10,20 +10,20 @@ export function summaryOf({ condition, buffer, target, assumed, frames }) {
 }
 
 /**
- * Frames that move at a noise level, and those that are frozen: in initials, or in words.
+ * Which parts move at a noise level and which are frozen.
  * @param {import('./timeline_layout.js').Bar[]} bars @param {{moves: boolean}[]} states
- * @param {number} sigma @param {boolean} inWords
+ * @param {number} sigma
  */
-export function movingText(bars, states, sigma, inWords) {
-  const named = (role, moves) => {
+export function movingText(bars, states, sigma) {
+  const part = (role, moves) => {
+    const all = bars.filter((bar) => bar.role === role).length
     const count = bars.filter((bar, i) => bar.role === role && states[i].moves === moves).length
-    return count ? [inWords ? `${count} ${role}` : `${LETTER[role]} ${count}`] : []
+    if (!count) return []
+    return [count === all ? role : `${count} of ${all} ${role}s`]
   }
-  const and = inWords ? ' + ' : ' '
-  const moving = [...named('target', true), ...named('buffer', true)].join(and)
-  const frozen = [...named('condition', false), ...named('buffer', false)].join(and)
-  const level = inWords ? `noise level ${sigma.toFixed(2)}` : sigma.toFixed(2)
-  return `${level}: ${moving} move` + (frozen ? `, ${frozen} frozen` : '')
+  const roles = (moves) => ['condition', 'buffer', 'target'].flatMap((role) => part(role, moves)).join(' and ')
+  const [moving, frozen] = [roles(true), roles(false)]
+  return `noise ${sigma.toFixed(2)}: moving ${moving || 'nothing'}` + (frozen ? `; frozen ${frozen}` : '')
 }
 
 /** What is left after TIC-FT Crop, in front of the frames per second. */

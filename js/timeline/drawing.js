@@ -75,9 +75,8 @@ export function drawSigma(parts, handles, { sequence }, sigma) {
     cell.classList.toggle('fewshot-frozen', !moves)
     cell.firstElementChild.style.height = `${100 * level}%`
   })
-  const text = movingText(sequence.bars, states, sigma, true)
-  say(parts.moving, movingText(sequence.bars, states, sigma, false))
-  parts.moving.title = text
+  const text = movingText(sequence.bars, states, sigma)
+  say(parts.moving, text)
   parts.line.style.bottom = `${100 * sigma}%`
   handles.sigma.element.style.left = `${100 * sigma}%`
   handles.sigma.set({ value: sigma, min: 0, max: 1, step: 0.01, page: 0.1, text })

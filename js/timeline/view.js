@@ -133,7 +133,8 @@ function skeleton() {
   const chart = element('div', { class: 'fewshot-chart' }, cells, line, overlay)
   const counts = element('div', { class: 'fewshot-counts' })
   const scrubber = element('div', { class: 'fewshot-scrubber' })
-  const moving = element('span', { class: 'fewshot-moving', role: 'status' })
+  const says = 'Noise falls while sampling. A buffer is frozen until the noise has fallen to its level; the condition always is.'
+  const moving = element('span', { class: 'fewshot-moving', role: 'status', title: says })
   const kept = element('span', { class: 'fewshot-kept' })
   const messages = element('ul', { class: 'fewshot-messages', role: 'status' })
   const root = element(

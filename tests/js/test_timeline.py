@@ -183,9 +183,11 @@ def test_the_task_of_the_timeline_brings_its_own_counts(alone):
 
 
 def test_the_scrubber_shows_which_frames_move(timeline):
-    assert timeline.text("moving") == "1.00: T 9 move, C 1 B 3 frozen"
+    assert timeline.text("moving") == "noise 1.00: moving target; frozen condition and buffer"
     timeline.press("Noise level (sigma)", *["PageDown"] * 5)
-    assert timeline.text("moving") == "0.50: T 9 B 2 move, C 1 B 1 frozen"
+    assert timeline.text("moving") == (
+        "noise 0.50: moving 2 of 3 buffers and target; frozen condition and 1 of 3 buffers"
+    )
     assert timeline.page.locator(".fewshot-cell.fewshot-frozen").count() == 2
 
 

@@ -12,13 +12,13 @@ test('the sequence is summed up', () => {
   assert.equal(summaryOf(sequence({ targetFrames: null })), '1 condition + 3 buffer + target latents')
 })
 
-test('the frames that move are told in initials and in words', () => {
+test('the parts that move are told in words', () => {
   const { bars } = sequence()
-  const text = (sigma, inWords) => movingText(bars, framesAt(bars, sigma), sigma, inWords)
-  assert.equal(text(0.5, false), '0.50: T 9 B 2 move, C 1 B 1 frozen')
-  assert.equal(text(1, true), 'noise level 1.00: 9 target move, 1 condition + 3 buffer frozen')
+  const text = (sigma) => movingText(bars, framesAt(bars, sigma), sigma)
+  assert.equal(text(0.5), 'noise 0.50: moving 2 of 3 buffers and target; frozen condition and 1 of 3 buffers')
+  assert.equal(text(1), 'noise 1.00: moving target; frozen condition and buffer')
   const alone = sequence({ condition: 0, buffer: 0, targetFrames: 37 }).bars
-  assert.equal(movingText(alone, framesAt(alone, 1), 1, false), '1.00: T 10 move')
+  assert.equal(movingText(alone, framesAt(alone, 1), 1), 'noise 1.00: moving target')
 })
 
 test('what the crop keeps is shown in frames and seconds', () => {
