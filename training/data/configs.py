@@ -15,6 +15,7 @@ Allowed = Callable[[Path], bool]
 TOML = "dataset.toml"
 YAML_FOLDERS = (".", "configs")  # where Tune-A-Video's authors keep theirs, beside data/
 LARGEST = 1 << 20  # bytes of a YAML
+MOST_FRAMES = 10**6  # that a YAML counts up to
 DEEPEST = 20  # levels of lists and mappings in one
 FRAMES = 8  # of a clip whose YAML names no number, as in Tune-A-Video's code
 NOT_TAKEN = (
@@ -106,8 +107,8 @@ def _add_tuned(found: Listing, folder: Path, path: Path, data: Mapping[str, Any]
 
 def _whole(train: Mapping[str, Any], name: str, default: int, least: int) -> int:
     value = train.get(name, default)
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} is {str(value)[:80]!r}; it must be a whole number of at least {least}")
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= MOST_FRAMES:
+        raise ValueError(f"{name} is {str(value)[:80]!r}; it must be a whole number from {least} to {MOST_FRAMES}")
     return value
 
 

@@ -20,6 +20,7 @@ from .media.kinds import folder_images, is_picture, not_a_clip
 from .media.span import WHOLE, Span
 
 PART = re.compile(r"^(?P<name>.+)\.(?P<part>condition(?:_(?:[2-9]|[1-9]\d+))?|reference)$", re.IGNORECASE)
+LONGEST_CAPTION = 100_000  # bytes of a caption's file
 REPEATED = re.compile(r"^(\d+)_")  # of a folder's name, as kohya's tools write how often its clips are seen
 TARGET, REFERENCE = "target", "reference"
 LEADS_OUT = "a link that leads out of the input folder; copy the file here"
@@ -144,9 +145,12 @@ def read_caption(path: Path) -> str:
         ValueError: It is missing, empty or in another encoding.
     """
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(LONGEST_CAPTION + 1)
     except OSError as error:
         raise ValueError(f"the caption {path.name} cannot be read ({error.strerror}); replace it") from error
+    if len(data) > LONGEST_CAPTION:
+        raise ValueError(f"the caption {path.name} has over {LONGEST_CAPTION} bytes; say in a few words what it shows")
     try:
         caption = data.decode("utf-8-sig").strip()
     except UnicodeDecodeError as error:

@@ -93,7 +93,7 @@ def _value(settings: Mapping[str, Any], patterns: str, name: str, layer: str) ->
         value = float(next(own, settings[name]))
         if not math.isfinite(value):
             raise ValueError(f"{value} is no number")
-    except (AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"the LoRA's adapter settings are damaged ({name}: {error}); export it again") from error
     return value
 

@@ -136,7 +136,7 @@ def _ranks(metadata: Mapping[str, str]) -> dict[str, list[int]]:
     try:
         noted: Any = parse_json(metadata.get(PART_RANKS, "{}"))
         return {str(layer): [int(rank) for rank in ranks] for layer, ranks in noted.items()}
-    except (AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"its {PART_RANKS} is damaged ({error}); remove it or convert the first file again") from error
 
 

@@ -73,7 +73,8 @@ def test_fewer_frames_are_taken_where_fewer_are_wanted_or_there(tuned):
     ("values", "sentence"),
     [
         ({"start": 20}, r"man\.mp4 has 20 frames and is to start behind them, at frame 21"),
-        ({"stride": 0}, "sample_frame_rate is '0'; it must be a whole number of at least 1"),
+        ({"stride": 0}, "sample_frame_rate is '0'; it must be a whole number from 1 to 1000000"),
+        ({"start": 10**12}, "sample_start_idx is '1000000000000'; it must be a whole number from 0"),
         ({"frames": "many"}, "n_sample_frames is 'many'; it must be a whole number"),
         ({"text": YAML.replace("data/man.mp4", "../man.mp4")}, r"\.\./man\.mp4 lies outside the folder"),
         ({"text": YAML.replace("data/man.mp4", "data/gone.mp4")}, r"data/gone\.mp4 is not there"),

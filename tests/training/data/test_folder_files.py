@@ -76,6 +76,7 @@ def test_two_captions_of_one_clip_are_refused(tmp_path):
         ("grün".encode("latin-1"), "in another encoding than UTF-8; save it as UTF-8"),
         ("grün".encode("utf-16"), "is UTF-16; save it as UTF-8"),
         (b" \n", "is empty; say what the clip shows"),
+        (b"x" * 100_001, "has over 100000 bytes; say in a few words what it shows"),
     ],
 )
 def test_a_caption_that_cannot_be_used_says_why(tmp_path, content, said):

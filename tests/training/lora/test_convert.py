@@ -282,10 +282,11 @@ def test_what_would_not_come_back_is_refused(monkeypatch):
         there_and_back(of_comfyui(WAN), DIFFUSERS)
 
 
+@pytest.mark.parametrize("note", ['{"int3 []": 4', '{"layer": [Infinity]}'])
 @pytest.mark.parametrize("key", HINTS)
-def test_damaged_notes_are_refused(key):
+def test_damaged_notes_are_refused(key, note):
     lora = there_and_back(of_comfyui(HUNYUAN), DIFFUSERS)
-    lora.metadata[key] = '{"int3 []": 4'
+    lora.metadata[key] = note
     with pytest.raises(ValueError, match=rf"{key} is damaged"):
         there_and_back(lora, COMFYUI)
 
