@@ -13,6 +13,7 @@ from ....training.aicl.file import BASE_MODEL, INTEGRATIONS, PRISM, AiclAdapter,
 from ....training.lora.file import SUFFIX
 from ..model.loras import file_stamp
 from ..model.noise import LoadedModel, loaded_model
+from ..services.devices import managed
 from ..services.folders import model_names, register_aicl_folders
 from .sites import Base, base_of
 
@@ -60,12 +61,7 @@ class HostAdapter:
 
 def _managed(network: Any, tensors: dict[str, Tensor]) -> Any:
     """A patcher over a module with these weights."""
-    import comfy.model_management as management
-    from comfy.model_patcher import CoreModelPatcher
-
-    patcher = CoreModelPatcher(
-        network, load_device=management.get_torch_device(), offload_device=management.unet_offload_device()
-    )
+    patcher = managed(network)
     network.load_state_dict(tensors, assign=True)  # as the file has them, whatever their type
     network.eval().requires_grad_(False)
     return patcher

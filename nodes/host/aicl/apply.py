@@ -15,6 +15,7 @@ from ....methods.aicl import add_action
 from ..model.changes import COMPILE_OPTION
 from ..model.forwards import replace_forward
 from ..model.noise import loaded_model
+from ..services.devices import DEVICE, module_on
 from ..services.keys import AICL_KEY
 from .encode import Action
 from .evaluation import GUIDED, Applied, Evaluation, SigmaWindow, times_of
@@ -103,16 +104,18 @@ class Additions:
         self.kind, self.patch = kind, patch
         self.window = SigmaWindow(self.applied)
         self.keys: dict[Any, Keys] | None = None  # of each action in each block, while a run is under way
+        self.model: Any = None  # the host MODEL of the run under way
 
     def sampling(self, executor: Any, *args: Any, **options: Any) -> Any:
         """One sampler run; keys and values are worked out once in it. Runs may nest."""
         refuse_compiled(executor.class_obj.model_patcher)
-        earlier = self.keys, self.window.span
-        self.keys, self.window.span = {}, self.window.span_in(executor.class_obj.model_patcher)
+        earlier = self.keys, self.window.span, self.model
+        self.model = executor.class_obj.model_patcher
+        self.keys, self.window.span = {}, self.window.span_in(self.model)
         try:
             return executor(*args, **options)
         finally:
-            self.keys, self.window.span = earlier
+            self.keys, self.window.span, self.model = earlier
 
     def network(self, executor: Callable[..., Any], x: Tensor, *args: Any, **options: Any) -> Any:
         """One evaluation: which actions act is found out once, not in every block."""
@@ -154,7 +157,7 @@ class Additions:
         def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
             return optimized_attention(q, k, v, heads, transformer_options=options)
 
-        block = action.adapter.integrations.model[name]
+        block = self._blocks(action, options)[name]
         keys, mask = self._keys(name, block, number, action.tokens, x)
         if self.kind == SVD:  # samples and positions lie in the batch, and each row is one position over time
             samples = len(action.tokens.tokens)
@@ -164,6 +167,15 @@ class Additions:
         frames = evaluation.frames_of(self.kind, x, options)
         out = block(rearrange(x, "b (t p) c -> b t p c", t=frames), keys, mask, evaluation.times, attend)
         return rearrange(out, "b t p c -> b (t p) c")
+
+    def _blocks(self, action: Action, options: dict[str, Any]) -> Any:
+        """The integrations of an action on the device that a call is on."""
+        integrations = action.adapter.integrations
+        return (
+            integrations.model
+            if self.model is None
+            else module_on(options.get(DEVICE), integrations, self.model, AICL_KEY)
+        )
 
     def _keys(self, name: str, block: Any, number: int, tokens: ActionTokens, x: Tensor) -> tuple[Keys, Tensor | None]:
         """Keys and values; outside a run, where weights may change between calls, worked out anew."""

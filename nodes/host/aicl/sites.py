@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -57,6 +58,13 @@ def _time_stacks(network: Any) -> dict[str, int]:
     return {name: module.norm3.normalized_shape[0] for name, module in found if ".time_stack." in name}
 
 
+class _Calls(threading.local):
+    """Runs of a block that are under way in a thread: blocks may be run again inside a backward pass."""
+
+    def __init__(self) -> None:
+        self.stack: list[_Call] = []
+
+
 class BeforeFeedForward:
     """Adds to a block's tokens between attention and feed-forward, where the host has no hook.
 
@@ -70,16 +78,16 @@ class BeforeFeedForward:
 
     def __init__(self, addition: Callable[[Tensor, Any], Tensor | None]) -> None:
         self.addition = addition
-        self.calls: list[_Call] = []  # under way; blocks may be run again inside a backward pass
+        self.calls = _Calls()  # the host may evaluate two prompts at once, on two devices
 
     def block(self, original: Callable[..., Any], *args: Any, **options: Any) -> Any:
         """The block's forward."""
         told = options.get("transformer_options") or next((a for a in args if isinstance(a, dict)), {})
-        self.calls.append(_Call(told))
+        self.calls.stack.append(_Call(told))
         try:
             out = original(*args, **options)
         finally:
-            call = self.calls.pop()
+            call = self.calls.stack.pop()
         if not call.asked:
             raise RuntimeError("another node pack has replaced a block that AICL adds to; take one of the two off")
         if call.added is None:
@@ -88,9 +96,9 @@ class BeforeFeedForward:
 
     def norm(self, original: Callable[..., Any], x: Tensor, *args: Any, **options: Any) -> Any:
         """The forward of the norm in front of the feed-forward, whose first argument are the video's tokens."""
-        if not self.calls:
+        if not self.calls.stack:
             return original(x, *args, **options)
-        call = self.calls[-1]
+        call = self.calls.stack[-1]
         call.asked, call.added = True, self.addition(x, call.options)
         return original(x if call.added is None else x + call.added, *args, **options)
 

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..services.devices import on_one_device
 from ..services.keys import FORWARDS_KEY
 from .fingerprint import add_tensor, weights_digest
 from .forwards import Replaced
@@ -81,14 +82,14 @@ def uncompiled(model: Any) -> Any:
 
 
 def as_trained(model: Any) -> Any:
-    """A host MODEL as runs train it: its own layers in their places, and not compiled.
+    """A host MODEL as runs train it: its own layers in their places, not compiled, and on one device.
 
     Raises:
         ValueError: it has LoRAs that hooks switch on and off.
     """
     refuse_hooks(model)
     restore_modules(model)
-    return uncompiled(model)
+    return uncompiled(on_one_device(model))
 
 
 def restore_modules(model: Any) -> None:

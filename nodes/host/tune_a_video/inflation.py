@@ -17,6 +17,7 @@ from torch import Tensor
 from ....methods.tune_a_video import GROUP_NORMS, PER_FRAME, POOLED, TemporalLayers, pooled_over_frames
 from ..model.forwards import replace_forward
 from ..model.image_model import base_of
+from ..services.devices import managed
 from ..services.keys import TUNE_A_VIDEO_KEY
 from .clip_attention import frames_of, parts_of, sparse_causal_forward, temporal_forward
 
@@ -88,12 +89,25 @@ def _patch(clone: Any, inflation: Inflation) -> None:
 
 
 def _manage(clone: Any, layers: TemporalLayers) -> None:
-    """Let the host load and unload temporal layers with the model."""
-    import comfy.model_management as management
-    from comfy.model_patcher import CoreModelPatcher
+    """Let the host load and unload temporal layers with the model, and copy them with it for further devices."""
+    from comfy.patcher_extension import CallbacksMP
 
-    patcher = CoreModelPatcher(layers, load_device=clone.load_device, offload_device=management.unet_offload_device())
+    patcher = managed(layers, clone.load_device)
     clone.set_additional_models(TUNE_A_VIDEO_KEY, [*clone.get_additional_models_with_key(TUNE_A_VIDEO_KEY), patcher])
+    for moment in (CallbacksMP.ON_DEEPCLONE_MULTIGPU, CallbacksMP.ON_MATCH_MULTIGPU_CLONES):
+        clone.remove_callbacks_with_key(moment, TUNE_A_VIDEO_KEY)
+        clone.add_callback_with_key(moment, TUNE_A_VIDEO_KEY, _with_its_own_layers)
+
+
+def _with_its_own_layers(model: Any, clone: Any) -> None:
+    """Let a clone for another device have the copies of the temporal layers that are there."""
+    copies = {one.clone_base_uuid: one.model for one in clone.get_additional_models_with_key(TUNE_A_VIDEO_KEY)}
+    mine = {one.model: copies.get(one.clone_base_uuid, one.model)
+            for one in model.get_additional_models_with_key(TUNE_A_VIDEO_KEY)}  # fmt: skip
+    inflation = clone.get_attachment(TUNE_A_VIDEO_KEY)
+    inflation = replace(inflation, layers=tuple((mine[layers], strength) for layers, strength in inflation.layers))
+    clone.set_attachments(TUNE_A_VIDEO_KEY, inflation)
+    _patch(clone, inflation)
 
 
 def _pool_norms(clone: Any, frames: list[int]) -> None:
