@@ -33,7 +33,7 @@ class FewShotMotionTrain(Node):
             search_aliases=["one-shot motion", "tune-a-video", "motion lora", "motion director"],
             is_output_node=True,
             inputs=[
-                io.Model.Input("model", tooltip="The video model to train on (Wan or CogVideoX); it is not changed."),
+                io.Model.Input("model", tooltip="The model to train on (Wan, CogVideoX or LTX); it is not changed."),
                 Encoded.Input("encoded", tooltip="The clip with its encoders, or several clips of one motion."),
                 io.Int.Input("rank", default=32, min=1, max=1024, tooltip="Rank of both LoRAs (a count)."),
                 learning_rate(tooltip="Size of a step of the optimiser (no unit), in both runs."),

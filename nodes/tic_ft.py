@@ -44,7 +44,7 @@ class TICFTContext(Node):
                     default=36,
                     min=1,
                     max=1024,
-                    tooltip="Frames of video to generate, a multiple of 4 (4n+1 without any condition).",
+                    tooltip="Frames of video to generate, a multiple of 4 (4n+1 without any condition); of 8 on LTX.",
                 ),
                 *_conditions("image or clip"),
                 io.Int.Input(

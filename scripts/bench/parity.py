@@ -145,7 +145,8 @@ def training(subject: Subject) -> tuple[float, float]:
         rate = ours["frame_rate"] or 0.0
         network = subject.theirs(with_lora(subject.weights, ours["lora"]), TEXT_TOKENS, more, seen, rate)
         with torch.no_grad():
-            parts.append(network(xt[None], timesteps[i : i + 1], ours["context"][i : i + 1]))
+            text = ours["batch"].conditioning[i]["cross_attn"][None] if subject.ltx else ours["context"][i : i + 1]
+            parts.append(network(xt[None], timesteps[i : i + 1], text))
     answer, target = torch.cat(parts), _target(subject, ours)
     loss = (answer - target)[:, :, layout.prefix :].square().flatten(1).mean(1)
     return _apart(ours["output"], answer), float(((ours["loss"] - loss) / loss).abs().max())

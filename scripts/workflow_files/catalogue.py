@@ -6,6 +6,7 @@ from workflow_files.aicl import aicl_workflows
 from workflow_files.bases.bernini import bernini_workflows
 from workflow_files.bases.cogvideox import cogvideox_workflows
 from workflow_files.bases.hunyuan import hunyuan_workflows
+from workflow_files.bases.ltx2 import ltx2_workflows
 from workflow_files.bases.wan import wan_workflows
 from workflow_files.bases.wan22 import wan22_workflows
 from workflow_files.bases.wan22_i2v import wan22_i2v_workflows
@@ -29,6 +30,7 @@ def all_graphs() -> list[Graph]:
         *wan22_i2v_workflows(),
         *bernini_workflows(),
         *hunyuan_workflows(),
+        *ltx2_workflows(),
         *cogvideox_workflows(),
         *lora_file_workflows(),
         *tune_a_video_workflows(),

@@ -67,7 +67,7 @@ def shortened(prompt: Prompt, train_steps: int = 3, sample_steps: int = 3, clips
     for node in short.values():
         inputs, kind = node["inputs"], node["class_type"]
         whole = kind == "KSamplerAdvanced" and inputs["start_at_step"] == 0 and inputs["end_at_step"] >= inputs["steps"]
-        if whole or kind in ("KSampler", "FewShotInversion"):
+        if whole or kind in ("KSampler", "FewShotInversion", "LTXVScheduler"):
             inputs["steps"] = min(inputs["steps"], sample_steps)
         if "learning_rate" in inputs:
             limits = {"steps": train_steps, "appearance_steps": train_steps, "batch_size": 2}

@@ -19,13 +19,13 @@ every_file = pytest.mark.parametrize("name", workflows.NAMES)
 def test_there_is_a_workflow_for_every_task_and_for_every_family():
     tasks = ("image_to_video", "video_to_video", "keyframes", "multiple_images", "action_transfer")
     wanted = {f"tic_ft_{task}_toy" for task in (*tasks, "train", "zero_shot")}
-    models = ("wan21_1_3b", "wan22_5b", "wan22_14b", "cogvideox_5b")
+    models = ("wan21_1_3b", "wan22_5b", "wan22_14b", "cogvideox_5b", "ltx2")
     wanted |= {"tune_a_video_toy", "tune_a_video_sd15", "motion_toy", "motion_wan21_1_3b", "motion_cogvideox_5b"}
     wanted |= {"motion_wan22_14b_i2v", "bernini_with_tic_ft", "tic_ft_hunyuan15"}
     wanted |= {"aicl_toy", "aicl_three_references_toy", "aicl_train_toy"}
     wanted |= {f"aicl_{part}{model}" for part in ("", "train_") for model in ("wan21_1_3b", "cogvideox_5b")}
     wanted |= {f"tic_ft_image_to_video_{model}" for model in models} | {"tic_ft_video_to_video_wan21_1_3b"}
-    assert wanted | {f"tic_ft_train_{model}" for model in ("wan21_1_3b", "wan22_14b", "cogvideox_5b")} <= set(
+    assert wanted | {f"tic_ft_train_{model}" for model in ("wan21_1_3b", "wan22_14b", "cogvideox_5b", "ltx2")} <= set(
         workflows.NAMES
     )
 

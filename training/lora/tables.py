@@ -66,26 +66,46 @@ COGVIDEOX = KeyTable(
     widths=(1920, 3072),  # 2B; 5B and 1.5
 )
 
+# LTX-2's streams of video and sound, and its attention between them; LTXV has the first two and no gates.
+_LTX_ATTENTION = ("attn1", "attn2", "audio_attn1", "audio_attn2", "audio_to_video_attn", "video_to_audio_attn")
+
+
+def _ltx_text(part: str) -> tuple[str, ...]:
+    return (f"{part}caption_projection.linear_1", f"{part}caption_projection.linear_2", f"{part}proj_out")
+
+
 _LTXV_BLOCK = tuple(
     (name, name)
     for name in (
-        *(f"attn{i}.{layer}" for i in (1, 2) for layer in ("to_q", "to_k", "to_v", "to_out.0")),
-        "ff.net.0.proj",
-        "ff.net.2",
+        *(f"{part}.{layer}" for part in _LTX_ATTENTION for layer in ("to_q", "to_k", "to_v", "to_out.0")),
+        *(f"{part}.to_gate_logits" for part in _LTX_ATTENTION),
+        *(f"{part}.net.{layer}" for part in ("ff", "audio_ff") for layer in ("0.proj", "2")),
     )
 )
-# Source: diffusers models/transformers/transformer_ltx.py, the host's comfy/ldm/lightricks/model.py.
+_LTX_TIMESTEPS = (  # what makes modulation of a timestep
+    ("adaln_single", "time_embed"),
+    ("audio_adaln_single", "audio_time_embed"),
+    ("prompt_adaln_single", "prompt_adaln"),
+    ("audio_prompt_adaln_single", "audio_prompt_adaln"),
+    ("av_ca_video_scale_shift_adaln_single", "av_cross_attn_video_scale_shift"),
+    ("av_ca_audio_scale_shift_adaln_single", "av_cross_attn_audio_scale_shift"),
+    ("av_ca_a2v_gate_adaln_single", "av_cross_attn_video_a2v_gate"),
+    ("av_ca_v2a_gate_adaln_single", "av_cross_attn_audio_v2a_gate"),
+)
+# Source: diffusers models/transformers/transformer_ltx.py and transformer_ltx2.py, the host's
+# comfy/ldm/lightricks/model.py and av_model.py.
 LTXV = KeyTable(
     "LTXV",
     (
         *_of_blocks("transformer_blocks", "transformer_blocks", _LTXV_BLOCK),
         ("patchify_proj", "proj_in"),
-        ("adaln_single.emb.timestep_embedder.linear_1", "time_embed.emb.timestep_embedder.linear_1"),
-        ("adaln_single.emb.timestep_embedder.linear_2", "time_embed.emb.timestep_embedder.linear_2"),
-        ("adaln_single.linear", "time_embed.linear"),
-        ("caption_projection.linear_1", "caption_projection.linear_1"),
-        ("caption_projection.linear_2", "caption_projection.linear_2"),
-        ("proj_out", "proj_out"),
+        ("audio_patchify_proj", "audio_proj_in"),
+        *(
+            (f"{ours}.{layer}", f"{theirs}.{layer}")
+            for ours, theirs in _LTX_TIMESTEPS
+            for layer in ("emb.timestep_embedder.linear_1", "emb.timestep_embedder.linear_2", "linear")
+        ),
+        *((name, name) for part in ("", "audio_") for name in _ltx_text(part)),
     ),
     marks=("patchify_proj", "transformer_blocks.{}.attn2.to_q"),
     widths=(2048, 4096),  # 2B; 13B

@@ -11,12 +11,16 @@ from ..storage.json_text import parse_json
 
 Graph = dict[str, dict[str, Any]]
 TRAINERS = {"tic_ft": "TICFTTrain", "motion": "FewShotMotionTrain", "appearance": "FewShotMotionTrain"}
-TEXT_ENCODERS = {"Wan": "wan", "CogVideoX": "cogvideox"}  # `type` of the host's CLIPLoader, by the family's first word
+# `type` of the host's CLIPLoader, by the family's first word, or of the loader of two; LTX-2's has a loader of its own.
+TEXT_ENCODERS = {
+    "Wan": "wan", "CogVideoX": "cogvideox", "LTXV": "ltxv", "LTX-2": "", "LTX-2.3": "", "HunyuanVideo": "hunyuan_video",
+}  # fmt: skip
+TWO_ENCODERS = {"HunyuanVideo": "hunyuan_video", "HunyuanVideo 1.5": "hunyuan_video_15"}  # by the family
 # Settings that are inputs of the Train node, and of Run Settings; Train Settings has all others.
 OF_TRAINER = ("rank", "learning_rate", "steps", "batch_size", "seed")
 OF_RUN = ("save_every", "keep", "validate_every", "sample_every", "checkpointing", "lora_dtype", "expert")
-MULTIPLE = 16  # of the sides of buckets where it is not known
-COMPRESSION = 4  # pixel frames a latent after the first stands for, in all families that are trained
+# Multiple of the sides of buckets where it is not known, and pixel frames a latent after the first stands for.
+FORM, LTX_FORM = (16, 4), (32, 8)
 
 
 def training_graph(record: Mapping[str, str], metadata: Mapping[str, str]) -> tuple[Graph, list[str]]:
@@ -105,21 +109,38 @@ def _upstream(prompt: Graph, last: str) -> Graph:
 
 def _rebuilt(record: Mapping[str, str], kind: str) -> tuple[Graph, list[str]]:
     config = asked_config(record)
-    encoder = TEXT_ENCODERS[record["base_family"].split()[0]]
+    loaders, vae, files = _loaders(record["base_family"])
     run = {name: config[name] for name in OF_RUN if name in config}
     trainer = {"model": ["1", 0], "encoded": ["5", 0], "settings": ["7", 0], **_trainer_inputs(record, config)}
     nodes = {
-        "1": ("UNETLoader", {"unet_name": "", "weight_dtype": "default"}),
-        "2": ("CLIPLoader", {"clip_name": "", "type": encoder}),
-        "3": ("VAELoader", {"vae_name": ""}),
+        **loaders,
         "4": ("FewShotDatasetFolder", {"folder": "", **_dataset_inputs(record)}),
-        "5": ("FewShotEncodeDataset", {"dataset": ["4", 0], "vae": ["3", 0], "clip": ["2", 0], "cache": True}),
+        "5": ("FewShotEncodeDataset", {"dataset": ["4", 0], "vae": vae, "clip": ["2", 0], "cache": True}),
         "6": ("FewShotTrainSettings", settings_inputs(config)),
         "7": ("FewShotRunSettings", {"settings": ["6", 0], **run}),
         "8": (kind, trainer),
     }
     graph: Graph = {key: {"class_type": name, "inputs": inputs} for key, (name, inputs) in nodes.items()}
-    return graph, ["1.unet_name", "2.clip_name", "3.vae_name", "4.folder", *(f"4.{name}" for name in _unknown(record))]
+    return graph, [*files, "4.folder", *(f"4.{name}" for name in _unknown(record))]
+
+
+def _loaders(family: str) -> tuple[dict[str, tuple[str, dict[str, Any]]], list[Any], list[str]]:
+    """Nodes that load a base, the link of its VAE, and the names of files that they lack."""
+    encoder, both = TEXT_ENCODERS[family.split()[0]], TWO_ENCODERS.get(family)
+    if not encoder:
+        texts = {"text_encoder": "", "ckpt_name": "", "device": "default"}
+        nodes = {"1": ("CheckpointLoaderSimple", {"ckpt_name": ""}), "2": ("LTXAVTextEncoderLoader", texts)}
+        return nodes, ["1", 2], ["1.ckpt_name", "2.text_encoder", "2.ckpt_name"]
+    nodes = {
+        "1": ("UNETLoader", {"unet_name": "", "weight_dtype": "default"}),
+        "2": ("CLIPLoader", {"clip_name": "", "type": encoder}),
+        "3": ("VAELoader", {"vae_name": ""}),
+    }
+    texts = ["2.clip_name"]
+    if both is not None:
+        nodes["2"] = ("DualCLIPLoader", {"clip_name1": "", "clip_name2": "", "type": both})
+        texts = ["2.clip_name1", "2.clip_name2"]
+    return nodes, ["3", 0], ["1.unet_name", *texts, "3.vae_name"]
 
 
 def _trainer_inputs(record: Mapping[str, str], config: Mapping[str, Any]) -> dict[str, Any]:
@@ -137,18 +158,22 @@ def _trainer_inputs(record: Mapping[str, str], config: Mapping[str, Any]) -> dic
 
 
 def _dataset_inputs(record: Mapping[str, str]) -> dict[str, Any]:
-    """Size, length and rate of the clips; without a condition a clip of K latents has ``1 + 4 (K - 1)`` frames."""
+    """Size, length and rate of the clips; without a condition a clip of K latents has ``1 + 4 (K - 1)`` frames.
+
+    LTX has 8 frames a latent in place of 4.
+    """
+    multiple, compression = LTX_FORM if record.get("base_family", "").startswith("LTX") else FORM
     size = {name: plain_value(record, name) for name in ("width", "height", "fps")}
     target = plain_value(record, "target_latents")
     if "buckets" in record:
         lengths = {bucket["target_latents"] for bucket in plain_value(record, "buckets")}
         size["buckets"] = "by aspect and length" if len(lengths) > 1 else "by aspect"
-        size["multiple"] = MULTIPLE
+        size["multiple"] = multiple
         target = max(lengths)
     if target is None:
         return size
     behind = int(plain_value(record, "condition_latents")) + int(plain_value(record, "buffer_latents"))
-    return {**size, "frames": COMPRESSION * int(target) if behind else 1 + COMPRESSION * (int(target) - 1)}
+    return {**size, "frames": compression * int(target) if behind else 1 + compression * (int(target) - 1)}
 
 
 def _unknown(record: Mapping[str, str]) -> tuple[str, ...]:

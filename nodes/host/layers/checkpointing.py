@@ -61,11 +61,19 @@ def _checkpointing(forward: Callable[..., Any], offload: bool) -> Callable[..., 
     def call(*args: Any, **kwargs: Any) -> Any:
         if not torch.is_grad_enabled():
             return forward(*args, **kwargs)
-        run, carried = _repeatable(forward, args, kwargs)
+        run, carried = _repeatable(*_flat(forward, args), kwargs)
         with _in_host_memory() if offload else nullcontext():
             return checkpoint(run, *carried, use_reentrant=False)
 
     return call
+
+
+def _flat(forward: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """A call whose first argument is a tuple, as of a video's and a sound's tokens, as one of its elements."""
+    if not args or not isinstance(args[0], tuple):
+        return forward, args
+    count = len(args[0])
+    return lambda *flat, **options: forward(flat[:count], *flat[count:], **options), (*args[0], *args[1:])
 
 
 def _in_host_memory() -> Any:

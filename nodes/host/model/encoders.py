@@ -90,7 +90,7 @@ def text_encoder(clip: Any) -> Callable[[str], dict[str, Tensor]]:
         cross_attn, extras = entries[0]
         found = {
             "cross_attn": cross_attn,
-            **{name: value for name, value in extras.items() if value is not None},
+            **{name: _kept(value) for name, value in extras.items() if value is not None},
         }
         for name, value in found.items():
             if not isinstance(value, Tensor):
@@ -131,6 +131,11 @@ def releaser(*patchers: Any) -> Callable[[], None]:
 
 def _same(model: Any, patcher: Any) -> bool:
     return model is not None and model.is_clone(patcher)
+
+
+def _kept(value: Any) -> Any:
+    """A flag, such as LTX-2's for texts that go through its connectors, as a tensor; anything else as it is."""
+    return torch.tensor(value) if isinstance(value, bool) else value
 
 
 def _without_batch(value: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ....training.data.encoding import TextWidth
 from ....training.data.known_frames import KnownFrames
+from .ltx import connected_width
 from .position_table import is_2b
 
 Parts = tuple[tuple[str, int], ...]  # name of each part, and its rows over the layer's inputs
@@ -42,6 +43,7 @@ class Family:
     frame_rate: bool = False  # whether the network takes frames a second, which the host has 25 of without one
     per_token_timesteps: bool = False  # whether timesteps of frames are given token by token
     fused: tuple[tuple[str, Parts], ...] = ()  # patterns of projections that are several in one
+    sound: bool = False  # whether the network takes a list of streams, of which the pack trains the first, the video
     changes_tokens: bool = False  # whether a block adds to the tokens it is given in place
     matches: Callable[[Any], bool] = _any_network  # among networks of the same class
 
@@ -61,6 +63,10 @@ def _wan_inputs(channels: int, known: KnownFrames | None = None) -> Callable[[An
         return known is None or (features is not None, pair) == (known.vision > 0, known.pair)
 
     return matches
+
+
+def _modulates_text(network: Any) -> bool:
+    return bool(getattr(network, "cross_attention_adaln", False))
 
 
 def _has_no_table(network: Any) -> bool:
@@ -141,6 +147,8 @@ FAMILIES: tuple[Family, ...] = (
     Family("CogVideoX 2B", snr_shift=3.0, matches=is_2b, **COGVIDEOX),
     Family("CogVideoX 5B", matches=_has_no_table, **COGVIDEOX),
     Family("LTXV", "LTXV", **LTX),
+    Family("LTX-2.3", "LTXAV", sound=True, matches=_modulates_text, **LTX),
+    Family("LTX-2", "LTXAV", sound=True, **LTX),
     Family("HunyuanVideo", "HunyuanVideo", **HUNYUAN),
     # Its text-to-video and image-to-video files are alike: the image's channels stay empty.
     Family("HunyuanVideo 1.5", "HunyuanVideo15", takes_image=True, empty_image=True, **HUNYUAN),
@@ -176,6 +184,8 @@ def family_of(model: Any) -> Family:
 def text_width(model: Any, name: str) -> TextWidth | None:
     """What a MODEL's network, called ``name`` in sentences, takes of a text encoder; None where no layer tells."""
     modules = dict(model.model.diffusion_model.named_modules())
+    if "video_embeddings_connector" in modules:
+        return TextWidth(connected_width(model.model.diffusion_model), name)
     # Wan's, CogVideoX's, LTXV's, HunyuanVideo's, and the keys of the first cross-attention of a Stable Diffusion.
     keys = (key for key in modules if key.endswith("attn2.to_k"))
     names = ("text_embedding.0", "text_proj", "caption_projection.linear_1", "txt_in.input_embedder", *keys)

@@ -118,9 +118,10 @@ class Context:
             )
         levels = tic_ft.frame_sigmas(self.run.layout, sigma[:1].float())
         timesteps = self.run.model.model_sampling.timestep(levels).to(timestep)
-        timesteps = timesteps[:, frames_in(x, timesteps.shape[1], transformer)]
-        timesteps = per_token(timesteps, x) if self.run.per_token else timesteps
-        return executor(x, timesteps.expand(x.shape[0], -1), *args, **options)
+        video = x[0] if isinstance(x, list) else x  # in front of other streams, such as sound
+        timesteps = timesteps[:, frames_in(video, timesteps.shape[1], transformer)]
+        timesteps = per_token(timesteps, video) if self.run.per_token else timesteps
+        return executor(x, timesteps.expand(len(video), -1), *args, **options)
 
 
 class SamplingRun:
@@ -222,6 +223,11 @@ def check_latent(latent: Tensor, layout: tic_ft.Layout, x0: Tensor) -> None:
         ValueError: its frames, channels or size differ, or it is nested (the host packs those flat).
     """
     shape = list(latent.shape)
+    if len(shape) == 3:  # as the host packs them
+        raise ValueError(
+            "the sampler got a latent of several streams, such as video and sound; TIC-FT makes the video alone: wire "
+            "the LATENT of the same TICFTContext to the sampler, and add the sound to the finished video"
+        )
     fits = len(shape) == 5 and shape[2] == layout.frames
     if fits and layout.prefix:
         fits = [shape[1], *shape[3:]] == [x0.shape[1], *x0.shape[3:]] and shape[0] % x0.shape[0] == 0

@@ -23,7 +23,7 @@ from ..layers.frozen_layers import recast_in_backward
 from ..layers.in_place import kept_inputs
 from ..layers.simulation import moved
 from ..model.families import find_family
-from ..model.ltx import FRAME_RATE, per_token
+from ..model.ltx import FRAME_RATE, per_token, without_sound
 from ..model.noise import process_of
 from ..model.video_model import VideoModel
 from ..model.vision import CLIP_VISION, as_output
@@ -82,13 +82,14 @@ class HostPredictor:
         if concat is not None:
             x = torch.cat([x, concat], dim=1)
         timestep = self.sampling.timestep(sigma).float()
-        if timestep.ndim == 2 and self.family is not None and self.family.per_token_timesteps:
-            timestep = per_token(timestep, xt)
-        timestep = self.base.process_timestep(timestep, x=xt, **conds)
+        tokens = self.family is not None and self.family.per_token_timesteps and timestep.ndim == 2
+        timestep = self.base.process_timestep(per_token(timestep, xt) if tokens else timestep, x=xt, **conds)
         context = conds.pop("c_crossattn", None)
+        if self.family is not None and self.family.sound:
+            x, timestep = without_sound(x, timestep[0])
         return self._network(x, timestep, context, self._options(sigma), conds).float()
 
-    def _network(self, x: Tensor, timestep: Tensor, context: Any, options: dict[str, Any], conds: Any) -> Tensor:
+    def _network(self, x: Any, timestep: Any, context: Any, options: dict[str, Any], conds: Any) -> Tensor:
         try:
             return self.base.diffusion_model(
                 x, timestep, context=context, control=None, transformer_options=options, **conds

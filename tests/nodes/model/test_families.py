@@ -22,6 +22,7 @@ EVERY = pytest.mark.parametrize("family", tiny.ALL, ids=lambda family: family.na
 VAES = {
     "Wan 2.1": tiny_vae, "Wan 2.2 I2V": tiny_vae, "Wan 2.1 I2V": tiny_vae, "Wan 2.1 FLF2V": tiny_vae,
     "Wan 2.2 5B": tiny_wan_5b_vae, "CogVideoX 5B": tiny_cogvideox_vae, "LTXV": tiny_ltxv_vae,
+    "LTX-2": tiny_ltxv_vae, "LTX-2.3": tiny_ltxv_vae,
     "CogVideoX 2B": tiny_cogvideox_vae, "CogVideoX 1.5": tiny_cogvideox_vae, "HunyuanVideo": tiny_vae,
     "HunyuanVideo 1.5": tiny_hunyuan_15_vae,
 }  # fmt: skip

@@ -16,11 +16,23 @@ import tiny_cogvideox
 import tiny_families as families
 import tiny_sampling as tiny
 import torch
-from clip_pairs import encoded_pairs, fake_text, masked_text
+from clip_pairs import encoded_pairs, fake_text
 from comfy_extras.nodes_model_advanced import ModelSamplingDiscrete
 from comfy_extras.nodes_train import LoraModelLoader
 from tic_ft_runs import STEPS, train
-from tiny_families import COG_2B, COG_5B, COG_15, COGVIDEOX, HUNYUAN_15, HUNYUANS, IMAGE_TO_VIDEO, LTX, WAN_5B, Tiny
+from tiny_families import (
+    COG_2B,
+    COG_5B,
+    COG_15,
+    COGVIDEOX,
+    HUNYUAN_15,
+    HUNYUANS,
+    IMAGE_TO_VIDEO,
+    LTX,
+    WAN_5B,
+    Tiny,
+    text_of,
+)
 from torch import Tensor
 
 from pack.methods.tic_ft import Layout
@@ -40,7 +52,7 @@ EVERY = pytest.mark.parametrize("family", TRAINED, ids=lambda family: family.nam
 
 def pairs(family: Tiny, **more: Any) -> Any:
     if family in LTX:
-        ltx = {"width": 32, "height": 32, "channels": 128, "frames": 16, "text": masked_text, "compression": 8}
+        ltx = {"width": 32, "height": 32, "channels": 128, "frames": 16, "text": text_of(family), "compression": 8}
         return encoded_pairs(**{**ltx, **more})
     size = 32 if family is WAN_5B else 16
     channels = families.model_of(family.name).model.latent_format.latent_channels

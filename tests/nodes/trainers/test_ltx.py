@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import comfy.model_management
@@ -13,17 +14,20 @@ import tiny_families
 import tiny_sampling as tiny
 import tiny_wan
 import torch
-from clip_pairs import encoded_pairs, masked_text
-from comfy_extras.nodes_lt import LTXVConditioning
+from clip_pairs import encoded_pairs
+from comfy_extras.nodes_lt import LTXVConcatAVLatent, LTXVConditioning
 from comfy_extras.nodes_model_advanced import ModelSamplingAuraFlow
 from diffusers import FlowMatchEulerDiscreteScheduler
 from diffusers_networks import with_lora
 from tic_ft_runs import train
-from tiny_families import LTX, Tiny
+from tiny_families import LTX, LTX_2, LTX_23, LTXV, Tiny, text_of
 from torch import Tensor
 
+import nodes as host_nodes
 from pack.methods.tic_ft import Layout
 from pack.nodes.host.layers.in_place import Tokens
+from pack.nodes.host.model.encoders import text_encoder
+from pack.nodes.host.model.families import text_width
 from pack.nodes.host.model.video_model import video_model
 from pack.nodes.host.sampling.wrappers import Context
 from pack.nodes.host.session.session import training_session
@@ -38,7 +42,7 @@ FRAME_RATE = 16.0  # of the clips, not the host's 25
 
 
 def pairs(family: Tiny, **more: Any) -> Any:
-    text = masked_text if "attention_mask" in family.extra else lambda caption: {**masked_text(caption), **family.kept}
+    text = text_of(family)
     sizes = {"width": 32, "height": 32, "channels": 128, "frames": 16, "compression": 8}
     return encoded_pairs(**{**sizes, "text": text, **more})
 
@@ -92,8 +96,17 @@ def test_loss_and_gradients_of_a_step_are_those_of_diffusers(family, per_frame):
     assert len(ours["gradients"]) == 32
     for name, gradient in ours["gradients"].items():
         assert gradient.any()
-        torch.testing.assert_close(gradient, lora[name].grad, rtol=1e-4, atol=1e-6 * float(lora[name].grad.abs().max()))
-    assert not torch.allclose(ours["loss"], expected_step(family, ours, per_frame, 25.0)[0], rtol=1e-4)
+        # In the norms of LTX-2's queries and keys diffusers adds 1e-6 and the host 1e-5, as both do in LTXV's.
+        most = 1e-4 if family is LTXV else 1e-3
+        assert (gradient - lora[name].grad).norm() <= most * lora[name].grad.norm(), name
+    whole, theirs = (
+        torch.cat([found[name].flatten() for name in ours["gradients"]])
+        for found in (ours["gradients"], {name: value.grad for name, value in lora.items()})
+    )
+    assert (whole - theirs).norm() <= 1e-4 * theirs.norm()
+    other, name = expected_step(family, ours, per_frame, 25.0)[1], "diffusion_model.transformer_blocks.0.attn1.to_q"
+    query = other[f"{name}.lora_up.weight"].grad
+    assert (ours["gradients"][f"{name}.lora_up.weight"] - query).norm() > 1e-2 * query.norm()
 
 
 @pytest.mark.parametrize("mode", CHECKPOINTING[1:])
@@ -166,3 +179,35 @@ def test_the_hosts_blocks_are_its_own_again_afterwards():
     for block in model.model.diffusion_model.transformer_blocks:
         assert "forward" not in vars(block)
         assert not any(part._forward_pre_hooks for part in block.children())
+
+
+@pytest.mark.parametrize(("family", "width"), [(LTXV, 32), (LTX_2, 32), (LTX_23, 24 + 8)], ids=lambda v: str(v)[:20])
+def test_a_text_encoder_of_another_model_is_refused_before_a_clip_is_encoded(family, width):
+    model = tiny_families.model_of(family.name)
+    assert text_width(model, family.name).channels == width
+    narrow = pairs(family, text=lambda _caption: {"cross_attn": torch.zeros(4, 16)})
+    narrow.encode_video = None  # would fail
+    with pytest.raises(ValueError, match=rf"gives 16 channels a token, {family.name} takes {width}; load the CLIP"):
+        train(model, f"narrow {family.name}", encoded=narrow, steps=1)
+
+
+def test_a_latent_with_sound_in_it_is_refused_by_the_sampler():
+    model = tiny_families.model_of("LTX-2")
+    start = tiny.scene(LAYOUT, model=model, prompts=(LTX_2.conditioning(1), LTX_2.conditioning(2)))
+    ready = Context(LAYOUT, start.x0).put_on(model)
+    video, sound = {"samples": start.latent}, {"samples": torch.zeros(1, 8, 6, 16)}
+    (both,) = LTXVConcatAVLatent.execute(video, sound).args
+    with pytest.raises(ValueError, match=r"^the sampler got a latent of several streams, such as video and sound; TIC"):
+        host_nodes.common_ksampler(ready, 1, 2, 1.0, "euler", "simple", *start.prompts, both)
+
+
+def test_the_flag_of_a_text_for_the_connectors_is_kept_as_a_tensor():
+    clip = SimpleNamespace(
+        tokenize=lambda text: text,
+        encode_from_tokens_scheduled=lambda _tokens, **_options: [
+            (torch.zeros(1, 4, 32), {"pooled_output": None, "unprocessed_ltxav_embeds": True})
+        ],
+    )
+    found = text_encoder(clip)("a dog")
+    assert found["cross_attn"].shape == (4, 32)
+    assert found["unprocessed_ltxav_embeds"].item() is True

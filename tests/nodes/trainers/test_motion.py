@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import pytest
 import tiny_families as tiny
 import tiny_wan
 import torch
-from clip_pairs import fake_text, masked_text
 from comfy_extras.nodes_train import LoraModelLoader
 from motion_runs import FIRST, STEPS, heard, layers_of, one_clip, train
 from tic_ft_runs import interrupt_after, probe
@@ -48,7 +46,7 @@ UNREAD = ("double_blocks.1.txt_attn.proj", "double_blocks.1.txt_mlp")  # of the 
 LAYERS = {
     "Wan": (WAN_MOTION, WAN_LOOKS, {"self_attn.q", "cross_attn.q"}),
     "CogVideoX": ({"q", "k"}, COG_LOOKS, {"q"}),
-    "LTXV": LTX_LAYERS,
+    **dict.fromkeys((family.name for family in tiny.LTX), LTX_LAYERS),
     "HunyuanVideo": HUNYUAN_LAYERS,
 }
 TRAINED = [family for family in tiny.ALL if family.name.split()[0] in LAYERS]
@@ -63,8 +61,7 @@ def data_for(family: tiny.Tiny) -> Any:
     row = next(known for known in families.FAMILIES if known.name == family.name)
     channels = tiny.model_of(family.name).model.latent_format.latent_channels
     sizes = {"width": row.spatial, "height": row.spatial, "channels": channels, "compression": row.compression}
-    text = masked_text if row.frame_rate else partial(fake_text, more=family.kept)
-    return one_clip(frames=17, text=text, **sizes)
+    return one_clip(frames=17, text=tiny.text_of(family), **sizes)
 
 
 def layers_in(family: tiny.Tiny, stage: int) -> set[str]:

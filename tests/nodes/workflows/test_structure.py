@@ -25,7 +25,7 @@ TRAINING = [name for name, workflow in REAL.items() if workflows.nodes_of(workfl
 BOTH = "tic_ft_train_wan22_14b"  # trains both experts
 BERNINI = "bernini_with_tic_ft"
 HUNYUAN = "tic_ft_hunyuan15"  # trains and samples
-LOADERS = ("CLIPLoader", "DualCLIPLoader")
+LOADERS = ("CLIPLoader", "DualCLIPLoader", "LTXAVTextEncoderLoader")
 FORMS = {  # frames and frames a second of the video, layers of the LoRA
     "tic_ft_image_to_video_wan21_1_3b": (36, 16, 16),
     "tic_ft_video_to_video_wan21_1_3b": (24, 16, 16),
@@ -33,6 +33,7 @@ FORMS = {  # frames and frames a second of the video, layers of the LoRA
     "tic_ft_image_to_video_wan22_14b": (36, 16, 16),
     "tic_ft_image_to_video_cogvideox_5b": (36, 10, 8),
     "bernini_with_tic_ft": (36, 16, 16),
+    "tic_ft_image_to_video_ltx2": (72, 24, 16),
 }
 MOTION = {  # frames
     "motion_wan21_1_3b": 49, "motion_again_wan21_1_3b": 49, "motion_cogvideox_5b": 49, "motion_wan22_14b_i2v": 49,
@@ -74,7 +75,7 @@ def small(name: str, schemas) -> workflows.Prompt:
             inputs |= {name: inputs[name] // 5 for name in ("steps", "start_at_step", "end_at_step")}
         if key in texts:
             node |= {"class_type": "FewShotToyVideoModel", "inputs": {}}
-        if node["class_type"] == "CheckpointLoaderSimple":  # the host reads only whole checkpoints
+        if node["class_type"] == "CheckpointLoaderSimple" and "ltx" not in inputs["ckpt_name"]:  # of others only whole
             node |= {"class_type": "FewShotToyImageModel", "inputs": {}}
     return prompt
 

@@ -15,6 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from tiny_cogvideox import save_tiny_cogvideox
 from tiny_hunyuan import LATER, save_tiny_hunyuan
+from tiny_ltx import save_tiny_checkpoint
 from tiny_vae import tiny_vae
 from tiny_wan import save_tiny_wan
 from torch import Tensor
@@ -30,8 +31,10 @@ from pack.training.tic_ft.layout import ticft_settings
 SIZE = 64  # pixels
 RATE = 16  # of what the LoRAs were trained on, frames a second
 SOURCE_RATE = 32  # of the clip to make a video from
+LTX_ROLES = ("to_q", "to_k", "to_v", "to_out.0")
 LAYERS = {
     "wan": [f"blocks.{i}.{kind}_attn.{name}" for i in range(2) for kind in ("self", "cross") for name in "qkvo"],
+    "ltx2": [f"transformer_blocks.{i}.attn{j}.{n}" for i in (0, 1) for j in (1, 2) for n in LTX_ROLES],
     "cogvideox": [
         f"transformer_blocks.{i}.attn1.{name}" for i in range(2) for name in ("to_q", "to_k", "to_v", "to_out.0")
     ],
@@ -61,6 +64,7 @@ NETWORKS: dict[str, Callable[[Path], Path]] = {
     "wan2.2_bernini_r_low_noise_fp8_scaled.safetensors": partial(_scaled_fp8, partial(_wan, seed=4)),
     "hunyuanvideo1.5_720p_t2v_fp16.safetensors": partial(save_tiny_hunyuan, **{**LATER, "context_in_dim": TEXT_WIDTH}),
     "cogvideox_5b_bf16.safetensors": partial(save_tiny_cogvideox, text_embed_dim=TEXT_WIDTH),
+    "ltx-2.3-22b-dev-fp8.safetensors": partial(save_tiny_checkpoint, change=lambda weights: quantise(weights, FP8)[0]),
 }
 
 
@@ -69,7 +73,7 @@ def write_files(base: Path) -> None:
     for name, folder in MODEL_FILES.items():
         path = base / "models" / folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        if folder == "diffusion_models":
+        if name in NETWORKS:
             NETWORKS[name](path)
         elif folder == "vae":
             save_file(_video_vae(CHANNELS.get(name, 16)), path)
@@ -108,8 +112,9 @@ def _save_lora(path: Path) -> None:
         names, prefix, side = ("lora_A", "lora_B"), "transformer.", 64
         layers, metadata = LAYERS["cogvideox"], None
     else:
+        ltx = "ltx2" in path.name
         names, prefix, side = ("lora_down", "lora_up"), "diffusion_model.", 48
-        layers, metadata = LAYERS["wan"], _metadata(path.name)
+        layers, metadata = LAYERS["ltx2" if ltx else "wan"], _metadata(path.name)
     tensors = {
         f"{prefix}{layer}.{name}.weight": value
         for layer in layers
@@ -123,8 +128,9 @@ def _metadata(name: str) -> dict[str, str]:
     task = "video to video" if "video_to_video" in name else "image to video"
     layout = Layout.linear(TASKS[task].condition, TASKS[task].buffer, 6 if task == "video to video" else 9)
     form = SimpleNamespace(width=SIZE, height=SIZE, fps=RATE, buckets=lambda: ())
+    other = {"wan22_5b": "Wan 2.2 5B", "ltx2": "LTX-2.3"}
     settings = {key: json.dumps(value) for key, value in ticft_settings(task, layout, dataset=form).items()}
-    family = "Wan 2.2 5B" if "wan22_5b" in name else "Wan 2.1"
+    family = next((family for part, family in other.items() if part in name), "Wan 2.1")
     return to_metadata({**settings, "base_family": family})
 
 

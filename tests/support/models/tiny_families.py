@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import clip_pairs
 import tiny_cogvideox
 import tiny_hunyuan
 import tiny_ltx
@@ -70,15 +71,25 @@ LTXV = Tiny(
 HUNYUAN = Tiny(
     "HunyuanVideo", tiny_hunyuan.save_tiny_hunyuan, extra={"pooled_output": torch.zeros(1, tiny_hunyuan.POOLED)}
 )
-LTX = (LTXV,)
+_UNCONNECTED = {"unprocessed_ltxav_embeds": True, "frame_rate": 25.0}  # a text that is to go through the connectors
+LTX_2 = Tiny("LTX-2", partial(tiny_ltx.save_tiny_ltx, config=tiny_ltx.LTX_2), extra=_UNCONNECTED)
+LTX_23 = Tiny("LTX-2.3", partial(tiny_ltx.save_tiny_ltx, config=tiny_ltx.LTX_23), extra=_UNCONNECTED)
+LTX = (LTXV, LTX_2, LTX_23)
 HUNYUAN_15 = Tiny(
     "HunyuanVideo 1.5",
     partial(tiny_hunyuan.save_tiny_hunyuan, **tiny_hunyuan.LATER),
     extra={"pooled_output": None, "conditioning_byt5small": tiny_hunyuan.byt5_text()},
 )
 HUNYUANS = (HUNYUAN, HUNYUAN_15)
-ALL = (WAN, *IMAGE_TO_VIDEO, WAN_5B, COG_5B, COG_2B, COG_15, LTXV, *HUNYUANS)
+ALL = (WAN, *IMAGE_TO_VIDEO, WAN_5B, COG_5B, COG_2B, COG_15, *LTX, *HUNYUANS)
 COGVIDEOX = tuple(tiny for tiny in ALL if not tiny.flow)
+
+
+def text_of(family: Tiny) -> Callable[[str], dict[str, Tensor]]:
+    """A text encoder that costs nothing, with what the family's own gives besides the tokens."""
+    if "attention_mask" in family.extra:
+        return clip_pairs.masked_text
+    return partial(clip_pairs.fake_text, more=family.kept)
 
 
 @cache

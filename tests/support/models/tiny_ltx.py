@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import tiny_vae
 import torch
 from safetensors.torch import save_file
 from tiny_weights import random_weights
+from torch import Tensor
 
 TEXT_DIM = 32  # channels of a text token, as in the other families
 LTXV: dict[str, Any] = {
@@ -37,14 +40,33 @@ LTX_23: dict[str, Any] = {
     "apply_gated_attention": True, "connector_apply_gated_attention": True,
 }  # fmt: skip
 
+# The same for texts of 64 channels, as the toy's text encoder gives them.
+LTX_23_WIDE: dict[str, Any] = {
+    **LTX_23,
+    "attention_head_dim": 24, "cross_attention_dim": 48, "audio_attention_head_dim": 8, "audio_cross_attention_dim": 16,
+    "connector_attention_head_dim": 24, "audio_connector_attention_head_dim": 8,
+}  # fmt: skip
+
 
 def save_tiny_ltx(path: Path, seed: int = 0, config: dict[str, Any] = LTXV) -> Path:
     """A file with random weights; of the class that the sizes are for."""
+    save_file(_weights(seed, config), path, metadata={"config": json.dumps({"transformer": config})})
+    return path
+
+
+def save_tiny_checkpoint(path: Path, change: Callable[[dict[str, Tensor]], dict[str, Tensor]]) -> Path:
+    """LTX-2.3 and its VAE in one file, as it is published; ``change`` is done to the network's weights."""
+    parts = {"model.diffusion_model.": change(_weights(0, LTX_23_WIDE)), "vae.": tiny_vae.ltxv_vae_weights()}
+    state = {f"{prefix}{name}": value for prefix, part in parts.items() for name, value in part.items()}
+    save_file(state, path, metadata={"config": json.dumps({"transformer": LTX_23_WIDE, "vae": tiny_vae.LTXV})})
+    return path
+
+
+def _weights(seed: int, config: dict[str, Any]) -> dict[str, Tensor]:
     import comfy.ops
     from comfy.ldm.lightricks.av_model import LTXAVModel
     from comfy.ldm.lightricks.model import LTXVModel
 
     kind = LTXVModel if config is LTXV else LTXAVModel
     net = kind(operations=comfy.ops.disable_weight_init, dtype=torch.float32, device="cpu", **config)
-    save_file(random_weights(net, seed), path, metadata={"config": json.dumps({"transformer": config})})
-    return path
+    return random_weights(net, seed)

@@ -104,7 +104,7 @@ def record(model: Any, network: Network | None = None) -> tuple[Any, list[Call]]
     def listen(executor: Any, x: Tensor, timestep: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         options = kwargs.get("transformer_options") or next(a for a in args if isinstance(a, dict))
         sigma = options["sigmas"]
-        shown = x[:, :channels]  # without the known frames of an image-to-video network
+        shown = x[0] if isinstance(x, list) else x[:, :channels]  # without the known frames of image-to-video
         velocity = executor(x, timestep, *args, **kwargs) if network is None else network(shown, sigma)
         kinds = list(options["cond_or_uncond"])
         calls.append(Call(shown.clone(), float(sigma[0]), timestep.clone(), velocity.clone(), kinds))

@@ -44,21 +44,28 @@ def tiny_wan_5b_vae() -> Any:
     return _shrunk(module, "WanVAE", **sizes)
 
 
+LTXV: dict[str, Any] = {
+    "dims": 3, "latent_channels": 128, "norm_layer": "pixel_norm", "patch_size": 4, "latent_log_var": "uniform",
+    "blocks": [["res_x", 1], *[["compress_all", 1]] * 3, ["res_x", 1]],
+    "encoder_base_channels": 8, "decoder_base_channels": 8, "spatial_padding_mode": "zeros",
+}  # fmt: skip
+
+
 @cache
 def tiny_ltxv_vae() -> Any:
     """LTXV's VAE, whose sizes the host reads from the metadata: 8 frames and 32 pixels a latent."""
     import comfy.sd
-    from comfy.ldm.lightricks.vae.causal_video_autoencoder import VideoVAE
 
-    config = {
-        "dims": 3, "latent_channels": 128, "norm_layer": "pixel_norm", "patch_size": 4, "latent_log_var": "uniform",
-        "blocks": [["res_x", 1], *[["compress_all", 1]] * 3, ["res_x", 1]],
-        "encoder_base_channels": 8, "decoder_base_channels": 8, "spatial_padding_mode": "zeros",
-    }  # fmt: skip
-    metadata = {"config": json.dumps({"vae": config})}
-    vae = comfy.sd.VAE(sd=_random(VideoVAE(config=config)), metadata=metadata)
+    vae = comfy.sd.VAE(sd=ltxv_vae_weights(), metadata={"config": json.dumps({"vae": LTXV})})
     vae.throw_exception_if_invalid()
     return vae
+
+
+def ltxv_vae_weights() -> dict[str, Tensor]:
+    """Of the small VAE of LTXV, as a file holds them."""
+    from comfy.ldm.lightricks.vae.causal_video_autoencoder import VideoVAE
+
+    return _random(VideoVAE(config=LTXV))
 
 
 @cache

@@ -30,7 +30,8 @@ def step_apart(
 
     def look(_network: Any, args: tuple, kwargs: dict) -> None:
         names = {"context": "context", "features": "clip_fea", "mask": "attention_mask", "frame_rate": "frame_rate"}
-        seen.update(xt=args[0], timestep=args[1], **{ours: kwargs.get(theirs) for ours, theirs in names.items()})
+        video = [part[0] if isinstance(part, (list, tuple)) else part for part in args[:2]]  # the first of streams
+        seen.update(xt=video[0], timestep=video[1], **{ours: kwargs.get(theirs) for ours, theirs in names.items()})
 
     with training_session(video_model(model), config) as session:
         train(objective, session.predict, session.trained.parameters(), config)

@@ -199,6 +199,23 @@ def test_a_graph_of_buckets_asks_for_the_longest():
     assert (folder["frames"], folder["buckets"]) == (36, "by aspect and length")
 
 
+@pytest.mark.parametrize(
+    ("family", "loader", "frames"),
+    [
+        ("LTXV", "CLIPLoader", 2), ("LTX-2", "LTXAVTextEncoderLoader", 2), ("LTX-2.3", "LTXAVTextEncoderLoader", 2),
+        ("HunyuanVideo", "DualCLIPLoader", 1), ("HunyuanVideo 1.5", "DualCLIPLoader", 1),
+    ],
+)  # fmt: skip
+def test_a_family_has_its_own_loaders_and_frames_a_latent(family, loader, frames):
+    graph, missing = training_graph(record(base_family=family), {})
+    usual = training_graph(record(), {})[0]["4"]["inputs"]["frames"]
+    assert graph["4"]["inputs"]["frames"] == frames * usual
+    assert loader in {node["class_type"] for node in graph.values()}
+    links = [value for node in graph.values() for value in node["inputs"].values() if isinstance(value, list)]
+    assert all(key in graph for key, _ in links)
+    assert [name for name in missing if name.partition(".")[2] not in graph[name[0]]["inputs"]] == []
+
+
 def test_an_input_that_loses_its_path_is_to_be_filled_in():
     prompt = {**PROMPT, "1": {"class_type": "LoadVideo", "inputs": {"file": "/data/alice/clips/a.mp4"}}}
     prompt["4"] = {**PROMPT["4"], "inputs": {**PROMPT["4"]["inputs"], "model": ["1", 0]}}
