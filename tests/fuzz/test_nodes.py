@@ -1,6 +1,7 @@
 """Any input to any node ends in a result or in one sentence of ours, in time and within memory.
 
-40 calls a node, a tenth of them for nodes that train or sample; `--fuzz-examples 5000` for more, by hand.
+40 calls a node, a tenth of them for nodes that train or sample; 300 in the newest ComfyUI of `scripts/test.py`, and
+`--fuzz-examples 5000` by hand.
 """
 
 from __future__ import annotations

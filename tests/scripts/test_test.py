@@ -189,3 +189,12 @@ def test_an_order_reaches_every_stage(stages, monkeypatch):
 def test_a_package_that_is_laid_over_is_found_first(monkeypatch):
     monkeypatch.setenv(command.LAID_OVER, "folder")
     assert command.environment(None)["PYTHONPATH"] == "folder"
+
+
+def test_the_first_host_gets_more_random_calls(stages):
+    command.main(["-x"])
+    counts = [
+        arguments.count("--fuzz-examples") for title, _, arguments in stages if title.startswith("tests in ComfyUI")
+    ]
+    assert counts == [1] + [0] * (len(counts) - 1)
+    assert len(counts) > 1
