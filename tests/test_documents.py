@@ -29,7 +29,9 @@ def test_every_link_to_a_file_leads_to_one(name):
 
 
 def test_the_readme_lists_the_workflows_that_are_shipped_and_no_others():
-    listed = set(re.findall(r"^\| `((?:tic_ft|tune_a_video|motion|aicl|bernini)_\w+)` \|", read("README.md"), re.MULTILINE))
+    listed = set(
+        re.findall(r"^\| `((?:tic_ft|tune_a_video|motion|aicl|bernini)_\w+)` \|", read("README.md"), re.MULTILINE)
+    )
     assert listed == {path.stem for path in (ROOT / "workflows").glob("*.json")}
 
 

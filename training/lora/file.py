@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -54,7 +54,8 @@ def load_lora(path: Path) -> LoraModel:
         ValueError: the file is not a safetensors file, or its values are no numbers.
     """
     metadata = read_metadata(path)  # first: it refuses what is no safetensors file
-    lora = LoraModel(load_file(path), metadata)
+    with _held(path):
+        lora = LoraModel(load_file(path), metadata)
     require_finite(lora, path.name, "it is damaged, train or copy it again")
     return lora
 
@@ -66,10 +67,28 @@ def read_metadata(path: Path) -> dict[str, str]:
         ValueError: the file is not a safetensors file.
     """
     try:
-        with safe_open(path, framework="pt") as file:
+        with _held(path), safe_open(path, framework="pt") as file:
             return dict(file.metadata() or {})
     except SafetensorError as error:
         raise ValueError(f"{path.name} is not a readable safetensors file ({error}); train or copy it again") from error
+
+
+class UnreadableError(OSError, ValueError):
+    """A file that is there and cannot be read now; what it holds may be whole."""
+
+
+@contextlib.contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """The system's errors while a file is read, as a sentence."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        reason = error.strerror or error
+        raise UnreadableError(
+            f"{path.name} cannot be read now ({reason}); close what holds it and try again"
+        ) from error
 
 
 def tensor_names(path: Path) -> list[str]:

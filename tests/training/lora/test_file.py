@@ -107,3 +107,16 @@ def test_a_record_survives_the_metadata_and_carries_the_packs_version(root):
 def test_names_that_differ_in_capitals_do_not_share_a_number(tmp_path):
     (tmp_path / "style_00003_.safetensors").touch()
     assert unique_path(tmp_path, "Style").name == "Style_00004_.safetensors"
+
+
+@pytest.mark.parametrize("function", ["safe_open", "load_file"])
+def test_a_file_that_is_held_is_told_as_such(tmp_path, monkeypatch, function):
+    def held(*_args: object, **_options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    path = save_lora(LoraModel({"a": torch.ones(2)}), tmp_path / "a.safetensors")
+    monkeypatch.setattr(lora_file, function, held)
+    with pytest.raises(
+        ValueError, match=r"^a\.safetensors cannot be read now \(Permission denied\); close what holds it"
+    ):
+        load_lora(path)
