@@ -62,12 +62,17 @@ class Subject:
     def text(self, caption: str) -> dict[str, Any]:
         """A caption as the family's text encoder gives it, without a batch dimension."""
         mask = {} if self.mask is None else {"attention_mask": self.mask[0]}
-        return {**self.tiny.kept, **long_text(caption), **mask}
+        return {**self.tiny.kept, **long_text(caption, self.tiny.text_dim), **mask}
 
     def prompt(self, caption: str) -> Any:
         """A CONDITIONING."""
         mask = {} if self.mask is None else {"attention_mask": self.mask}
-        return [[long_text(caption)["cross_attn"][None], {"pooled_output": None, **self.tiny.extra, **mask}]]
+        return [
+            [
+                long_text(caption, self.tiny.text_dim)["cross_attn"][None],
+                {"pooled_output": None, **self.tiny.extra, **mask},
+            ]
+        ]
 
     def data(self) -> Any:
         """Four pairs that make its latents."""
@@ -83,6 +88,7 @@ class Subject:
     ) -> Any:
         """diffusers' network; ``image`` are further input channels, ``frame_rate`` is for LTX alone."""
         import diffusers_hunyuan
+        import diffusers_kandinsky
         import diffusers_ltx
         import diffusers_networks
         import tiny_families
@@ -92,6 +98,8 @@ class Subject:
             return diffusers_ltx.of(self.tiny.name, weights, frame_rate, self.mask)
         if self.tiny in tiny_families.HUNYUANS:
             network = diffusers_hunyuan.of(self.tiny, weights)
+        elif self.tiny is tiny_families.KANDINSKY:
+            network = diffusers_kandinsky.kandinsky(weights, self.tiny.extra["pooled_output"])
         elif not self.tiny.flow:
             network = diffusers_networks.cogvideox(weights, self.video.model.model.diffusion_model, tokens=tokens)
         else:
@@ -113,13 +121,12 @@ def _unshifted(model: Any) -> Any:
     return ModelSamplingAuraFlow().patch_aura(model, 1.0)[0]
 
 
-def long_text(caption: str) -> dict[str, Any]:
+def long_text(caption: str, width: int) -> dict[str, Any]:
     """As many random tokens as the published text encoders give, or the few that other networks take."""
     import torch
-    from clip_pairs import TEXT_DIM
 
     generator = torch.Generator().manual_seed(len(caption))
-    return {"cross_attn": torch.randn(TEXT_TOKENS, TEXT_DIM, generator=generator)}
+    return {"cross_attn": torch.randn(TEXT_TOKENS, width, generator=generator)}
 
 
 def training(subject: Subject) -> tuple[float, float]:

@@ -282,7 +282,8 @@ class OtherModel:
 def test_models_of_other_families_are_refused_in_one_sentence():
     other = (
         "the model is a SDXL, this node works with Wan 2.1, Wan 2.2 I2V, Wan 2.1 I2V, Wan 2.1 FLF2V, Wan 2.2 5B, "
-        "CogVideoX 1.5, CogVideoX 2B, CogVideoX 5B, LTXV, LTX-2.3, LTX-2, HunyuanVideo, HunyuanVideo 1.5; "
+        "CogVideoX 1.5, CogVideoX 2B, CogVideoX 5B, LTXV, LTX-2.3, LTX-2, HunyuanVideo, HunyuanVideo 1.5, "
+        "Kandinsky 5; "
         "load one of these"
     )
     with pytest.raises(ValueError, match=f"^{re.escape(other)}$"):

@@ -26,6 +26,7 @@ ARCHITECTURES = {
     "CogVideoX 2B": ("cogvideox-2b", "https://github.com/zai-org/CogVideo"),
     "CogVideoX 5B": ("cogvideox-5b", "https://github.com/zai-org/CogVideo"),
     "LTXV": ("ltx-video", "https://github.com/Lightricks/LTX-Video"),
+    "Kandinsky 5": ("kandinsky-5", "https://github.com/kandinskylab/kandinsky-5"),
     "HunyuanVideo 1.5": ("hunyuan-video-1.5", "https://github.com/Tencent-Hunyuan/HunyuanVideo-1.5"),
     "LTX-2": ("ltx-2", "https://github.com/Lightricks/LTX-2"),
     "LTX-2.3": ("ltx-2.3", "https://github.com/Lightricks/LTX-2"),

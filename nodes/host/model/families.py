@@ -11,6 +11,7 @@ from ....training.data.known_frames import KnownFrames
 from .ltx import connected_width
 from .position_table import is_2b
 
+POOLED = ("vector_in", "pooled_text_embeddings")  # layers for the pooled output of CLIP-L
 Parts = tuple[tuple[str, int], ...]  # name of each part, and its rows over the layer's inputs
 
 
@@ -129,6 +130,16 @@ HUNYUAN: Any = {
     "fused": ((rf"{HUNYUAN_DOUBLE}_attn\.qkv", QKV), (r"single_blocks\.\d+\.linear1", (*QKV, ("mlp", 4)))),
     "changes_tokens": True,
 }
+KANDINSKY_ATTENTION = r"visual_transformer_blocks\.\d+\.(self|cross)_attention\.(to_query|to_key|to_value|out_layer)"
+KANDINSKY: Any = {
+    "compression": 4,
+    "spatial": 16,
+    "blocks": r"visual_transformer_blocks\.\d+",
+    "attention": KANDINSKY_ATTENTION,
+    "motion": r"visual_transformer_blocks\.\d+\.(self_attention\.to_(query|key)|cross_attention\.to_query)",
+    "classic": r"visual_transformer_blocks\.\d+\.(self|cross)_attention\.to_query",
+    "appearance": rf"{KANDINSKY_ATTENTION}|visual_transformer_blocks\.\d+\.feed_forward\.(in|out)_layer",
+}
 
 # Where several of a class match, the first one counts.
 FAMILIES: tuple[Family, ...] = (
@@ -152,7 +163,17 @@ FAMILIES: tuple[Family, ...] = (
     Family("HunyuanVideo", "HunyuanVideo", **HUNYUAN),
     # Its text-to-video and image-to-video files are alike: the image's channels stay empty.
     Family("HunyuanVideo 1.5", "HunyuanVideo15", takes_image=True, empty_image=True, **HUNYUAN),
+    # The same holds for its files; the host puts an image in place of the first frame.
+    Family("Kandinsky 5", "Kandinsky5", takes_image=True, empty_image=True, **KANDINSKY),
 )
+
+
+# What stops the pack at other video models of the host, for the sentence that refuses them.
+OTHERS = {
+    "MiniMaxH3": "which packs video and sound into one sequence with a noise level for each and takes one clip at a "
+    "time, so that frames cannot be held at levels of their own; ",
+    "HunyuanVideo15_SR_Distilled": "which enlarges a video that is there; ",
+}
 
 
 def find_family(model: Any) -> Family | None:
@@ -171,8 +192,9 @@ def family_of(model: Any) -> Family:
     family = find_family(model)
     names = ", ".join(known.name for known in FAMILIES)
     if family is None:
+        kind = type(model.model).__name__
         raise ValueError(
-            f"the model is a {type(model.model).__name__}, this node works with {names}; load one of these"
+            f"the model is a {kind}, {OTHERS.get(kind, '')}this node works with {names}; load one of these"
         )
     if getattr(model.model, "image_to_video", False) and not family.takes_image:
         raise ValueError(
@@ -186,12 +208,19 @@ def text_width(model: Any, name: str) -> TextWidth | None:
     modules = dict(model.model.diffusion_model.named_modules())
     if "video_embeddings_connector" in modules:
         return TextWidth(connected_width(model.model.diffusion_model), name)
-    # Wan's, CogVideoX's, LTXV's, HunyuanVideo's, and the keys of the first cross-attention of a Stable Diffusion.
+    # Wan's, CogVideoX's, LTXV's, HunyuanVideo's, Kandinsky's, and the first cross-attention's of a Stable Diffusion.
     keys = (key for key in modules if key.endswith("attn2.to_k"))
-    names = ("text_embedding.0", "text_proj", "caption_projection.linear_1", "txt_in.input_embedder", *keys)
+    names = (
+        "text_embedding.0",
+        "text_proj",
+        "caption_projection.linear_1",
+        "txt_in.input_embedder",
+        "text_embeddings.in_layer",
+        *keys,
+    )
     layer = next((modules[key] for key in names if key in modules), None)
     channels = getattr(layer, "in_features", None)
-    return TextWidth(channels, name, modules.get("vector_in") is not None) if channels else None
+    return TextWidth(channels, name, any(modules.get(key) is not None for key in POOLED)) if channels else None
 
 
 def trainable(family: Family, network: Any) -> None:

@@ -12,7 +12,7 @@ from ....training.data.known_frames import FEATURES, KNOWN
 from ..model.families import Family
 from ..model.vision import vision_encoder
 
-IMAGE = "concat_latent_image"  # the host's name in a conditioning
+IMAGES = ("concat_latent_image", "time_dim_replace")  # the host's names in a conditioning
 
 
 def check_vision(clip_vision: Any, family: Family) -> None:
@@ -45,7 +45,7 @@ def check_prompts(guider: Any, family: Family | None) -> None:
     """
     if family is None or not leaves_image_empty(family):
         return
-    if any(IMAGE in prompt for prompts in guider.conds.values() for prompt in prompts):
+    if any(name in prompt for prompts in guider.conds.values() for prompt in prompts for name in IMAGES):
         raise ValueError(
             f"the prompts carry an image for {family.name}, whose image inputs stay empty beside TIC-FT; connect the "
             "encoded captions to the sampler themselves, and the image as condition of TIC-FT Context"

@@ -10,7 +10,7 @@ import pytest
 import tiny_families as families
 import torch
 from comfy.model_management import unload_all_models
-from tiny_families import COG_2B, COG_5B, COG_15, HUNYUAN_15, HUNYUANS, LTX, WAN, WAN_5B, Tiny
+from tiny_families import COG_2B, COG_5B, COG_15, HUNYUAN_15, HUNYUANS, KANDINSKY, LTX, WAN, WAN_5B, Tiny
 from torch.multiprocessing.reductions import StorageWeakRef
 from training_steps import loss_and_gradients, objective_of
 
@@ -24,7 +24,7 @@ from pack.training.core.config import CHECKPOINTING, TrainConfig
 
 OFF, BLOCKS, OFFLOADED = CHECKPOINTING
 EVERY = pytest.mark.parametrize(
-    "family", [WAN, WAN_5B, COG_5B, COG_2B, COG_15, *LTX, *HUNYUANS], ids=lambda family: family.name
+    "family", [WAN, WAN_5B, COG_5B, COG_2B, COG_15, *LTX, *HUNYUANS, KANDINSKY], ids=lambda family: family.name
 )
 
 
@@ -64,7 +64,7 @@ def test_the_blocks_are_what_they_were_afterwards(family):
     network = families.model_of(family.name).model.diffusion_model
     (row,) = (row for row in FAMILIES if row.name == family.name)
     blocks = transformer_blocks(network, row.blocks)
-    stacks = ("blocks", "transformer_blocks", "double_blocks", "single_blocks")
+    stacks = ("blocks", "transformer_blocks", "double_blocks", "single_blocks", "visual_transformer_blocks")
     assert blocks == [block for stack in stacks for block in getattr(network, stack, ())]
     unload_all_models()  # which gives the network its own forwards back where a repair has replaced one
     before = [vars(module).get("forward") for module in network.modules()]

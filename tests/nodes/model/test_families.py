@@ -24,7 +24,7 @@ VAES = {
     "Wan 2.2 5B": tiny_wan_5b_vae, "CogVideoX 5B": tiny_cogvideox_vae, "LTXV": tiny_ltxv_vae,
     "LTX-2": tiny_ltxv_vae, "LTX-2.3": tiny_ltxv_vae,
     "CogVideoX 2B": tiny_cogvideox_vae, "CogVideoX 1.5": tiny_cogvideox_vae, "HunyuanVideo": tiny_vae,
-    "HunyuanVideo 1.5": tiny_hunyuan_15_vae,
+    "HunyuanVideo 1.5": tiny_hunyuan_15_vae, "Kandinsky 5": tiny_vae,
 }  # fmt: skip
 
 
@@ -200,3 +200,17 @@ def test_a_step_distilled_hunyuanvideo_is_not_trained(tmp_path):
     sentence = r"^the model is a step-distilled HunyuanVideo 1\.5, .*; load the one that is not distilled$"
     with pytest.raises(ValueError, match=sentence):
         video_model.trainable_video_model(model)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("MiniMaxH3", "which packs video and sound into one sequence with a noise level for each"),
+        ("HunyuanVideo15_SR_Distilled", "which enlarges a video that is there"),
+        ("SDXL", "this node works with Wan 2.1"),
+    ],
+)
+def test_what_stops_the_pack_at_a_model_of_another_class_is_said(name, reason):
+    other = type("Model", (), {"model": type(name, (), {})()})()
+    with pytest.raises(ValueError, match=f"^the model is a {name}, {reason}.*; load one of these$"):
+        families.family_of(other)

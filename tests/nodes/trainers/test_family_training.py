@@ -16,7 +16,7 @@ import tiny_cogvideox
 import tiny_families as families
 import tiny_sampling as tiny
 import torch
-from clip_pairs import encoded_pairs, fake_text
+from clip_pairs import encoded_pairs
 from comfy_extras.nodes_model_advanced import ModelSamplingDiscrete
 from comfy_extras.nodes_train import LoraModelLoader
 from tic_ft_runs import STEPS, train
@@ -28,6 +28,7 @@ from tiny_families import (
     HUNYUAN_15,
     HUNYUANS,
     IMAGE_TO_VIDEO,
+    KANDINSKY,
     LTX,
     WAN_5B,
     Tiny,
@@ -46,7 +47,7 @@ from pack.training.lora.file import load_lora
 from pack.training.lora.metadata import from_metadata
 from pack.training.tic_ft.objective import TicftObjective
 
-TRAINED = (*IMAGE_TO_VIDEO, WAN_5B, COG_5B, COG_2B, COG_15, *LTX, *HUNYUANS)
+TRAINED = (*IMAGE_TO_VIDEO, WAN_5B, COG_5B, COG_2B, COG_15, *LTX, *HUNYUANS, KANDINSKY)
 EVERY = pytest.mark.parametrize("family", TRAINED, ids=lambda family: family.name)
 
 
@@ -56,7 +57,7 @@ def pairs(family: Tiny, **more: Any) -> Any:
         return encoded_pairs(**{**ltx, **more})
     size = 32 if family is WAN_5B else 16
     channels = families.model_of(family.name).model.latent_format.latent_channels
-    text = partial(fake_text, more=family.kept)
+    text = text_of(family)
     return encoded_pairs(width=size, height=size, channels=channels, text=text, **more)
 
 

@@ -43,11 +43,20 @@ HUNYUAN_LOOKS = {f"{side}_{part}" for side in ("img", "txt") for part in ("attn.
 HUNYUAN_FUSED = {"img_attn.qkv", "txt_attn.qkv", "linear1"}
 HUNYUAN_LAYERS = (HUNYUAN_FUSED, HUNYUAN_LOOKS | {"linear1", "linear2"}, HUNYUAN_FUSED)
 UNREAD = ("double_blocks.1.txt_attn.proj", "double_blocks.1.txt_mlp")  # of the last block of HunyuanVideo 1.5
+KANDINSKY_PARTS = [
+    f"{kind}_attention.{name}" for kind in ("self", "cross") for name in ("to_query", "to_key", "to_value", "out_layer")
+]
+KANDINSKY_LAYERS = (
+    {"self_attention.to_query", "self_attention.to_key", "cross_attention.to_query"},
+    {*KANDINSKY_PARTS, "feed_forward.in_layer", "feed_forward.out_layer"},
+    {"self_attention.to_query", "cross_attention.to_query"},
+)
 LAYERS = {
     "Wan": (WAN_MOTION, WAN_LOOKS, {"self_attn.q", "cross_attn.q"}),
     "CogVideoX": ({"q", "k"}, COG_LOOKS, {"q"}),
     **dict.fromkeys((family.name for family in tiny.LTX), LTX_LAYERS),
     "HunyuanVideo": HUNYUAN_LAYERS,
+    "Kandinsky": KANDINSKY_LAYERS,
 }
 TRAINED = [family for family in tiny.ALL if family.name.split()[0] in LAYERS]
 
@@ -83,7 +92,9 @@ def test_each_stage_trains_exactly_its_layers_in_every_family(family):
         assert all(up.any() for up in ups)  # they start at zero, so a gradient has reached each
 
 
-@pytest.mark.parametrize("family", [*TRAINED[:3], tiny.LTXV, *tiny.HUNYUANS], ids=lambda family: family.name)
+@pytest.mark.parametrize(
+    "family", [*TRAINED[:3], tiny.LTXV, *tiny.HUNYUANS, tiny.KANDINSKY], ids=lambda family: family.name
+)
 def test_classic_trains_queries_alone_and_no_look(family, monkeypatch):
     with heard(monkeypatch) as calls:
         found = train(tiny.model_of(family.name), "classic", encoded=data_for(family), steps=2, classic=True)

@@ -21,10 +21,12 @@ def fake_vae(pixels: Tensor, channels: int = 16, compression: int = 4) -> Tensor
     return torch.stack(groups)[None] * torch.linspace(-1, 1, channels)[:, None, None, None]
 
 
-def fake_text(caption: str, more: Mapping[str, Tensor] = MappingProxyType({})) -> dict[str, Tensor]:
+def fake_text(
+    caption: str, more: Mapping[str, Tensor] = MappingProxyType({}), width: int = TEXT_DIM
+) -> dict[str, Tensor]:
     """Four random tokens that depend on the caption's length, and ``more`` of what an encoder gives."""
     generator = torch.Generator().manual_seed(len(caption))
-    return {"cross_attn": torch.randn(4, TEXT_DIM, generator=generator), **more}
+    return {"cross_attn": torch.randn(4, width, generator=generator), **more}
 
 
 def masked_text(caption: str) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ from typing import Any
 import clip_pairs
 import tiny_cogvideox
 import tiny_hunyuan
+import tiny_kandinsky
 import tiny_ltx
 import tiny_vision
 import tiny_wan
@@ -32,6 +33,7 @@ class Tiny:
     flow: bool = True  # else velocity prediction on discrete timesteps
     size: int = 4  # latent pixels of a test scene
     time_patch: int = 1
+    text_dim: int = TEXT_DIM  # channels of a text token
     extra: dict[str, Any] = field(default_factory=dict)  # what its conditioning must carry besides the text
 
     @property
@@ -42,7 +44,7 @@ class Tiny:
 
     def conditioning(self, seed: int) -> list[Any]:
         """A CONDITIONING of random tokens."""
-        text = torch.randn(1, TOKENS, TEXT_DIM, generator=torch.Generator().manual_seed(seed))
+        text = torch.randn(1, TOKENS, self.text_dim, generator=torch.Generator().manual_seed(seed))
         return [[text, {"pooled_output": None, **self.extra}]]
 
 
@@ -81,7 +83,13 @@ HUNYUAN_15 = Tiny(
     extra={"pooled_output": None, "conditioning_byt5small": tiny_hunyuan.byt5_text()},
 )
 HUNYUANS = (HUNYUAN, HUNYUAN_15)
-ALL = (WAN, *IMAGE_TO_VIDEO, WAN_5B, COG_5B, COG_2B, COG_15, *LTX, *HUNYUANS)
+KANDINSKY = Tiny(
+    "Kandinsky 5",
+    tiny_kandinsky.save_tiny_kandinsky,
+    text_dim=tiny_kandinsky.TEXT_DIM,
+    extra={"pooled_output": torch.zeros(1, tiny_kandinsky.POOLED)},
+)
+ALL = (WAN, *IMAGE_TO_VIDEO, WAN_5B, COG_5B, COG_2B, COG_15, *LTX, *HUNYUANS, KANDINSKY)
 COGVIDEOX = tuple(tiny for tiny in ALL if not tiny.flow)
 
 
@@ -89,7 +97,7 @@ def text_of(family: Tiny) -> Callable[[str], dict[str, Tensor]]:
     """A text encoder that costs nothing, with what the family's own gives besides the tokens."""
     if "attention_mask" in family.extra:
         return clip_pairs.masked_text
-    return partial(clip_pairs.fake_text, more=family.kept)
+    return partial(clip_pairs.fake_text, more=family.kept, width=family.text_dim)
 
 
 @cache

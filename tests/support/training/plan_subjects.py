@@ -10,7 +10,6 @@ import tiny_unet
 import torch
 from aicl_runs import clips_of, small_presets
 from motion_runs import one_clip
-from tiny_families import TEXT_DIM
 from training_steps import CHANNELS
 from tuning_clips import encoded_clips
 
@@ -26,7 +25,9 @@ def clip_of(family: Any, frames: int = 12, size: int = 16) -> LargestClip:
     x0 = torch.randn(CHANNELS.get(family.name, 16), frames, size, size, generator=torch.Generator().manual_seed(0))
     more = {"attention_mask": torch.ones(8, dtype=torch.long)} if family.name == "LTXV" else getattr(family, "kept", {})
     process = video_model(tiny_families.model_of(family.name)).process
-    return LargestClip(x0, {"cross_attn": torch.randn(8, TEXT_DIM), **more}, 4, (family.time_patch, 2, 2), process)
+    return LargestClip(
+        x0, {"cross_attn": torch.randn(8, family.text_dim), **more}, 4, (family.time_patch, 2, 2), process
+    )
 
 
 def subject(method: str, model: Any, encoded: Any, rank: int = 8, **order: Any) -> Subject:

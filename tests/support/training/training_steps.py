@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from tiny_families import TEXT_DIM, TOKENS, Tiny, model_of
+from tiny_families import TOKENS, Tiny, model_of
 from torch import Tensor
 
 CHANNELS = {"Wan 2.2 5B": 48, "LTXV": 128, "LTX-2": 128, "LTX-2.3": 128, "HunyuanVideo 1.5": 32}
@@ -21,7 +21,9 @@ def objective_of(family: Tiny, config: Any, clips: int = 2, size: int = 4) -> An
     generator = torch.Generator().manual_seed(5)
     shape = (CHANNELS.get(family.name, 16), layout.frames, size, size)
     x0 = [torch.randn(shape, generator=generator) for _ in range(clips)]
-    texts = [{"cross_attn": torch.randn(TOKENS, TEXT_DIM, generator=generator), **family.kept} for _ in range(clips)]
+    texts = [
+        {"cross_attn": torch.randn(TOKENS, family.text_dim, generator=generator), **family.kept} for _ in range(clips)
+    ]
     recipe = TicftRecipe("custom", layout)
     return TicftObjective(x0, texts, texts[0], recipe, config, process=process_of(repaired(model_of(family.name))))
 
