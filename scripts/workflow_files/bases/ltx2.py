@@ -68,7 +68,7 @@ does; the LoRA says so to **TIC-FT Context**.
 A finished run is kept and not trained again. **Cancel** keeps what was learned so far.
 """
 RATE_NOTE = """
-LTX is told the frames a second: here those of the training clips. Write the same rate into **LTXVConditioning** and
+LTX takes the frames a second: here those of the training clips. Write the same rate into **LTXVConditioning** and
 **Create Video** when yours have another.
 """
 SAMPLE_NOTE = """
