@@ -12,7 +12,7 @@ import tiny_families as families
 import torch
 from clip_pairs import encoded_pairs
 from plan_subjects import clip_of
-from tiny_families import COG_5B, COG_15, HUNYUANS, KANDINSKY, LTX, WAN, WAN_5B
+from tiny_families import COG_5B, COG_15, HUNYUANS, KANDINSKY, LTX_23, LTXV, WAN, WAN_5B
 from torch import nn
 
 from pack.nodes.host.model.video_model import video_model
@@ -38,8 +38,9 @@ def with_free(monkeypatch, gib: float) -> None:
     monkeypatch.setattr(management, "get_free_memory", lambda *_args, **_options: gib * 2**30)
 
 
+# LTX-2.3 behind its connectors, which always have 1024 tokens and are most of a tiny net's small steps.
 @pytest.mark.parametrize(
-    "family", [WAN, WAN_5B, COG_5B, COG_15, *LTX, *HUNYUANS, KANDINSKY], ids=lambda family: family.name
+    "family", [WAN, WAN_5B, COG_5B, COG_15, LTXV, LTX_23, *HUNYUANS, KANDINSKY], ids=lambda family: family.name
 )
 def test_the_memory_of_a_large_step_is_predicted_from_small_ones(family, monkeypatch):
     """Off by 1 % at most, so that the margin is for the device's allocator alone."""

@@ -23,7 +23,10 @@ WIDE = 256  # pixels: latents of 32 x 32
 def clip_of(family: Any, frames: int = 12, size: int = 16) -> LargestClip:
     """Latents of a family behind a prefix of four."""
     x0 = torch.randn(CHANNELS.get(family.name, 16), frames, size, size, generator=torch.Generator().manual_seed(0))
-    more = {"attention_mask": torch.ones(8, dtype=torch.long)} if family.name == "LTXV" else getattr(family, "kept", {})
+    kept = (
+        {} if family.name == "LTX-2.3" else getattr(family, "kept", {})
+    )  # without the flag a text is past the connectors
+    more = {"attention_mask": torch.ones(8, dtype=torch.long)} if family.name == "LTXV" else kept
     process = video_model(tiny_families.model_of(family.name)).process
     return LargestClip(
         x0, {"cross_attn": torch.randn(8, family.text_dim), **more}, 4, (family.time_patch, 2, 2), process
