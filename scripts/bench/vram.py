@@ -1,11 +1,17 @@
 """How much memory a TIC-FT training step of the public models takes, and what fits which card, as the plan counts it.
 
     COMFYUI_PATH=... python scripts/bench/vram.py [--models "Wan 2.1 1.3B" ...] [--no-check] [--out out/vram]
+    COMFYUI_PATH=... python scripts/bench/vram.py --run [--models "Wan 2.1 14B; Wan 2.2 14B each"]
+    COMFYUI_PATH=... python scripts/bench/vram.py --run dry
 
 Networks of the host's classes at their true size, whose weights have a shape and no numbers: a step of image to video,
 13 latents (49 frames), batch 1, LoRA of rank 128 on attention, AdamW in fp32, is counted as Training Plan counts it,
 with its margin. No card is needed, and less than 3 GB of memory. What a GPU's kernels keep beside the tensors is not in
 it. The check runs medium steps on the CPU and compares them with their count.
+
+With ``--run`` steps are run on the CUDA device at hand instead: bf16 and fp8 weights, all of them on the card and three
+quarters lent, each beside its count with seconds a step and use of the card; then a card that is left too little, and
+what the run does about it. ``--run dry`` is the same on the CPU with one block and small clips, to know that it starts.
 """
 
 from __future__ import annotations
@@ -45,17 +51,39 @@ def main() -> None:
     parser.add_argument("--rank", type=int, default=128)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--no-check", action="store_true", help="run no step")
+    parser.add_argument("--run", nargs="?", const="card", choices=("card", "dry"), help="run steps instead of counting")
     parser.add_argument("--out", type=Path, default=Path("out") / "vram")
     options = parser.parse_args()
     host_pack.start(options.threads)
-    found = [counted(model, options.rank) for model in MODELS if model.name in options.models]
-    tables = [step_table(found), card_table(found)] if found else []
-    if not options.no_check:
-        tables.append(check_table(options.rank))
-    text = "\n".join(tables)
+    chosen = [model for model in MODELS if model.name in options.models]
+    if options.run:
+        text, name = run_table(chosen, options.rank, options.run == "dry"), "card.md"
+    else:
+        found = [counted(model, options.rank) for model in chosen]
+        tables = [step_table(found), card_table(found)] if found else []
+        text = "\n".join(tables if options.no_check else [*tables, check_table(options.rank)])
+        name = "tables.md"
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "tables.md").write_text(text, encoding="utf-8")
+    (options.out / name).write_text(text, encoding="utf-8")
     sys.stdout.write(text)
+
+
+def run_table(chosen: list[Public], rank: int, dry: bool) -> str:
+    """Steps on the card; dry, those of one block and a small clip on the CPU.
+
+    Raises:
+        SystemExit: there is no CUDA device, and it is no dry run.
+    """
+    import torch
+    from parts.memory.card_steps import Setting, table
+
+    if not dry and not torch.cuda.is_available():
+        raise SystemExit("there is no CUDA device, so no step is run; --run dry shows that the script starts")
+    types = {"bf16": torch.bfloat16, "fp8": torch.float8_e4m3fn}
+    shape, blocks = ((2, 4, 4), 1) if dry else (None, None)
+    settings = [Setting(one, blocks, shape or (FRAMES, *one.latent), 2 if dry else rank) for one in chosen]
+    device = "the CPU, which is no measurement" if dry else torch.cuda.get_device_name()
+    return f"Run on {device}.\n\n{table(settings, largest_clip, types)}"
 
 
 def counted(public: Public, rank: int) -> Found:

@@ -17,6 +17,7 @@ from ..core.clip_objective import ClipObjective
 from ..core.config import TrainConfig
 from ..core.methods import AICL
 from ..core.objective import Predict, StepLoss
+from ..storage.lazy import Lazy
 from .file import DATA, SIZES
 from .groups import Groups
 from .reading import Reading, Reference, with_reading
@@ -40,6 +41,7 @@ class AiclData:
     unconditional: Conditioning
     references: Sequence[Reference]  # numbered as ``groups.choices`` does
     groups: Groups
+    known: tuple[Tensor, Tensor] | None = None  # what ``statistics`` gives, where it is known already
 
     def __post_init__(self) -> None:
         counts = {len(self.x0), len(self.conditioning), len(self.groups.choices)}
@@ -48,11 +50,19 @@ class AiclData:
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of each channel of the references as they are, ``[C]`` each."""
-        # One clip after the other: together they would need all memory twice more.
-        latents = [reference.variants[0].flatten(1) for reference in self.references]
-        count = sum(values.shape[1] for values in latents)
-        mean = torch.stack([values.double().sum(1) for values in latents]).sum(0) / count
-        squares = torch.stack([(values.double() - mean[:, None]).square().sum(1) for values in latents]).sum(0)
+        if self.known is not None:
+            return self.known
+        # One clip after the other, once: together they need all memory, and each may have to be read. Changed in place,
+        # for small tensors that stay would keep the memory of the large ones before them from being used again.
+        channels = len(self.references[0].variants[0])
+        count, mean, squares = 0, torch.zeros(channels, dtype=torch.double), torch.zeros(channels, dtype=torch.double)
+        for reference in self.references:
+            values = reference.variants[0].flatten(1).double()
+            own, size = values.mean(1), values.shape[1]
+            change = own - mean
+            squares += (values - own[:, None]).square_().sum(1) + change.square() * (count * size / (count + size))
+            mean += change * (size / (count + size))
+            count += size
         return mean.float(), (squares / (count - 1)).sqrt().clamp(min=1e-5).float()
 
 
@@ -98,9 +108,7 @@ class AiclObjective(ClipObjective):
         """``summary`` and ``facts`` of the data and the request are written into the adapter's file."""
         self.data, self.aicl, self.summary = data, aicl, summary
         # With references, as previews and validation read them.
-        conditioning = [
-            with_reading(conditioning, self._fixed(i, RIGHT)) for i, conditioning in enumerate(data.conditioning)
-        ]
+        conditioning = Lazy(len(data.conditioning), lambda i: with_reading(data.conditioning[i], self._fixed(i, RIGHT)))
         super().__init__(data.x0, conditioning, data.unconditional, config, aicl.process, facts)
 
     def drawn_conditioning(self, indices: Sequence[int], generators: StepGenerators) -> list[Conditioning]:

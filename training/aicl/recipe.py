@@ -75,10 +75,15 @@ class AiclRecipe:
             check_channels(latents["target"], self.channels)
         return {"x0": latents["target"], **{name: value for name, value in latents.items() if name != "target"}}
 
+    @property
+    def reference(self) -> str:
+        """What the reference as it is is called among the latents."""
+        return "reference_0" if self.group_by == FILES else "x0"
+
     def references(self, latents: dict[str, Tensor]) -> list[Tensor]:
         """The reference as it is, then its variants, of what ``assemble`` gave."""
         variants = [latents[f"reference_{i}"] for i in range(1, self.augmentations + 1)]
-        return [latents["reference_0"] if self.group_by == FILES else latents["x0"], *variants]
+        return [latents[self.reference], *variants]
 
     def captions(self, sample: Sample) -> dict[str, str]:
         """The target's caption, and the reference's."""

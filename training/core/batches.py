@@ -13,6 +13,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from ..storage.lazy import shapes_of
+
 Conditioning = dict[str, Tensor]  # one clip's text conditioning, without a batch dimension
 
 
@@ -126,6 +128,6 @@ def dropped(count: int, probability: float, generator: torch.Generator) -> list[
 def shape_groups(x0: Sequence[Tensor]) -> tuple[tuple[int, ...], ...]:
     """The clips of each bucket, which are those whose latents can be stacked."""
     groups: dict[torch.Size, list[int]] = {}
-    for i, latents in enumerate(x0):
-        groups.setdefault(latents.shape, []).append(i)
+    for i, shape in enumerate(shapes_of(x0)):
+        groups.setdefault(shape, []).append(i)
     return tuple(map(tuple, groups.values()))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ...methods.flow import FLOW, NoiseProcess
 from ...methods.tic_ft import Layout
+from ..storage.lazy import shapes_of
 from .batches import Conditioning, FlowBatch, StepGenerators, dropped, seeded_generator, shape_groups
 from .config import TrainConfig
 from .objective import Predict
@@ -33,19 +34,21 @@ class ClipObjective:
     ) -> None:
         """Clean latents ``[C, T, h, w]`` in the model's space and one conditioning each.
 
-        ``process`` is how the network's frames are noised. ``settings`` are plain values for the file's metadata.
+        Both may be lazy: nothing is read here where the latents' shapes are known. ``process`` is how the network's
+        frames are noised. ``settings`` are plain values for the file's metadata.
 
         Raises:
             ValueError: there are none, or their channels differ.
         """
         if not x0:
             raise ValueError("the data set has no clips; training needs at least one, add clips to it")
-        if len({len(latents) for latents in x0}) > 1:
+        shapes = shapes_of(x0)
+        if len({shape[0] for shape in shapes}) > 1:
             raise ValueError("the clips' latents differ in channels; encode all of them with the model's own VAE")
-        self.x0, self.conditioning, self.unconditional = list(x0), list(conditioning), unconditional
+        self.x0, self.conditioning, self.unconditional = x0, conditioning, unconditional
         self.config, self.process, self.settings = config, process, dict(settings or {})
         self.size, self.groups = len(self.x0), shape_groups(self.x0)
-        self.layout = Layout(0, 0, self.x0[0].shape[1])  # for previews: nothing but frames to generate
+        self.layout = Layout(0, 0, shapes[0][1])  # for previews: nothing but frames to generate
 
     def metadata(self) -> dict[str, str]:
         """Method and settings as text, for the file."""
@@ -65,7 +68,8 @@ class ClipObjective:
 
     def largest_indices(self) -> list[int]:
         """Clips of the largest bucket, as many as a batch has."""
-        group = max(self.groups, key=lambda group: self.x0[group[0]].numel())
+        shapes = shapes_of(self.x0)
+        group = max(self.groups, key=lambda group: shapes[group[0]].numel())
         return [group[i % len(group)] for i in range(self.config.batch_size)]
 
     def fixed_batch(self, index: int, sigma: float) -> FlowBatch:
@@ -76,9 +80,10 @@ class ClipObjective:
 
     def stacked(self, indices: Sequence[int]) -> Tensor:
         """Clean latents of a step's clips, ``[B, C, T, h, w]``; a ValueError where they are of several buckets."""
-        if len({self.x0[i].shape for i in indices}) > 1:
+        clips = [self.x0[i] for i in indices]
+        if len({clip.shape for clip in clips}) > 1:
             raise ValueError(f"clips {list(indices)} are of several buckets; choose a step's clips by the groups")
-        return torch.stack([self.x0[i] for i in indices])
+        return torch.stack(clips)
 
     def drawn_conditioning(self, indices: Sequence[int], generators: StepGenerators) -> list[Conditioning]:
         """The captions of a step's clips, some of them dropped."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -36,8 +36,8 @@ class PreviewSettings:
 class Previewed(Protocol):
     """The part of an objective that previews need."""
 
-    x0: list[Tensor]  # [C, F, h, w] each, in the model's space
-    conditioning: list[Conditioning]
+    x0: Sequence[Tensor]  # [C, F, h, w] each, in the model's space
+    conditioning: Sequence[Conditioning]
     unconditional: Conditioning
     layout: Layout
     process: NoiseProcess

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from ..storage.cache import Cache, DiskCache, MemoryCache
 from .dataset import Dataset, Sample
+from .encoded_set import EncodedSet, Entries, Tensors
 from .vision import VisionEncoder, check_vision, features_of
 
 Progress = Callable[[int, int], None]  # done, total; may raise to cancel
-Tensors = dict[str, Tensor]
 POOLED = "pooled_output"  # the host's name for what a text encoder says of a whole caption
 
 
@@ -47,24 +47,6 @@ class Recipe(Protocol):
         ...
 
 
-@dataclass
-class EncodedSample:
-    """One sample as the trainer sees it."""
-
-    latents: Tensors  # by the recipe's names, each [C, T, h, w], fp32 on the CPU, in VAE space
-    conditioning: dict[str, Tensors]  # by caption name: "cross_attn" [L, D] and what else the encoder gave
-    name: str
-    caption: str
-
-
-@dataclass
-class EncodedSet:
-    """Everything a recipe asked for."""
-
-    samples: list[EncodedSample]
-    unconditional: Tensors  # the empty caption, for caption dropout
-
-
 @dataclass(frozen=True)
 class TextWidth:
     """How many channels a token of a caption has for a network."""
@@ -73,8 +55,8 @@ class TextWidth:
     network: str  # for sentences
     pooled: bool = False  # whether it also takes the pooled output of CLIP-L
 
-    def check_caption(self, caption: Mapping[str, Tensor]) -> None:
-        """Refuse an encoded caption of another text encoder.
+    def check_caption(self, caption: Mapping[str, torch.Size]) -> None:
+        """Refuse an encoded caption, of which the shapes are given, of another text encoder.
 
         Raises:
             ValueError: its tokens have other channels, or there is no pooled output where the network takes one.
@@ -86,15 +68,15 @@ class TextWidth:
                 "encoders with Load CLIP (Dual)"
             )
 
-    def check(self, tokens: Tensor) -> None:
-        """Refuse tokens ``[..., D]`` of another text encoder.
+    def check(self, tokens: torch.Size) -> None:
+        """Refuse tokens of a shape ``[..., D]``, of another text encoder.
 
         Raises:
             ValueError: D is not ``channels``.
         """
-        if tokens.shape[-1] != self.channels:
+        if tokens[-1] != self.channels:
             raise ValueError(
-                f"the text encoder gives {tokens.shape[-1]} channels a token, {self.network} takes {self.channels}; "
+                f"the text encoder gives {tokens[-1]} channels a token, {self.network} takes {self.channels}; "
                 "load the CLIP that belongs to the model"
             )
 
@@ -158,7 +140,7 @@ class EncodedDataset:
         return hashlib.sha256(json.dumps([entries, captions, self.text_key]).encode()).hexdigest()
 
     def encode(self, recipe: Recipe, progress: Progress | None = None, text: TextWidth | None = None) -> EncodedSet:
-        """All samples as ``recipe`` wants them, from the cache where nothing changed.
+        """All samples as ``recipe`` wants them, in the cache where nothing changed, and read when they are asked for.
 
         Each sample and each distinct caption is one entry: a changed clip is encoded again alone. A run that
         is cancelled or fails keeps the entries it finished.
@@ -177,15 +159,15 @@ class EncodedDataset:
         self._check_kind(recipe)
         captions = [recipe.captions(sample) for sample in self.dataset.samples]
         texts = list(dict.fromkeys(["", *(caption for named in captions for caption in named.values())]))
-        run = _Run(self._cache, len(texts) + len(self.dataset), progress)
+        run = _Run(Entries(self._cache), len(texts) + len(self.dataset), progress)
         try:
             # Plain tensors whatever mode the caller is in: trainers need them for the backward pass.
             with torch.inference_mode(False), torch.no_grad():
-                encoded: dict[str, Tensors] = {}
+                keys: dict[str, str] = {}
                 for caption in texts:
-                    encoded[caption] = run.entry(self._text_key(caption), lambda t=caption: self._text(t))
+                    keys[caption] = run.entry(self._text_key(caption), lambda t=caption: self._text(t))
                     if text is not None:
-                        text.check_caption(encoded[caption])
+                        text.check_caption(run.entries.shapes[keys[caption]])
                 latents = [
                     run.entry(self._latents_key(sample, recipe), lambda s=sample: self._latents(s, recipe))
                     for sample in self.dataset.samples
@@ -193,11 +175,8 @@ class EncodedDataset:
         finally:
             if run.encoded:
                 self._release()
-        samples = [
-            EncodedSample(x0, {name: encoded[caption] for name, caption in named.items()}, sample.name, sample.caption)
-            for sample, x0, named in zip(self.dataset.samples, latents, captions, strict=True)
-        ]
-        return EncodedSet(samples, encoded[""])
+        named = [{name: keys[caption] for name, caption in one.items()} for one in captions]
+        return EncodedSet(run.entries, self.dataset.samples, latents, named, keys[""])
 
     def _check_kind(self, recipe: Recipe) -> None:
         wanted = bool(getattr(recipe, "frame_by_frame", False))
@@ -247,23 +226,21 @@ def former_clips(recipe: Recipe, encoded: EncodedDataset, validation: EncodedDat
 class _Run:
     """One pass over the entries: counts them and notes whether an encoder was needed."""
 
-    cache: Cache
+    entries: Entries
     total: int
     progress: Progress | None
     done: int = 0
     encoded: bool = False
 
-    def entry(self, key: str, make: Callable[[], Tensors]) -> Tensors:
-        """The tensors under ``key`` from the cache, or made, stored and noted as encoded; then progress is reported."""
-        tensors = self.cache.get(key)
-        if tensors is None:
+    def entry(self, key: str, make: Callable[[], Tensors]) -> str:
+        """Have the tensors under ``key`` in the cache, made and noted as encoded where they are not; then report."""
+        if not self.entries.find(key):
             self.encoded = True
-            tensors = {name: _plain(tensor) for name, tensor in make().items()}
-            self.cache.put(key, tensors)
+            self.entries.put(key, {name: _plain(tensor) for name, tensor in make().items()})
         self.done += 1
         if self.progress is not None:
             self.progress(self.done, self.total)
-        return tensors
+        return key
 
 
 def _plain(tensor: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from ..core.clip_objective import ClipObjective
 from ..core.config import TrainConfig
 from ..core.methods import MOTION
 from ..core.objective import Predict, StepLoss
+from ..storage.lazy import mapped, shapes_of
 
 
 @dataclass(frozen=True)
@@ -81,14 +82,16 @@ class MotionObjective(ClipObjective):
         """
         super().__init__(x0, conditioning, unconditional, config, process, settings)
         self.terms, self.stride = terms or MotionTerms(), stride
-        shortest = min(latents.shape[1] for latents in self.x0)
+        shapes = shapes_of(x0)
+        shortest = min(shape[1] for shape in shapes)
         if motion.sparse_count(shortest, stride) < 2:
             raise ValueError(
                 f"of a clip of {shortest} latents one in {stride} is shown, which is no motion; "
                 "give longer clips, or more sparse latents"
             )
-        self.whole, self.x0 = self.x0, [latents[:, ::stride] for latents in self.x0]  # x0: as previews sample them
-        self.layout = Layout(0, 0, self.x0[0].shape[1])
+        shown = [torch.Size((shape[0], motion.sparse_count(shape[1], stride), *shape[2:])) for shape in shapes]
+        self.whole, self.x0 = x0, mapped(x0, lambda latents: latents[:, ::stride], shown)  # x0: as previews sample them
+        self.layout = Layout(0, 0, shown[0][1])
 
     def batch(self, indices: Sequence[int], generators: StepGenerators) -> MotionBatch:
         """Clips of a step with their noise, levels, dropped captions and anchor frames."""
@@ -103,11 +106,10 @@ class MotionObjective(ClipObjective):
     def _started(self, batch: FlowBatch, indices: Sequence[int], generators: StepGenerators) -> FlowBatch:
         """The batch with the sparse latents of each clip taken from a random one on, so that in time all are seen."""
         span = (batch.x0.shape[2] - 1) * self.stride
-        rest = self.whole[indices[0]].shape[1] - 1 - span  # of a bucket all clips have one length
+        whole = [self.whole[i] for i in indices]
+        rest = whole[0].shape[1] - 1 - span  # of a bucket all clips have one length
         starts = torch.randint(rest + 1, (len(indices),), generator=generators.noise).tolist()
-        x0 = [
-            self.whole[i][:, start : start + span + 1 : self.stride] for i, start in zip(indices, starts, strict=True)
-        ]
+        x0 = [clip[:, start : start + span + 1 : self.stride] for clip, start in zip(whole, starts, strict=True)]
         return FlowBatch(torch.stack(x0), batch.noise, batch.sigma, batch.conditioning)
 
     def loss(self, predict: Predict, batch: MotionBatch) -> StepLoss:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ...methods import tic_ft
 from ...methods.tic_ft import Layout
+from ..storage.lazy import shapes_of
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
@@ -40,13 +41,14 @@ def check_latents(x0: Sequence[Tensor], layouts: Sequence[Layout]) -> None:
     Raises:
         ValueError: the set is empty, or channels or frames do not fit.
     """
-    channels = {latents.shape[0] for latents in x0}
+    shapes = shapes_of(x0)
+    channels = {shape[0] for shape in shapes}
     if len(channels) != 1:
         found = ", ".join(map(str, sorted(channels))) or "no clips"
         raise ValueError(f"clips must share one number of latent channels, got {found}; encode all with one VAE")
     known = {layout.frames: layout for layout in layouts}
-    for latents in x0:
-        if (frames := latents.shape[1]) not in known:
+    for shape in shapes:
+        if (frames := shape[1]) not in known:
             needed = " or ".join(
                 f"{count} ({layout.condition}+{layout.buffer}+{layout.target})" for count, layout in known.items()
             )

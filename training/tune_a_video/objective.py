@@ -15,6 +15,7 @@ from ..core.clip_objective import ClipObjective
 from ..core.config import TrainConfig
 from ..core.methods import TUNE_A_VIDEO
 from ..core.objective import Predict, StepLoss
+from ..storage.lazy import mapped, shapes_of
 from .recipe import FrameWindow
 
 # The settings of the paper and of its authors' code, showlab/Tune-A-Video: configs/ and train_tuneavideo.py.
@@ -35,7 +36,7 @@ class Clips:
     def __post_init__(self) -> None:
         if not self.latents:
             raise ValueError("the data set has no clips; Tune-A-Video needs one, add a clip to it")
-        channels = sorted({len(clip) for clip in self.latents})
+        channels = sorted({shape[0] for shape in shapes_of(self.latents)})
         if len(channels) > 1:
             raise ValueError(f"the clips' latents have {channels} channels; encode all with one VAE")
 
@@ -95,8 +96,14 @@ class TuneAVideoObjective(ClipObjective):
         """
         self.clips, self.window, self.prior = clips, window or FrameWindow(), prior
         # As a fixed window shows them, for previews.
-        x0 = [clip[:, self.window.within(clip.shape[1])] for clip in clips.latents]
+        x0 = mapped(clips.latents, lambda clip: clip[:, self.window.within(clip.shape[1])], self._shown(clips))
         super().__init__(x0, clips.conditioning, unconditional, config, process, settings)
+
+    def _shown(self, clips: Clips) -> list[torch.Size]:
+        """The shapes of clips as a fixed window shows them."""
+        shapes = shapes_of(clips.latents)
+        counts = [len(range(shape[1])[self.window.within(shape[1])]) for shape in shapes]
+        return [torch.Size((shape[0], count, *shape[2:])) for shape, count in zip(shapes, counts, strict=True)]
 
     def batch(self, indices: Sequence[int], generators: StepGenerators) -> TuningBatch:
         """Clips of a step with their frames, noise, levels and dropped captions, and one of the prior's."""

@@ -18,7 +18,8 @@ from ....training.aicl.objective import AiclData, AiclObjective, AiclSettings
 from ....training.aicl.reading import Reading, Reference, with_reading
 from ....training.core.config import TrainConfig
 from ....training.data.dataset import Dataset, Sample
-from ....training.data.encoding import EncodedDataset, EncodedSample, Recipe
+from ....training.data.encoded_set import EncodedSample
+from ....training.data.encoding import EncodedDataset, Recipe
 from ....training.data.known_frames import FEATURES
 from ....training.motion.objective import MotionTerms, default_config, motion_loss
 from ....training.motion.recipe import LEAST, MotionRecipe, plan_stride

@@ -99,7 +99,7 @@ def check_family(loaded: LoadedModel, samples: Tensor, *prompts: Any) -> None:
     width = text_width(model, loaded.name)
     for tokens, _ in (part for prompt in prompts for part in prompt or ()):
         if width is not None:
-            width.check(tokens)
+            width.check(tokens.shape)
 
 
 def checked(latent: dict[str, Any]) -> Tensor:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from ....methods.aicl import AdapterSizes, DropRates, parameter_counts, preset_sizes
 from ....training.aicl.augmentation import CROP, NONE
@@ -15,8 +19,10 @@ from ....training.aicl.reading import Reference
 from ....training.aicl.recipe import AiclRecipe
 from ....training.core.config import ATTENTION_PRESET, TrainConfig
 from ....training.core.methods import AICL
+from ....training.data.encoded_set import EncodedSet
 from ....training.data.encoding import EncodedDataset
 from ....training.runs.changes import REFUSE
+from ....training.storage.lazy import Lazy
 from ..aicl.sites import SVD, base_of
 from ..model.experts import resolved
 from ..model.noise import loaded_model
@@ -181,14 +187,13 @@ def make_objective(plan: AiclPlan, encoded: EncodedDataset, sizes: AdapterSizes 
         x0=clips.x0,
         conditioning=clips.captions,
         unconditional=clips.unconditional,
-        references=[
-            Reference(tuple(recipe.references(sample.latents)), sample.conditioning["reference"]["cross_attn"])
-            for sample in clips.samples
-        ],
+        references=references_of(clips.whole, recipe),
         groups=groups,
     )
-    sizes = sizes or sizes_for(plan.video, request, data)
-    _check_references(sizes, data)
+    if sizes is None:
+        sizes = sizes_for(plan.video, request, data)
+        data = with_statistics(data, clips.whole)
+    _check_references(sizes, clips.whole.shapes(recipe.reference))
     training = AiclSettings(sizes, plan.drops, request.max_references, plan.video.process)
     facts = {**request.settings(), "width": dataset.width, "height": dataset.height, "fps": dataset.fps}
     return AiclObjective(data, training, plan.config, groups.summary(request.group_by), facts)
@@ -213,9 +218,28 @@ def sizes_for(video: VideoModel, request: AiclRequest, data: AiclData) -> Adapte
     return sizes
 
 
-def _check_references(sizes: AdapterSizes, data: AiclData) -> None:
+def references_of(found: EncodedSet, recipe: AiclRecipe) -> Lazy[Reference]:
+    """The reference of each clip, read when it is asked for."""
+
+    def read(i: int) -> Reference:
+        return Reference(tuple(recipe.references(found.latents(i))), found.caption(i, "reference")["cross_attn"])
+
+    return Lazy(len(found), read)
+
+
+def with_statistics(data: AiclData, found: EncodedSet) -> AiclData:
+    """The data with its references' mean and deviation, which are worked out once for a set and kept beside it."""
+
+    def make() -> dict[str, Tensor]:
+        return dict(zip(("mean", "deviation"), data.statistics(), strict=True))
+
+    kept = found.summary("references, by channel", make)
+    return replace(data, known=(kept["mean"], kept["deviation"]))
+
+
+def _check_references(sizes: AdapterSizes, shapes: Sequence[torch.Size]) -> None:
     size = sizes.prism.size
-    others = {tuple(reference.variants[0].shape[1:]) for reference in data.references} - {size}
+    others = {tuple(shape[1:]) for shape in shapes} - {size}
     if size is not None and others:
         raise ValueError(
             f"a reference has {list(min(others))} latents, the faithful form takes {list(size)} alone (frames, height, "

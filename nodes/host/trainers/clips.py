@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,8 +9,10 @@ from torch import Tensor
 
 from ....training.core.batches import Conditioning
 from ....training.data.dataset import Dataset
-from ....training.data.encoding import EncodedDataset, EncodedSample, Recipe
+from ....training.data.encoded_set import EncodedSet
+from ....training.data.encoding import EncodedDataset, Recipe
 from ....training.data.known_frames import FEATURES, KNOWN, UNKNOWN
+from ....training.storage.lazy import Lazy
 from ....training.tic_ft.layout import check_channels
 from ..model.families import text_width
 from ..model.known_model import KnownModel
@@ -23,36 +24,38 @@ from ..services.progress import encoding_progress
 
 @dataclass(frozen=True)
 class EncodedClips:
-    """An encoded data set."""
+    """An encoded data set; its sequences are read from the cache item by item."""
 
-    x0: list[Tensor]  # [C, T, h, w] each, in the model's space
-    captions: list[Conditioning]
+    x0: Lazy[Tensor]  # [C, T, h, w] each, in the model's space
+    captions: Lazy[Conditioning]
     unconditional: Conditioning
-    samples: Sequence[EncodedSample]  # all that was encoded of each clip
+    whole: EncodedSet  # all that was encoded of each clip
 
 
 def encoded_clips(model: KnownModel, encoded: EncodedDataset, recipe: Recipe, latents: str = "x0") -> EncodedClips:
-    """Encode what a recipe asks for, or read it from the cache; ``latents`` names those that are learned.
+    """Encode what a recipe asks for, or find it in the cache; ``latents`` names those that are learned.
 
     Raises:
         ValueError: the latents are of another model's VAE, or the captions of another's text encoder.
     """
     found = encoded.encode(recipe, encoding_progress(), text_width(model.model, model.base))
     rate = {FRAME_RATE: torch.tensor(float(encoded.dataset.fps))} if model.family.frame_rate else {}
-    for sample in found.samples:  # those of the cache have not passed the recipe's own check
-        check_channels(sample.latents[latents], model.channels)
+    shapes = found.shapes(latents)
+    for shape in {*shapes}:  # those of the cache have not passed the recipe's own check
+        check_channels(torch.empty(shape, device="meta"), model.channels)
     return EncodedClips(
-        [model.in_model_space(sample.latents[latents]) for sample in found.samples],
-        [{**sample.conditioning["caption"], **_given(sample), **rate} for sample in found.samples],
+        Lazy(len(found), lambda i: model.in_model_space(found.latents(i, latents)[latents]), shapes),
+        Lazy(len(found), lambda i: {**found.caption(i, "caption"), **_given(found, i), **rate}),
         {**found.unconditional, **rate},
-        found.samples,
+        found,
     )
 
 
-def _given(sample: EncodedSample) -> Conditioning:
+def _given(found: EncodedSet, i: int) -> Conditioning:
     """The frames that an image-to-video network is given, in the host's names; nothing for other networks."""
-    names = {"concat_latent_image": KNOWN, "concat_mask": UNKNOWN, CLIP_VISION: FEATURES}
-    return {theirs: sample.latents[ours] for theirs, ours in names.items() if ours in sample.latents}
+    names = {KNOWN: "concat_latent_image", UNKNOWN: "concat_mask", FEATURES: CLIP_VISION}
+    given = [name for name in found.names(i) if name in names]
+    return {names[name]: value for name, value in found.latents(i, *given).items()} if given else {}
 
 
 def tell_other_sizes(training: Dataset, validation: Dataset) -> None:

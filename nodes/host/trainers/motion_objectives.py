@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+
 from ....training.core.config import TrainConfig
 from ....training.data.encoding import EncodedDataset
 from ....training.motion.appearance import AppearanceObjective
 from ....training.motion.objective import MotionObjective, MotionTerms
 from ....training.motion.recipe import AppearanceRecipe, MotionRecipe
+from ....training.storage.lazy import Lazy, shapes_of
 from ..model.video_model import VideoModel
 from .clips import encoded_clips
 
@@ -27,10 +30,12 @@ def appearance_objective(
         ValueError: the latents are of another model's VAE.
     """
     clips = encoded_clips(video, encoded, recipe, "pictures")
-    pictures = [(picture, i) for i, clip in enumerate(clips.x0) for picture in clip.split(1, dim=1)]
+    shapes = shapes_of(clips.x0)
+    places = [(i, frame) for i, shape in enumerate(shapes) for frame in range(shape[1])]  # clip and picture
+    alone = [torch.Size((shapes[i][0], 1, *shapes[i][2:])) for i, _ in places]
     return AppearanceObjective(
-        [picture for picture, _ in pictures],
-        [clips.captions[i] for _, i in pictures],
+        Lazy(len(places), lambda n: clips.x0[places[n][0]][:, places[n][1] :][:, :1], alone),
+        Lazy(len(places), lambda n: clips.captions[places[n][0]]),
         clips.unconditional,
         config,
         video.process,

@@ -259,3 +259,31 @@ def test_what_older_versions_called_the_clips_is_known_of_both_data_sets(monkeyp
     job = job_of(monkeypatch, aicl_trainer, lambda: train(model_of(), "older", validation=clips_of(seed=9)))
     assert job.former.keys() == {"training clips", "validation clips"}
     assert job.former.keys() <= job.identity.keys()
+
+
+def test_a_later_run_on_a_set_reads_no_clip_before_its_steps_and_learns_the_same(tmp_path, monkeypatch):
+    from pack.nodes.host.model.video_model import video_model
+    from pack.nodes.host.trainers.aicl_plan import AiclRequest, make_objective, plan_aicl
+    from pack.training.core.batches import StepGenerators
+    from pack.training.storage import lazy
+    from pack.training.storage.cache import DiskCache
+
+    encoded = clips_of()
+    encoded._cache = DiskCache(tmp_path)
+    plan = plan_aicl(video_model(model_of()), TrainConfig(batch_size=2), AiclRequest(group_by="sub-folder"), encoded)
+    with torch.inference_mode():
+        whole = make_objective(plan, encoded)
+        before = {step: whole.batch([0, 2], StepGenerators.at(0, step)) for step in range(4)}
+        monkeypatch.setattr(lazy, "ROOM", 0)
+        reads, read = [], DiskCache.read
+        monkeypatch.setattr(DiskCache, "read", lambda cache, key: (reads.append(key), read(cache, key))[1])
+        later = make_objective(plan, encoded)
+    # The empty caption, the first reference for the adapter's sizes with its caption, and what sums up the set.
+    assert len(reads) <= 4
+    assert all(map(torch.equal, later.data.statistics(), whole.data.statistics()))
+    for step, wanted in before.items():
+        found = later.batch([0, 2], StepGenerators.at(0, step))
+        assert torch.equal(found.x0, wanted.x0)
+        for one, other in zip(found.conditioning, wanted.conditioning, strict=True):
+            assert one.keys() == other.keys()
+            assert all(torch.equal(one[name], other[name]) for name in one)

@@ -10,6 +10,8 @@ import torch
 from pack.training.data.clips import TensorClip
 from pack.training.data.dataset import Dataset, Sample
 from pack.training.data.encoding import EncodedDataset
+from pack.training.storage import lazy
+from pack.training.storage.cache import DiskCache
 
 
 class TailRecipe:
@@ -234,3 +236,52 @@ def test_a_recipe_with_a_key_for_each_sample_is_asked_for_it(tmp_path):
     both.encode(ByLength("tail of two buckets"))  # another key, the same for each sample
     assert again.videos == []
     assert both.key(ByLength("tail of two buckets")) != both.key(ByLength("head of two buckets"))
+
+
+def test_a_set_larger_than_the_room_for_it_is_read_clip_by_clip(tmp_path, monkeypatch):
+    data = dataset(*(sample(i / 20) for i in range(1, 9)))
+    whole = handle(Encoders(), data, tmp_path).encode(TailRecipe())
+    wanted = [one.latents["x0"] for one in whole.samples]
+    monkeypatch.setattr(lazy, "ROOM", 500)  # bytes, about four entries
+    reads, read = [], DiskCache.read
+    monkeypatch.setattr(DiskCache, "read", lambda cache, key: (reads.append(key), read(cache, key))[1])
+    encoders = Encoders()
+    found = handle(encoders, data, tmp_path).encode(TailRecipe())
+    assert not encoders.videos
+    assert len(reads) == 5  # of 11 entries, the others were found by their heads
+    assert found.shapes("x0") == [latents.shape for latents in wanted]
+    for i in (7, 0, 3, 7, 5, 1, 2, 4, 6):
+        assert torch.equal(found.samples[i].latents["x0"], wanted[i])
+        assert found._entries.kept.used <= 500
+    assert len(reads) > 8
+
+
+def test_an_entry_that_is_lost_on_the_way_is_said_and_made_again_by_the_next_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(lazy, "ROOM", 0)
+    found = handle(Encoders(), cache_dir=tmp_path).encode(TailRecipe())
+    path = DiskCache(tmp_path).path(found._latents[1])
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(bytes(data))
+    assert len(handle(Encoders(), cache_dir=tmp_path).encode(TailRecipe()).samples) == 3  # its head is whole
+    with pytest.raises(RuntimeError, match="damaged or removed while the run went on; start the run again, which enc"):
+        _ = found.samples[1]
+    assert found.samples[2].name == "0.6"
+    encoders = Encoders()
+    again = handle(encoders, cache_dir=tmp_path).encode(TailRecipe())
+    assert len(encoders.videos) == 2  # condition and target of the one
+    assert again.samples[1].name == "0.4"
+
+
+def test_what_sums_up_a_set_is_made_once_and_anew_for_another_set(tmp_path):
+    made = []
+
+    def make():
+        made.append(1)
+        return {"mean": torch.tensor([float(len(made))])}
+
+    for _ in range(2):
+        found = handle(Encoders(), cache_dir=tmp_path).encode(TailRecipe())
+        assert float(found.summary("mean", make)["mean"]) == 1.0
+    other = handle(Encoders(), dataset(sample(0.2)), tmp_path).encode(TailRecipe())
+    assert float(other.summary("mean", make)["mean"]) == 2.0

@@ -1,6 +1,6 @@
 """Odd files as the pack reads them, beside what the ffmpeg program shows: a contact sheet to look at.
 
-python scripts/bench/clip_sheet.py sheet.png    20 files made on the spot; needs ffmpeg
+python scripts/clip_sheet.py sheet.png    20 files made on the spot; needs ffmpeg
 
 Below each pair stands what the pack says of the file. Where ffmpeg 5 shows something else the reason is in the name: it
 tone-maps HDR in another way, and reads neither animated WebP nor the colour profiles of pictures.
@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE / "parts"), str(HERE.parents[1] / "tests" / "support")]
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / folder) for folder in ("scripts/bench", "scripts/bench/parts", "tests/support")]
 
 from clips import load_pack, shown_by_ffmpeg  # noqa: E402
 from odd_clips import display_p3  # noqa: E402

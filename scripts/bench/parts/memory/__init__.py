@@ -1,0 +1,1 @@
+"""What measurements of memory are made of."""
