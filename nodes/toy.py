@@ -24,7 +24,19 @@ class FewShotToyVideoModel(Node):
                 "64 x 64 pixels, up to 49 frames. Use it to try every workflow with nothing to download."
             ),
             search_aliases=["demo model", "test model", "tiny wan"],
-            inputs=[],
+            inputs=[
+                io.Combo.Input(
+                    "detail",
+                    options=list(host_toy.DETAILS),
+                    default=host_toy.COARSE,
+                    optional=True,
+                    tooltip=(
+                        "Size of a token. coarse: 16 x 16 pixels, fast, trained with one noise level for all frames. "
+                        "fine: 8 x 8 pixels, four times as many, trained with a level per frame; it keeps the shape of "
+                        "a condition."
+                    ),
+                ),
+            ],
             outputs=[
                 io.Model.Output(
                     display_name="model",
@@ -36,8 +48,8 @@ class FewShotToyVideoModel(Node):
         )
 
     @classmethod
-    def execute(cls) -> io.NodeOutput:
-        return io.NodeOutput(host_toy.load_model(), host_toy.load_clip(), host_toy.load_vae())
+    def execute(cls, detail=host_toy.COARSE) -> io.NodeOutput:
+        return io.NodeOutput(host_toy.load_model(detail), host_toy.load_clip(), host_toy.load_vae())
 
 
 class FewShotToyImageModel(Node):

@@ -8,6 +8,7 @@ from torch import Tensor
 
 FOLDER = Path(__file__).parent / "weights"
 BASE = FOLDER / "base.safetensors"
+FINE_BASE = FOLDER / "fine_base.safetensors"  # tokens half as large in height and width, a noise level per frame
 VAE = FOLDER / "vae.safetensors"
 IMAGE_BASE = FOLDER / "image_base.safetensors"
 IMAGE_VAE = FOLDER / "image_vae.safetensors"

@@ -18,8 +18,9 @@ from workflow_files.steps import (
 from workflow_files.toy_tasks import TASKS, ToyTask
 
 CLIPS, HELD_OUT_CLIPS = 12, 4
-RANK, LEARNING_RATE, STEPS, BATCH = 16, 1e-3, 100, 8
-VALIDATE_EVERY = 50  # steps
+RANK, LEARNING_RATE = 16, 1e-3
+STEPS = {"coarse": (100, 8), "fine": (40, 4)}  # and clips in a batch, by the model's detail: about as much to compute
+VALIDATE_EVERY = 20  # steps
 SHIFT = 5.0  # the toy model is sampled with it, so most steps lie at high noise; training should too
 FPS = 12.0
 SAMPLE_STEPS, CFG = 24, 1.0  # a LoRA of a dozen pairs keeps colours better without guidance
@@ -29,8 +30,8 @@ The toy model comes with the pack. For a real model, put **Load Diffusion Model*
 **Load VAE** here. The wiring stays; sizes, steps, learning rate and CFG are the toy's, so take those of a workflow for
 that model.
 """
-TRAIN_NOTE = f"""
-{STEPS} steps take a minute or two on a CPU. A finished run is kept: it is not trained again until you change its seed,
+TRAIN_NOTE = """
+{steps} steps take a minute or two on a CPU. A finished run is kept: it is not trained again until you change its seed,
 its settings or its clips. **Cancel** keeps what was learned so far. With a `run_name` a stopped run goes on; for other
 clips or settings write another one.
 
@@ -47,9 +48,9 @@ def toy_sampling(target_frames: int, cfg: float = CFG) -> Sampling:
     return Sampling(64, 64, target_frames, FPS, SAMPLE_STEPS, cfg)
 
 
-def add_toy_model(graph: Graph) -> Base:
+def add_toy_model(graph: Graph, detail: str = "coarse") -> Base:
     """Step Load."""
-    node = graph.add("FewShotToyVideoModel")
+    node = graph.add("FewShotToyVideoModel", detail=detail)
     graph.note(LOAD_NOTE)
     return Base(node["model"], node["clip"], node["vae"])
 
@@ -60,11 +61,12 @@ def add_clips(graph: Graph, kind: str, split: str, count: int, seed: int = 0) ->
     return graph.add("FewShotToyClips", kind=kind, count=count, seed=seed, split=split, title=title)["dataset"]
 
 
-def add_train(graph: Graph, base: Base, encoded: Wire, task: str, **inputs: Wire) -> Node:
+def add_train(graph: Graph, base: Base, encoded: Wire, task: str, detail: str = "coarse", **inputs: Wire) -> Node:
     """The trainer with the settings that suit the toy model, in a column of its own: it is high."""
     if "settings" not in inputs:
         inputs["settings"] = graph.add("FewShotTrainSettings", shift=SHIFT, size=WIDE)["settings"]
-    graph.note(TRAIN_NOTE, width=340)
+    steps, batch = STEPS[detail]
+    graph.note(TRAIN_NOTE.format(steps=steps), width=340)
     graph.column()
     trained = graph.add(
         "TICFTTrain",
@@ -74,8 +76,8 @@ def add_train(graph: Graph, base: Base, encoded: Wire, task: str, **inputs: Wire
         task=task,
         rank=RANK,
         learning_rate=LEARNING_RATE,
-        steps=STEPS,
-        batch_size=BATCH,
+        steps=steps,
+        batch_size=batch,
         seed=0,
         size=WIDE,
         **inputs,
@@ -117,12 +119,12 @@ def toy_task(task: ToyTask) -> Graph:
         """,
     )
     with graph.group("Load"):
-        base = add_toy_model(graph)
+        base = add_toy_model(graph, task.detail)
     with graph.group("Data"):
         pairs, item = _data(graph, task)
         encoded = graph.add("FewShotEncodeDataset", dataset=pairs, vae=base.vae, clip=base.clip)["encoded"]
     with graph.group("Train"):
-        trained = add_train(graph, base, encoded, task.task)
+        trained = add_train(graph, base, encoded, task.task, task.detail)
         graph.add("LossGraphNode", loss=trained["loss"], filename_prefix=f"loss/{task.name}")
     with graph.group("Condition"):
         context, positive, negative = add_lora_and_context(graph, base, trained, task, item)
@@ -164,7 +166,7 @@ def train_toy() -> Graph:
     task = TASKS[0]
     graph = Graph("tic_ft_train_toy", TRAIN_SUMMARY)
     with graph.group("Load"):
-        base = add_toy_model(graph)
+        base = add_toy_model(graph, task.detail)
     with graph.group("Data"):
         pairs = add_clips(graph, task.kind, "training", CLIPS)
         held_out = add_clips(graph, task.kind, "held out", HELD_OUT_CLIPS)
@@ -178,7 +180,7 @@ def train_toy() -> Graph:
         settings = graph.add("FewShotTrainSettings", caption_dropout=0.1, shift=SHIFT, size=WIDE)["settings"]
         settings = graph.add("FewShotRunSettings", settings=settings, validate_every=VALIDATE_EVERY)["settings"]
         inputs = {"settings": settings, "validation": validation}
-        trained = add_train(graph, base, encoded, task.task, **inputs)
+        trained = add_train(graph, base, encoded, task.task, task.detail, **inputs)
         graph.add("LossGraphNode", loss=trained["loss"], filename_prefix=f"loss/{graph.name}")
         graph.add("FewShotSaveLoRA", lora=trained["lora"], filename="my_first_tic_ft")
         graph.add("PreviewAny", source=trained["path"], title="Where the LoRA was saved")
@@ -233,7 +235,7 @@ def zero_shot_toy() -> Graph:
     graph = Graph("tic_ft_zero_shot_toy", ZERO_SHOT_SUMMARY)
     sampling = toy_sampling(36, cfg=2.0)
     with graph.group("Load"):
-        base = add_toy_model(graph)
+        base = add_toy_model(graph, "fine")
     with graph.group("Data"):
         held_out = add_clips(graph, "image to video", "held out", 1)
         item = graph.add("FewShotDatasetItem", dataset=held_out, index=0, title="Held-out pair")

@@ -16,6 +16,7 @@ class ToyTask:
     target_frames: int
     teaches: str  # plain words
     reads: str  # plain words
+    detail: str = "coarse"  # of the toy model
 
 
 TASKS = (
@@ -27,6 +28,7 @@ TASKS = (
         36,
         "A still of an object becomes a video in which it moves as the caption says.",
         "one image",
+        "fine",
     ),
     ToyTask(
         "tic_ft_video_to_video_toy",

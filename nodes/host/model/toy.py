@@ -12,12 +12,18 @@ from ....toy.clips import ToySample
 from ....toy.world import FPS, SIZE
 from ....training.data.dataset import Dataset, Sample
 
+COARSE, FINE = DETAILS = ("coarse", "fine")  # tokens of 16 x 16 pixels, or of 8 x 8
 
-def load_model() -> Any:
-    """The toy MODEL: the host's Wan 2.1, sampled with the shift it was trained for."""
+
+def load_model(detail: str = COARSE) -> Any:
+    """The toy MODEL: the host's Wan 2.1, sampled with the shift it was trained for.
+
+    Args:
+        detail: One of ``DETAILS``, the size of its tokens.
+    """
     import comfy.sd
 
-    model = comfy.sd.load_diffusion_model(str(weights.BASE))
+    model = comfy.sd.load_diffusion_model(str(weights.FINE_BASE if detail == FINE else weights.BASE))
     sampling = _shifted()(model.model.model_config)
     sampling.set_parameters(shift=weights.SHIFT)
     model.add_object_patch("model_sampling", sampling)
