@@ -109,13 +109,21 @@ class FewShotToyClips(Node):
                     optional=True,
                     tooltip="training: what the toy model has seen. held out: what it has not seen, for tests.",
                 ),
+                io.Combo.Input(
+                    "objects",
+                    options=list(clips.SIZES),
+                    default="small",
+                    optional=True,
+                    tooltip="Their size. small: as the coarse toy model knows them. large: as the fine one does.",
+                ),
             ],
             outputs=[Dataset.Output(display_name="dataset", tooltip="To Encode Dataset or Dataset Item.")],
         )
 
     @classmethod
-    def execute(cls, kind, count, seed, split="training") -> io.NodeOutput:
-        return io.NodeOutput(host_toy.dataset_of(clips.make_samples(kind, count, seed, split), kind))
+    def execute(cls, kind, count, seed, split="training", objects="small") -> io.NodeOutput:
+        samples = clips.make_samples(kind, count, seed, split, clips.SIZES[objects])
+        return io.NodeOutput(host_toy.dataset_of(samples, kind))
 
 
 NODES = [FewShotToyVideoModel, FewShotToyImageModel, FewShotToyClips]

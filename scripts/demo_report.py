@@ -26,6 +26,7 @@ from host_setup.pins import ROOT
 SHARES = {"colour": "colour", "shape": "shape", "background": "background", "motion": "motion", "all": "all_right"}
 GOAL = 0.80  # all right, with a LoRA
 SHEET_SAMPLES = 4
+OBJECTS = "large"  # of Toy Clips in the workflow
 CHANCE_SAMPLES = 48  # more than a run has, so that the figure means something
 TITLES = {GROUND_TRUTH: "ground truth", **{arm.name: arm.title for arm in ARMS}}
 
@@ -136,7 +137,8 @@ def write_report(folder: Path) -> str:
     """
     record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     toy_clips, judge = load_toy()
-    samples = toy_clips.make_samples(KIND, record["test"], record["seed"], "held out")
+    size = toy_clips.SIZES[OBJECTS]
+    samples = toy_clips.make_samples(KIND, record["test"], record["seed"], "held out", size)
     clips = {name: read_arm(folder / name, record["test"]) for name in TITLES}
     results: dict[str, ArmResult] = {}
     for name, title in TITLES.items():
@@ -145,7 +147,7 @@ def write_report(folder: Path) -> str:
             results[name] = ArmResult(title, verdicts, judge.summary(list(verdicts.values())), seconds)
     if not results:
         raise ValueError(f"{folder} holds no finished clip; run scripts/demo.py again")
-    others = toy_clips.make_samples(KIND, CHANCE_SAMPLES, record["seed"], "held out")
+    others = toy_clips.make_samples(KIND, CHANCE_SAMPLES, record["seed"], "held out", size)
     chance = judge.chance([sample.scene for sample in others], TARGET_FRAMES)
     text = table(list(results.values()), chance)
     (folder / "table.md").write_text(f"{_caption(record)}\n\n{text}\n", encoding="utf-8")

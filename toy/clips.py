@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -121,6 +122,7 @@ def _same_action(scene: Scene, rng: np.random.Generator) -> ToySample:
     return ToySample(SceneClip(scene, _span(0, 49)), own, scene, reference=reference, reference_caption=others)
 
 
+SIZES = {"small": 1.0, "large": 1.25}  # of the objects against the world's; large: as the fine toy model was shown
 KINDS: dict[str, Callable[[Scene, np.random.Generator], ToySample]] = {
     "image to video": _image_to_video,
     "style transfer": _style_transfer,
@@ -139,7 +141,9 @@ TASK_OF_KIND = {
 }
 
 
-def make_samples(kind: str, count: int, seed: int, split: str = "training") -> list[ToySample]:
+def make_samples(
+    kind: str, count: int, seed: int, split: str = "training", size: float = SIZES["small"]
+) -> list[ToySample]:
     """``count`` samples of a kind, the same for the same seed.
 
     Args:
@@ -148,6 +152,7 @@ def make_samples(kind: str, count: int, seed: int, split: str = "training") -> l
         seed: decides which.
         split: ``training`` draws from the combinations of pre-training, ``held out`` from the others;
             for ``one clip`` both show the seed's motion, by other objects.
+        size: of the objects, as a multiple of the world's.
 
     Raises:
         ValueError: the kind, the split or the count is not valid.
@@ -159,8 +164,26 @@ def make_samples(kind: str, count: int, seed: int, split: str = "training") -> l
         )
     scenes = _scenes(kind, count, seed, split == "held out")
     rng = np.random.default_rng((seed, 99))
-    samples = (KINDS[kind](scene, rng) for scene in scenes)
+    samples = (_sized(KINDS[kind](scene, rng), size) for scene in scenes)
     return [replace(sample, name=f"{kind} {i}") for i, sample in enumerate(samples)]
+
+
+def _sized(sample: ToySample, size: float) -> ToySample:
+    """The sample with objects ``size`` times as large."""
+
+    def scene(one: Scene) -> Scene:
+        return replace(one, radius=size * one.radius)
+
+    def clip(one: Any) -> Any:
+        return replace(one, scene=scene(one.scene)) if isinstance(one, SceneClip) else one
+
+    return replace(
+        sample,
+        target=clip(sample.target),
+        scene=scene(sample.scene),
+        conditions=tuple(clip(one) for one in sample.conditions),
+        reference=clip(sample.reference),
+    )
 
 
 def _scenes(kind: str, count: int, seed: int, held_out: bool) -> list[Scene]:
@@ -198,4 +221,14 @@ def _another(scene: Scene, rng: np.random.Generator) -> Scene:
     return varied(Scene(shape, colour, background, scene.motion), rng)
 
 
-__all__ = ["KINDS", "MOTIONS", "SPLITS", "TASK_OF_KIND", "EmptyScene", "SceneClip", "ToySample", "make_samples"]
+__all__ = [
+    "KINDS",
+    "MOTIONS",
+    "SIZES",
+    "SPLITS",
+    "TASK_OF_KIND",
+    "EmptyScene",
+    "SceneClip",
+    "ToySample",
+    "make_samples",
+]

@@ -25,7 +25,7 @@ from parts.seed_tables import seed_table
 SHARES = ("colour", "shape", "background", "motion", "all_right", "every_frame")
 SCORES = ("path_error", "condition_fidelity", "frame_consistency", "dynamic_degree", "flow_agreement", "ssim")
 IDENTITY = ("split", "conditions", "pairs", "rank", "learning_rate", "batch", "shift", "caption_dropout", "cfg",
-            "sampling_steps")  # fmt: skip
+            "sampling_steps", "objects")  # fmt: skip
 
 
 def parse_arguments() -> argparse.Namespace:

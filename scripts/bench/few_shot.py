@@ -29,7 +29,7 @@ from parts.seed_tables import seed_table
 PAIRS = (3, 10, 30, 100)
 FIELDS = ("all_right", "colour", "shape", "background", "motion", "same", "path_error", "condition_fidelity")
 IDENTITY = ("split", "conditions", "steps", "rank", "learning_rate", "batch", "shift", "caption_dropout", "cfg",
-            "sampling_steps")  # fmt: skip
+            "sampling_steps", "objects")  # fmt: skip
 GOALS = (Goal("30 pairs, TIC-FT", "all_right", 0.90),)
 
 Found = dict[tuple[int, str], list[dict[str, float]]]  # (pairs, arm) -> figures, one a seed

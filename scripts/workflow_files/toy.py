@@ -55,10 +55,11 @@ def add_toy_model(graph: Graph, detail: str = "coarse") -> Base:
     return Base(node["model"], node["clip"], node["vae"])
 
 
-def add_clips(graph: Graph, kind: str, split: str, count: int, seed: int = 0) -> Wire:
-    """Toy clips of a kind."""
-    title = f"Toy Clips ({split})"
-    return graph.add("FewShotToyClips", kind=kind, count=count, seed=seed, split=split, title=title)["dataset"]
+def add_clips(graph: Graph, kind: str, split: str, count: int, seed: int = 0, detail: str = "coarse") -> Wire:
+    """Toy clips of a kind, their objects as large as the toy model of this detail knows them."""
+    inputs = {"kind": kind, "count": count, "seed": seed, "split": split}
+    objects = {"coarse": "small", "fine": "large"}[detail]
+    return graph.add("FewShotToyClips", title=f"Toy Clips ({split})", objects=objects, **inputs)["dataset"]
 
 
 def add_train(graph: Graph, base: Base, encoded: Wire, task: str, detail: str = "coarse", **inputs: Wire) -> Node:
@@ -140,8 +141,8 @@ def toy_task(task: ToyTask) -> Graph:
 
 def _data(graph: Graph, task: ToyTask) -> tuple[Wire, Node]:
     """Training pairs and an item of the held-out ones; image to video also shows how to add a pair."""
-    pairs = add_clips(graph, task.kind, "training", CLIPS)
-    held_out = add_clips(graph, task.kind, "held out", HELD_OUT_CLIPS)
+    pairs = add_clips(graph, task.kind, "training", CLIPS, detail=task.detail)
+    held_out = add_clips(graph, task.kind, "held out", HELD_OUT_CLIPS, detail=task.detail)
     graph.note("For clips of your own use **Dataset from Folder** in place of the toy clips.")
     graph.column()
     item = graph.add("FewShotDatasetItem", dataset=held_out, index=0, title="Held-out pair")
@@ -168,8 +169,8 @@ def train_toy() -> Graph:
     with graph.group("Load"):
         base = add_toy_model(graph, task.detail)
     with graph.group("Data"):
-        pairs = add_clips(graph, task.kind, "training", CLIPS)
-        held_out = add_clips(graph, task.kind, "held out", HELD_OUT_CLIPS)
+        pairs = add_clips(graph, task.kind, "training", CLIPS, detail=task.detail)
+        held_out = add_clips(graph, task.kind, "held out", HELD_OUT_CLIPS, detail=task.detail)
         item = graph.add("FewShotDatasetItem", dataset=held_out, index=0, title="Held-out pair")
         graph.add("PreviewImage", images=item["condition"], title="Held-out condition")
         graph.column()
@@ -237,7 +238,7 @@ def zero_shot_toy() -> Graph:
     with graph.group("Load"):
         base = add_toy_model(graph, "fine")
     with graph.group("Data"):
-        held_out = add_clips(graph, "image to video", "held out", 1)
+        held_out = add_clips(graph, "image to video", "held out", 1, detail="fine")
         item = graph.add("FewShotDatasetItem", dataset=held_out, index=0, title="Held-out pair")
         graph.add("PreviewImage", images=item["condition"], title="Condition")
         graph.note("For an image of your own use **Load Image** in place of these.")

@@ -248,7 +248,7 @@ def save_clip(path: Path, frames: np.ndarray) -> None:
 def judged_run(tmp_path) -> Path:
     """A run whose first arm made the true clips and whose second one stands still."""
     clips, _ = demo_report.load_toy()
-    for index, sample in enumerate(clips.make_samples("image to video", PLAN.test, PLAN.seed, "held out")):
+    for index, sample in enumerate(clips.make_samples("image to video", PLAN.test, PLAN.seed, "held out", 1.25)):
         frames = sample.target.frames().numpy()
         save_clip(tmp_path / GROUND_TRUTH / f"clip_{index:02d}.mp4", frames)
         save_clip(tmp_path / WITH.name / f"clip_{index:02d}.mp4", frames)

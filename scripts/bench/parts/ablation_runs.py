@@ -31,7 +31,7 @@ class Stage:
         weights.BASE = options.weights or weights.BASE
         with torch.inference_mode():
             self.model, self.clip, self.vae = toy.load_model(), toy.load_clip(), toy.load_vae()
-        self.samples = held_out(options.split, options.conditions)
+        self.samples = held_out(options.split, options.conditions, options.objects)
         self.base = fingerprint()
 
     @torch.inference_mode()
@@ -56,14 +56,14 @@ def fingerprint() -> str:
     return hashlib.sha256(weights.BASE.read_bytes()).hexdigest()[:16]
 
 
-def held_out(split: str, count: int) -> list[Any]:
+def held_out(split: str, count: int, objects: str = "small") -> list[Any]:
     """Samples of combinations that neither pre-training nor the other split has; the same for every arm and seed."""
     from pack.toy import clips, world
 
     pool = world.combinations(held_out=True)
     order = np.random.default_rng(11).permutation(len(pool))
     own = {pool[i] for i in order[SPLITS.index(split) :: len(SPLITS)]}
-    drawn = clips.make_samples(KIND, 4 * count, 11, "held out")
+    drawn = clips.make_samples(KIND, 4 * count, 11, "held out", clips.SIZES[objects])
     return [s for s in drawn if (s.scene.shape, s.scene.colour, s.scene.motion) in own][:count]
 
 
@@ -121,7 +121,8 @@ def make_objective(stage: Stage, arm: Arm, seed: int, config: Any) -> Any:
             return StepLoss(error, batch.sigma)
 
     recipe = recipe_of(arm)
-    samples = dataset_of(clips.make_samples(KIND, stage.options.pairs, seed, "training"), KIND).samples
+    size = clips.SIZES[stage.options.objects]
+    samples = dataset_of(clips.make_samples(KIND, stage.options.pairs, seed, "training", size), KIND).samples
     x0 = [model_space(stage.model, latents.clone()) for latents in stage.latents(list(samples), recipe)]
     captions = [{"cross_attn": stage.encode_text(recipe.captions(sample)["caption"])[0].clone()} for sample in samples]
     empty = {"cross_attn": stage.encode_text("")[0].clone()}

@@ -59,6 +59,7 @@ def add_condition_options(parser: argparse.ArgumentParser, of: str) -> None:
     add = parser.add_argument
     add("--split", choices=("validation", "test"), default="validation")
     add("--conditions", type=int, default=32, help=f"held-out conditions of every {of}")
+    add("--objects", choices=("small", "large"), default="small", help="their size: large, as the fine base knows them")
     add("--caption-dropout", type=float, default=0.0)
     add("--sampling-batch", type=int, default=8)
     add("--weights", type=Path, help="another network's file instead of the shipped one, such as `base_one_level`")
