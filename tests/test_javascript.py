@@ -54,9 +54,14 @@ def test_of_the_front_end_only_its_public_modules_are_imported(name):
     assert all(path == "../" * (name.count("/") + 2) + "scripts/" + path.rpartition("/")[2] for path in imported)
 
 
+# A front end has no colours for curves that all of its versions know, so ours come in a pair for light and dark themes.
+PAIR = r"^  --fewshot-[\w-]+: light-dark\(#[0-9a-f]{6}, #[0-9a-f]{6}\);$"
+
+
 @pytest.mark.parametrize("name", SHEETS)
-def test_a_style_sheet_has_the_colours_of_the_theme_only(name):
-    lines = [re.sub(r"/\*.*?\*/|var\(--[\w-]+", "", line) for line in read(name).splitlines()]
+def test_a_style_sheet_has_the_colours_of_the_theme_or_one_for_light_and_dark(name):
+    text = re.sub(r"/\*.*?\*/", "", read(name), flags=re.DOTALL)
+    lines = [re.sub(rf"var\(--[\w-]+|{PAIR}", "", line) for line in text.splitlines()]
     assert [line for line in lines if COLOUR.search(line)] == []
 
 
