@@ -123,7 +123,7 @@ def _without_lora(prompt: Prompt, trainer: str) -> None:
 
 def _held_out(prompt: Prompt, plan: Plan, index: int) -> str:
     """Add one held-out sample; the id of the node that gives it."""
-    clips = {"kind": KIND, "count": plan.test, "seed": plan.seed, "split": "held out"}
+    clips = {"kind": KIND, "count": plan.test, "seed": plan.seed, "split": "held out", "objects": "large"}
     prompt["held_out_clips"] = {"class_type": "FewShotToyClips", "inputs": clips}
     item = {"dataset": ["held_out_clips", 0], "index": index}
     prompt["held_out_item"] = {"class_type": "FewShotDatasetItem", "inputs": item}

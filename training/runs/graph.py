@@ -14,8 +14,10 @@ TRAINERS = {"tic_ft": "TICFTTrain", "motion": "FewShotMotionTrain", "appearance"
 # `type` of the host's CLIPLoader, by the family's first word, or of the loader of two; LTX-2's has a loader of its own.
 TEXT_ENCODERS = {
     "Wan": "wan", "CogVideoX": "cogvideox", "LTXV": "ltxv", "LTX-2": "", "LTX-2.3": "", "HunyuanVideo": "hunyuan_video",
+    "Kandinsky": "kandinsky5",
 }  # fmt: skip
-TWO_ENCODERS = {"HunyuanVideo": "hunyuan_video", "HunyuanVideo 1.5": "hunyuan_video_15"}  # by the family
+# By the family.
+TWO_ENCODERS = {"HunyuanVideo": "hunyuan_video", "HunyuanVideo 1.5": "hunyuan_video_15", "Kandinsky 5": "kandinsky5"}
 # Settings that are inputs of the Train node, and of Run Settings; Train Settings has all others.
 OF_TRAINER = ("rank", "learning_rate", "steps", "batch_size", "seed")
 OF_RUN = ("save_every", "keep", "validate_every", "sample_every", "checkpointing", "lora_dtype", "expert")

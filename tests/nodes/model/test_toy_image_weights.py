@@ -11,7 +11,7 @@ from pack.nodes import toy
 from pack.toy import judge, pictures, weights, world
 from pack.toy.pretrain.image_base_training import picture_of
 
-IMAGE_LIMIT, LIMIT = 8_000_000, 24_000_000  # bytes of the image model, and of all toy weights together
+IMAGE_LIMIT, LIMIT = 8_000_000, 40_000_000  # bytes of the image model, and of all toy weights together
 
 
 @pytest.fixture(scope="module")

@@ -44,7 +44,7 @@ def test_it_cannot_be_changed():
 
 
 def test_a_network_that_is_not_trained_is_used_all_the_same(monkeypatch):
-    model = tiny.model_of("HunyuanVideo 1.5")
+    model = tiny.fresh_model_of("HunyuanVideo 1.5")
     monkeypatch.setattr(model.model.diffusion_model, "time_r_in", nn.Identity())
     assert video_model(model).base == "HunyuanVideo 1.5"
     with pytest.raises(ValueError, match="load the one that is not distilled"):

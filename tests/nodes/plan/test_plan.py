@@ -222,7 +222,7 @@ def test_the_plan_tells_which_frames_of_conditions_no_latent_holds(monkeypatch):
 
 
 def test_a_model_the_pack_does_not_train_is_refused(monkeypatch):
-    model = families.model_of("HunyuanVideo 1.5")
+    model = families.fresh_model_of("HunyuanVideo 1.5")
     monkeypatch.setattr(model.model.diffusion_model, "time_r_in", nn.Identity())
     with pytest.raises(ValueError, match="load the one that is not distilled"):
         plan(model)

@@ -25,8 +25,8 @@ def run_step(found: Subject, mode: str) -> int:
 
 
 def tic_ft(name: str) -> Subject:
-    video = trainable_video_model(tiny_families.model_of(name))
-    return Subject(video, TrainConfig(rank=8), clip_of(video.family))
+    (tiny,) = (tiny for tiny in tiny_families.ALL if tiny.name == name)
+    return Subject(trainable_video_model(tiny_families.model_of(name)), TrainConfig(rank=8), clip_of(tiny))
 
 
 @pytest.mark.parametrize(

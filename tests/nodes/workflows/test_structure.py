@@ -145,7 +145,7 @@ def test_a_clip_of_another_rate_is_taken_at_that_of_the_lora(server, schemas):
     prompt = small(RESTYLE, schemas)
     nodes(prompt, "TICFTContext")[0]["resize"] = "pad"  # so that it runs again and is not taken from the host's cache
     _, log = run(server, prompt)
-    assert "a condition of 32 fps is taken at the LoRA's 16 fps: 25 of 50 frames" in log
+    assert "a condition of 32 fps is taken at the LoRA's 16 fps: 112 of 224 frames" in log
 
 
 @pytest.mark.parametrize("part", ["high_noise", "low_noise"])

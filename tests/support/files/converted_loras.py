@@ -114,8 +114,8 @@ def _hunyuan() -> nn.Module:
     from diffusers import HunyuanVideoTransformer3DModel
 
     return HunyuanVideoTransformer3DModel(
-        in_channels=16, out_channels=16, num_attention_heads=1, attention_head_dim=128, num_layers=1,
-        num_single_layers=1, num_refiner_layers=2, mlp_ratio=4.0, text_embed_dim=TEXT, pooled_projection_dim=768,
+        in_channels=16, out_channels=16, num_attention_heads=1, attention_head_dim=128, num_layers=2,
+        num_single_layers=2, num_refiner_layers=2, mlp_ratio=4.0, text_embed_dim=TEXT, pooled_projection_dim=768,
         rope_axes_dim=(16, 56, 56),
     )  # fmt: skip
 
