@@ -131,11 +131,16 @@ def train_on_folder(name: str, summary: str, model: Model, lora: str, density: s
     with graph.group("Train"):
         notes = (TRAIN_NOTE, RUN_NOTE.format(name=lora))
         trained = add_trainer(graph, base, encoded, lora, {"density": density}, PUBLISHED, notes)
-        graph.column()
-        graph.add("LossGraphNode", loss=trained["loss"], filename_prefix=f"loss/{name}")
-        graph.add("FewShotSaveLoRA", lora=trained["lora"], filename=lora)
-        graph.add("PreviewAny", source=trained["path"], title="Where the LoRA was saved")
+        save_trained(graph, trained, name, lora)
     return graph
+
+
+def save_trained(graph: Graph, trained: Node, name: str, lora: str) -> None:
+    """The loss of a training as a picture with this name, and its LoRA as a file with that one."""
+    graph.column()
+    graph.add("LossGraphNode", loss=trained["loss"], filename_prefix=f"loss/{name}")
+    graph.add("FewShotSaveLoRA", lora=trained["lora"], filename=lora)
+    graph.add("PreviewAny", source=trained["path"], title="Where the LoRA was saved")
 
 
 def add_pairs(graph: Graph, base: Base, form: Sampling) -> Wire:

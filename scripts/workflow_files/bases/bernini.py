@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from workflow_files.bases.wan import TEXT_ENCODER
-from workflow_files.bases.wan22 import TRAIN_14B, two_stages
+from workflow_files.bases.wan22 import TRAIN_14B, load_tuned_experts, two_stages
 from workflow_files.graph import Graph
 from workflow_files.models import (
     IMAGE_TO_VIDEO,
     NEGATIVE,
-    STRENGTH_NOTE,
     Model,
     add_condition,
-    add_encoders,
-    add_lora,
-    add_network,
-    add_source,
 )
 from workflow_files.steps import WIDE, Sampling, add_result
 
@@ -89,19 +82,9 @@ def with_reference() -> Graph:
     """A picture as TIC-FT's condition and another one as Bernini's reference."""
     graph, model = Graph(NAME, SUMMARY), MODEL
     with graph.group("Load"):
-        high = add_network(graph, HIGH, "High-noise expert")
-        low = add_network(graph, LOW, "Low-noise expert")
-        base = add_encoders(graph, model, high)
-        graph.column()
-        first, settings = add_lora(graph, model, high, HIGH_LORA, "High-noise LoRA")
-        second, _ = add_lora(graph, model, low, LOW_LORA, "Low-noise LoRA")
-        graph.note(STRENGTH_NOTE)
-        graph.column()
-        picture = add_source(graph, IMAGE_TO_VIDEO)
+        base, settings, inputs = load_tuned_experts(graph, model, (HIGH, LOW), (HIGH_LORA, LOW_LORA))
     with graph.group("Condition"):
-        inputs = {"model_2": second, "condition": picture}
-        tuned = replace(base, model=first)
-        context, positive, negative = add_condition(graph, tuned, IMAGE_TO_VIDEO, model.sampling, settings, **inputs)
+        context, positive, negative = add_condition(graph, base, IMAGE_TO_VIDEO, model.sampling, settings, **inputs)
         graph.column()
         image = graph.add("LoadImage", image="example.png", title="Reference")["IMAGE"]
         texts = {"positive": positive, "negative": negative, "vae": base.vae}

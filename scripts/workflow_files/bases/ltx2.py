@@ -15,6 +15,7 @@ from workflow_files.models import (
     add_pairs,
     add_source,
     add_trainer,
+    save_trained,
 )
 from workflow_files.steps import WIDE, Base, Sampling, add_result
 
@@ -125,10 +126,7 @@ def train() -> Graph:
     with graph.group("Train"):
         notes = (TRAIN_NOTE, RUN_NOTE.format(name=SAMPLE))
         trained = add_trainer(graph, base, encoded, SAMPLE, {"density": "logit_normal"}, NUMBERS, notes)
-        graph.column()
-        graph.add("LossGraphNode", loss=trained["loss"], filename_prefix=f"loss/{TRAIN}")
-        graph.add("FewShotSaveLoRA", lora=trained["lora"], filename=SAMPLE)
-        graph.add("PreviewAny", source=trained["path"], title="Where the LoRA was saved")
+        save_trained(graph, trained, TRAIN, SAMPLE)
     return graph
 
 

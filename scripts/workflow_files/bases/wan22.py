@@ -20,7 +20,7 @@ from workflow_files.models import (
     add_source,
     sample_with_lora,
 )
-from workflow_files.steps import Sampling, add_result
+from workflow_files.steps import Base, Sampling, add_result
 
 TRAIN_14B = "tic_ft_train_wan22_14b"
 SMALL, LARGE = "tic_ft_image_to_video_wan22_5b", "tic_ft_image_to_video_wan22_14b"
@@ -117,23 +117,32 @@ MODEL_14B = Model(
 )
 
 
+def load_tuned_experts(
+    graph: Graph, model: Model, networks: tuple[str, str], loras: tuple[str, str]
+) -> tuple[Base, Wire, dict[str, Wire]]:
+    """Step Load: both experts, the high-noise one first, a LoRA on each, and an image.
+
+    Returns:
+        The base with the first expert, the LoRAs' settings, and what else goes into the context.
+    """
+    high = add_network(graph, networks[0], "High-noise expert")
+    low = add_network(graph, networks[1], "Low-noise expert")
+    base = add_encoders(graph, model, high)
+    graph.column()
+    first, settings = add_lora(graph, model, high, loras[0], "High-noise LoRA")
+    second, _ = add_lora(graph, model, low, loras[1], "Low-noise LoRA")
+    graph.note(STRENGTH_NOTE)
+    graph.column()
+    return replace(base, model=first), settings, {"model_2": second, "condition": add_source(graph, IMAGE_TO_VIDEO)}
+
+
 def image_to_video_14b() -> Graph:
     """Sample with a LoRA on each expert, the high-noise one first."""
     graph, model = Graph(LARGE, SUMMARY_14B), MODEL_14B
     with graph.group("Load"):
-        high = add_network(graph, HIGH, "High-noise expert")
-        low = add_network(graph, LOW, "Low-noise expert")
-        base = add_encoders(graph, model, high)
-        graph.column()
-        first, settings = add_lora(graph, model, high, HIGH_LORA, "High-noise LoRA")
-        second, _ = add_lora(graph, model, low, LOW_LORA, "Low-noise LoRA")
-        graph.note(STRENGTH_NOTE)
-        graph.column()
-        source = add_source(graph, IMAGE_TO_VIDEO)
+        base, settings, inputs = load_tuned_experts(graph, model, (HIGH, LOW), (HIGH_LORA, LOW_LORA))
     with graph.group("Condition"):
-        inputs = {"model_2": second, "condition": source}
-        tuned = replace(base, model=first)
-        prepared = add_condition(graph, tuned, IMAGE_TO_VIDEO, model.sampling, settings, **inputs)
+        prepared = add_condition(graph, base, IMAGE_TO_VIDEO, model.sampling, settings, **inputs)
     with graph.group("Sample"):
         context, positive, negative = prepared
         start = (context["model"], context["model_2"], context["latent"])

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from workflow_files.bases.wan22 import HIGH, HIGH_LORA, LARGE, LOW, LOW_LORA, MODEL_14B, TRAIN_14B
 from workflow_files.graph import Graph
-from workflow_files.models import RUN_NOTE, add_encoders, add_network, add_pairs, add_trainer
+from workflow_files.models import RUN_NOTE, add_encoders, add_network, add_pairs, add_trainer, save_trained
 
 SUMMARY = f"""
 ## TIC-FT: train image to video on Wan 2.2 14B
@@ -55,10 +55,7 @@ def train() -> Graph:
             settings = {"density": "logit_normal", "expert": f"{name} noise"}
             notes = (text, RUN_NOTE.format(name=lora))
             trained = add_trainer(graph, replace(base, model=network), encoded, lora, settings, NUMBERS, notes)
-            graph.column()
-            graph.add("LossGraphNode", loss=trained["loss"], filename_prefix=f"loss/{lora}")
-            graph.add("FewShotSaveLoRA", lora=trained["lora"], filename=lora)
-            graph.add("PreviewAny", source=trained["path"], title="Where the LoRA was saved")
+            save_trained(graph, trained, lora, lora)
     return graph
 
 
