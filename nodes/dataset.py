@@ -104,9 +104,19 @@ class FewShotDatasetClip(Node):
         **conditions,
     ) -> io.NodeOutput:
         given = [conditions[name] for name in CONDITIONS if conditions.get(name) is not None]
-        cut = make_cut(start, frames, width, height)
         return io.NodeOutput(
-            add_clip(dataset, target, caption, given, reference, reference_caption, fps, background, resample_to, cut)
+            add_clip(
+                dataset,
+                target,
+                caption,
+                conditions=given,
+                reference=reference,
+                reference_caption=reference_caption,
+                fps=fps,
+                background=background,
+                resample_to=resample_to,
+                cut=make_cut(start, frames, width, height),
+            )
         )
 
 

@@ -22,6 +22,9 @@ class Cut:
     size: tuple[int, int] | None = None  # width and height in pixels, cropped around the centre; None: the clip's own
 
 
+WHOLE = Cut()
+
+
 def make_cut(start: float, frames: int, width: int, height: int) -> Cut:
     """A cut from a node's numbers, 0 for what is left as it is.
 

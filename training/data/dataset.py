@@ -130,10 +130,12 @@ def add_footage(
     reference_caption: str = "",
     fps: float = 0.0,
     background: str = DEFAULT.background,
+    rate: float | None = None,
 ) -> Dataset:
     """Append frames in memory as one sample.
 
-    The dataset's size and rate win; without one the target's do (``fps``, or 16, where the target carries none).
+    The dataset's size and rate win; without one the target's size does, and ``rate`` or else the target's (``fps``, or
+    16, where it carries none).
     Every clip is cropped to that size and, where its own rate is known, resampled to that rate; what was done is in
     the dataset's report. ``fps`` is the rate of clips that carry none, 0 for the dataset's. ``background`` is seen
     through transparent parts.
@@ -146,7 +148,7 @@ def add_footage(
     check_frames(target.frames)
     if dataset is None:
         height, width = target.frames.shape[1:3]
-        dataset = Dataset((), width, height, target.fps or fps or FPS, "")
+        dataset = Dataset((), width, height, rate or target.fps or fps or FPS, "")
     check_size(dataset.width, dataset.height, dataset.fps)
     notes: list[str] = []
     name = f"clip {len(dataset) + 1}"

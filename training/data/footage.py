@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from .clips import has_transparency, over_background, resample
-from .cut import Cut, stacked
+from .cut import WHOLE, Cut, stacked
 from .media.alpha import transparency_note
 from .media.decode import probe_content, timed_frames
 from .media.files import Source, source_name
@@ -48,7 +48,7 @@ def read_footage(
     fps: float | None = None,
     window: Window | None = None,
     options: ReadOptions = DEFAULT,
-    cut: Cut = Cut(),  # noqa: B008 (frozen)
+    cut: Cut = WHOLE,
 ) -> Footage:
     """Frames of a video file by its own timestamps, at an even rate.
 

@@ -15,6 +15,7 @@ def add_clip(
     dataset: Dataset | None,
     target: Any,
     caption: str,
+    *,
     conditions: Sequence[Any],
     reference: Any,
     reference_caption: str,
@@ -47,12 +48,8 @@ def add_clip(
     if len(first.frames) < cut.frames:
         first = replace(first, notes=(*first.notes, f"{len(first.frames)} frames, not the {cut.frames} asked for"))
     rate = rate or first.fps or fps or None
-    begun = dataset
-    if dataset is None and resample_to:
-        height, width = first.frames.shape[1:3]
-        begun = Dataset((), width, height, resample_to, "")
     return add_footage(
-        begun,
+        dataset,
         first,
         caption,
         [footage(condition, rate, background) for condition in conditions],
@@ -60,6 +57,7 @@ def add_clip(
         reference_caption,
         fps,
         background,
+        resample_to or None,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from ....training.data.clips import check_frames, has_transparency, over_background, resample
-from ....training.data.cut import Cut, cut_frames
+from ....training.data.cut import WHOLE, Cut, cut_frames
 from ....training.data.dataset import FPS
 from ....training.data.footage import SAME_RATE, Footage, Window, read_footage
 from ....training.data.media.alpha import transparency_note
@@ -29,7 +29,7 @@ def footage(
     value: Any,
     fps: float | None = None,
     background: str = DEFAULT.background,
-    cut: Cut | None = None,
+    cut: Cut = WHOLE,
     own: float | None = None,
 ) -> Footage:
     """Frames of an IMAGE batch, or frames and rate of a VIDEO.
@@ -42,21 +42,19 @@ def footage(
         ValueError: the file cannot be read, or ends before the cut.
     """
     if isinstance(value, Tensor):
-        check_frames(value)
         return _cut(Footage(value), fps, cut, own)
     source = file_of(value)
     if source is not None:
-        return read_footage(source, fps, window_of(value), ReadOptions(background), cut or Cut())
-    frames = _components(value).images
-    check_frames(frames)
-    found = Footage(frames, _video_rate(value), (OF_THE_HOST,) if _is_file(value) else ())
-    return _cut(found, fps, cut, own)
+        return read_footage(source, fps, window_of(value), ReadOptions(background), cut)
+    notes = (OF_THE_HOST,) if _is_file(value) else ()
+    return _cut(Footage(_components(value).images, _video_rate(value), notes), fps, cut, own)
 
 
-def _cut(found: Footage, fps: float | None, cut: Cut | None, own: float | None) -> Footage:
+def _cut(found: Footage, fps: float | None, cut: Cut, own: float | None) -> Footage:
     """The part that is meant; what says nothing of its rate has ``own``, or the wanted one."""
-    if cut is None or cut == Cut():
+    if cut == WHOLE:
         return found
+    check_frames(found.frames)
     told = found.fps or own
     rate = fps or told or FPS
     frames = cut_frames(found.frames, told or rate, rate, cut)

@@ -34,7 +34,7 @@ def appearance_objective(
     places = [(i, frame) for i, shape in enumerate(shapes) for frame in range(shape[1])]  # clip and picture
     alone = [torch.Size((shapes[i][0], 1, *shapes[i][2:])) for i, _ in places]
     return AppearanceObjective(
-        Lazy(len(places), lambda n: clips.x0[places[n][0]][:, places[n][1] :][:, :1], alone),
+        Lazy(len(places), lambda n: clips.x0[places[n][0]][:, places[n][1] : places[n][1] + 1], alone),
         Lazy(len(places), lambda n: clips.captions[places[n][0]]),
         clips.unconditional,
         config,
