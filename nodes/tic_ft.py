@@ -9,7 +9,7 @@ from ..methods.frames import RESIZE_MODES
 from .host.model.video_model import video_model
 from .host.page.timeline import timeline_of_context
 from .host.sampling import context as host_context
-from .host.sampling.crop import crop
+from .host.sampling.crop import check_origin, crop
 from .host.services.images import frames_of
 from .sockets import Node, TicftSettings
 
@@ -169,9 +169,10 @@ class TICFTCrop(Node):
             category=CATEGORY,
             description="Keeps the generated frames of a decoded TIC-FT sequence and drops the condition.",
             inputs=[
-                io.Image.Input("images", tooltip="All frames from VAE Decode."),
+                io.Image.Input("images", lazy=True, tooltip="All frames from VAE Decode."),
                 io.Latent.Input(
                     "latent",
+                    lazy=True,
                     tooltip="The sampler's LATENT (or that of TIC-FT Context); it carries the layout.",
                 ),
                 io.Combo.Input(
@@ -182,7 +183,15 @@ class TICFTCrop(Node):
                 ),
             ],
             outputs=[io.Image.Output(display_name="images", tooltip="The frames kept.")],
+            hidden=[io.Hidden.dynprompt, io.Hidden.unique_id],
         )
+
+    @classmethod
+    def check_lazy_status(cls, images=None, latent=None, **_) -> list[str]:
+        """Nothing is needed until the graph shows that the layout can arrive: sampling takes long."""
+        if latent is None:
+            check_origin(cls.hidden.dynprompt, cls.hidden.unique_id)
+        return [name for name, value in (("images", images), ("latent", latent)) if value is None]
 
     @classmethod
     def execute(cls, images, latent, keep) -> io.NodeOutput:

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from ....methods import tic_ft
+from ..services.latent_origin import comes_without
 
 CLEAN = "tic_ft_clean"  # in a LATENT: its condition latents, for TIC-FT Crop to see that the sampler had the context
 COUNTS = ("condition", "buffer", "target", "compression", "target_frames")  # of a layout in a LATENT
@@ -34,6 +35,24 @@ def crop(images: Tensor, latent: dict[str, Any], keep: str) -> Tensor:
         "everything": slice(0, every),
     }
     return images.unflatten(0, (-1, every))[:, parts[keep]].flatten(0, 1)
+
+
+def check_origin(prompt: Any, node_id: str) -> None:
+    """Refuse a graph whose LATENT has passed no TIC-FT Context, before anything is sampled.
+
+    Args:
+        prompt: The graph that is being run.
+        node_id: The TIC-FT Crop's.
+
+    Raises:
+        ValueError: it is certain that no layout will arrive.
+    """
+    maker = comes_without(prompt, node_id, "latent", "TICFTContext")
+    if maker:
+        raise ValueError(
+            f"the LATENT comes from {maker}, which has no TIC-FT layout; wire the LATENT of TIC-FT Context to the "
+            "sampler, and the sampler's to TIC-FT Crop"
+        )
 
 
 def check_sampled(samples: Tensor, clean: Tensor | None) -> None:
