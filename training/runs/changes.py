@@ -9,6 +9,8 @@ from ..core.config import BOOKKEEPING, SCHEDULE_SHAPES, TrainConfig
 
 REFUSE, ACCEPT, START_OVER = "refuse", "accept", "start over"
 ON_CHANGE = (REFUSE, ACCEPT, START_OVER)
+# What gives the trained tensors their shapes: of a LoRA, of AICL's adapter, of Tune-A-Video's queries.
+SHAPES = ("rank", "target_modules", "size", "form", "query_rank")
 
 
 def changed_settings(before: Mapping[str, Any], after: Mapping[str, Any], done: int) -> list[str]:
@@ -55,9 +57,12 @@ def refuse_changes(name: str, done: int, changes: list[str]) -> None:
     Raises:
         ValueError: always.
     """
+    said = f"the run {name} has done {done} steps with other settings: {', '.join(changes)}; set them as they were, "
+    if shapes := [change.split()[0] for change in changes if change.split()[0] in SHAPES]:
+        weights = f"weights of another {' and '.join(shapes)} cannot go on"
+        raise ValueError(f'{said}give another run_name, or set on_change to "{START_OVER}" to begin again: {weights}')
     raise ValueError(
-        f"the run {name} has done {done} steps with other settings: {', '.join(changes)}; set them as they were, "
-        f'give another run_name, or set on_change to "{ACCEPT}" to go on with the new ones or "{START_OVER}" '
+        f'{said}give another run_name, or set on_change to "{ACCEPT}" to go on with the new ones or "{START_OVER}" '
         "to begin again"
     )
 

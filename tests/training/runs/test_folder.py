@@ -12,7 +12,7 @@ import torch
 from regression import new_run, new_trainer
 
 from pack.training.core.config import TrainConfig
-from pack.training.runs.changes import changed_identity, changed_settings
+from pack.training.runs.changes import changed_identity, changed_settings, refuse_changes
 from pack.training.runs.folder import RunFolder, check_run_name, free_name
 from pack.training.storage import state_file
 from pack.training.storage.state_file import read_state, write_state
@@ -206,6 +206,22 @@ def test_of_data_only_its_name_is_told_and_of_plain_values_both():
     before = {"task": "keyframes", "clips": "a" * 64, "gone": 1}
     after = {"task": "custom", "clips": "b" * 64}
     assert changed_identity(before, after) == ["task keyframes → custom", "clips", "gone 1 → (none)"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "offered"),
+    [
+        (["learning_rate 0.0001 → 5e-05"], True),
+        (["rank 16 → 8"], False),
+        (["seed 0 → 1", "size small → tiny"], False),
+        (["query_rank 0 → 4"], False),
+    ],
+)
+def test_accept_is_offered_only_where_the_weights_keep_their_shapes(changes, offered):
+    with pytest.raises(ValueError, match="set them as they were") as refused:
+        refuse_changes("run", 3, changes)
+    assert ('"accept"' in str(refused.value)) == offered
+    assert '"start over"' in str(refused.value)
 
 
 def test_the_shape_of_a_schedule_counts_where_it_is_used():
