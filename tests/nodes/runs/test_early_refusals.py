@@ -104,3 +104,17 @@ def test_aicl_says_that_its_validation_is_of_another_size(monkeypatch):
     with pytest.raises(TypeError):
         TRAINERS["AICL"](validation=aicl_runs.clips_of(size=32))
     assert shown == ["the validation has clips of 32x32, the training of 16x16; use one size for both"]
+
+
+ODD = {
+    "AICL": lambda: {"encoded": aicl_runs.clips_of(size=18)},
+    "appearance": lambda: {"encoded": motion_runs.one_clip(width=18, height=18)},
+    "Tune-A-Video": lambda: {"encoded": tuning_clips.encoded_clips(width=18)},
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_size_that_the_model_does_not_take_is_refused_while_nothing_is_encoded(name, monkeypatch):
+    monkeypatch.setattr(EncodedDataset, "encode", None)
+    with pytest.raises(ValueError, match="18"):
+        TRAINERS[name](**ODD[name]())
