@@ -7,6 +7,8 @@ import { RunFollower } from './run_follower.js'
 
 const WIDTH = 380 // pixels of a new node
 const HEIGHT = 500 // of the panel at least
+const TALL = 690 // of one with previews
+const PREVIEWS = '.fewshot-previews:not([hidden])'
 
 /**
  * @typedef {{
@@ -30,7 +32,7 @@ export class NodePanels {
   attach(node) {
     const place = element('div', { class: 'fewshot-panel-place' })
     this.settle(place, new RunFollower(this.host.page(node)))
-    addRow(node, 'training_panel', 'FEWSHOT_TRAINING_PANEL', place, { hideOnZoom: false, getMinHeight: () => HEIGHT })
+    addRow(node, 'training_panel', 'FEWSHOT_TRAINING_PANEL', place, { hideOnZoom: false, getMinHeight: () => (place.querySelector(PREVIEWS) ? TALL : HEIGHT) })
     node.hideOutputImages = true // the panel shows the previews, in Nodes 2.0 …
     node.onDrawBackground = () => {} // … and in classic, where the front end shows them while it draws
     node.setSize([Math.max(node.size[0], WIDTH), Math.max(node.size[1], node.computeSize()[1])])

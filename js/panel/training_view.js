@@ -41,10 +41,11 @@ export class TrainingView {
     this.strip = new PreviewStrip(actions.address)
     this.messages = element('ul', { class: 'fewshot-happened', 'aria-label': TEXTS.messages })
     this.runs = new RunList(actions.show, actions.overlay, actions.list)
-    this.body = element('div', { class: 'fewshot-body', hidden: true }, this.stages.element, this.progress, this.figures, this.choice.element, this.chart.element,
-      element('div', { class: 'fewshot-buttons' }, ...this.buttons), this.hint, this.answer, this.strip.element, this.messages)
+    // What changes while somebody waits stands above the fold: the news, the previews, and the buttons that act on them.
+    this.body = element('div', { class: 'fewshot-body', hidden: true }, this.stages.element, this.progress, this.messages, this.figures,
+      element('div', { class: 'fewshot-buttons' }, ...this.buttons), this.hint, this.answer, this.strip.element, this.choice.element, this.chart.element)
     this.element = element('section', { class: 'fewshot-panel', 'aria-label': TEXTS.title },
-      element('header', {}, this.state, this.name), this.body, this.runs.element)
+      element('header', {}, this.state, this.name), this.runs.element, this.body)
     this.keepToItself()
     this.shown = ''
     this.pending = false

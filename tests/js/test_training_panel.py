@@ -186,6 +186,21 @@ def test_undo_leaves_the_panel_as_it_is_and_alive(site):
     panel.wait_state("^Finished: step 4 of 4$")
 
 
+def test_previews_news_and_the_list_of_runs_are_seen_without_scrolling(site):
+    panel = Panel(site.open_graph(training_workflow(f"seen {site.nodes2}", 3, sample_every=1)))
+    site.queue()
+    assert site.wait_done() == "execution_success"
+    panel.wait_state("^Finished: step 3 of 3$")
+    panel.element.locator(".fewshot-thumb").first.wait_for()
+    fits = "panel => panel.scrollHeight <= panel.clientHeight + 1"
+    site.until(lambda: panel.element.evaluate(fits), "the node has grown by its previews")
+    bottom = panel.element.evaluate("panel => panel.getBoundingClientRect().bottom")
+    for part in (".fewshot-happened", ".fewshot-runs", ".fewshot-strip", ".fewshot-buttons", ".fewshot-loss-chart"):
+        place = panel.element.locator(part).bounding_box()
+        assert place["height"] > 0, part
+        assert place["y"] + place["height"] <= bottom + 1, part
+
+
 def test_what_comes_before_a_run_is_told_and_why_there_was_none(site):
     name = f"refused {site.nodes2}"
     panel = Panel(site.open_graph(training_workflow(name, 3)))
