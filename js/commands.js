@@ -5,7 +5,7 @@ import { app } from '../../scripts/app.js'
 import { openCitation } from './dialogs/citation.js'
 import { openResults } from './dialogs/results_list.js'
 import { citableOf } from './lib/citable.js'
-import { TEXTS } from './lib/command_texts.js'
+import { PACK, TEXTS } from './lib/command_texts.js'
 import { REGISTERED } from './lib/registered_texts.js'
 import { sentence } from './lib/training_texts.js'
 
@@ -18,7 +18,7 @@ app.registerExtension({
     command('FewShotVideo.ListResults', 'pi pi-list', listResults),
     command('FewShotVideo.Cite', 'pi pi-book', citeSelected),
   ],
-  menuCommands: [{ path: [TEXTS.pack], commands: Object.keys(REGISTERED.menu) }],
+  menuCommands: [{ path: [PACK], commands: Object.keys(REGISTERED.menu) }],
 })
 
 /** @param {keyof typeof REGISTERED.commands} id @param {string} icon @param {() => Promise<void>} run */
@@ -59,5 +59,5 @@ async function ask(path) {
 
 /** @param {string} text one sentence: what is the matter and what to do */
 function warn(text) {
-  app.extensionManager.toast.add({ severity: 'warn', summary: TEXTS.pack, detail: text, life: 10000 })
+  app.extensionManager.toast.add({ severity: 'warn', summary: PACK, detail: text, life: 10000 })
 }

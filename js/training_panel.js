@@ -8,6 +8,7 @@ import { outputKey } from './lib/node_inputs.js'
 import { REGISTERED } from './lib/registered_texts.js'
 import { TRAIN_NODES } from './lib/train_nodes.js'
 import { NodePanels } from './panel/node_panels.js'
+import { language } from './texts/language.js'
 
 const EVENT = 'fewshot_video.train'
 const EXECUTION = ['executing', 'progress', 'execution_error', 'execution_interrupted', 'execution_success']
@@ -23,7 +24,7 @@ const panels = new NodePanels({
     interval: () => 1000 / setting(REFRESH, 4),
     autosave: () => setting(AUTOSAVE, 0),
   }),
-  key: (node) => `panel ${app.rootGraph.id ?? ''} ${outputKey(node, app.rootGraph)}`,
+  key: (node) => `panel ${language()} ${app.rootGraph.id ?? ''} ${outputKey(node, app.rootGraph)}`,
   previewSize: () => setting(PREVIEW, 128),
 })
 

@@ -1,7 +1,8 @@
 /** The clips of a data set as a table that scrolls: two small pictures, the caption, and every finding. */
 
-import { TEXTS, findings, summary } from '../lib/dataset_texts.js'
+import { NO_PICTURE, TEXTS, findings, summary } from '../lib/dataset_texts.js'
 import { element, keepKeys } from '../panel/elements.js'
+import { fill } from '../texts/language.js'
 
 export class TableView {
   /** @param {(picture: import('../lib/dataset_texts.js').Picture) => string} address of a picture */
@@ -10,7 +11,7 @@ export class TableView {
     this.line = element('p', { class: 'fewshot-set-line', role: 'status', text: TEXTS.none })
     this.body = element('tbody')
     this.table = element('table', { 'aria-label': TEXTS.table, hidden: true },
-      element('thead', {}, element('tr', {}, ...TEXTS.columns.map((text) => element('th', { scope: 'col', text })))),
+      element('thead', {}, element('tr', {}, ...[TEXTS.target, TEXTS.condition, TEXTS.clip].map((text) => element('th', { scope: 'col', text })))),
       this.body)
     this.advice = element('ul', { class: 'fewshot-set-advice', 'aria-label': TEXTS.advice })
     this.scroll = element('div', { class: 'fewshot-set-scroll', tabindex: 0, 'data-capture-wheel': 'true' }, this.table, this.advice)
@@ -40,10 +41,10 @@ export class TableView {
   row(row) {
     const list = findings(row).map(({ kind, text }) => element('li', { class: `fewshot-set-${kind}`, text }))
     return element('tr', { class: row.used ? null : 'fewshot-set-out' },
-      element('td', {}, this.picture(row.target, TEXTS.target(row.name))),
-      element('td', {}, this.picture(row.condition, TEXTS.condition(row.name))),
+      element('td', {}, this.picture(row.target, fill(TEXTS.targetPicture, row))),
+      element('td', {}, this.picture(row.condition, fill(TEXTS.conditionPicture, row))),
       element('td', {},
-        element('div', { class: 'fewshot-set-name', text: row.used ? row.name : `${row.name} (${TEXTS.leftOut})` }),
+        element('div', { class: 'fewshot-set-name', text: row.used ? row.name : fill(TEXTS.leftOut, row) }),
         row.facts ? element('div', { class: 'fewshot-set-facts', text: row.facts }) : null,
         row.caption ? element('div', { class: 'fewshot-set-caption', text: row.caption, title: row.caption }) : null,
         list.length ? element('ul', {}, ...list) : null))
@@ -51,7 +52,7 @@ export class TableView {
 
   /** @param {import('../lib/dataset_texts.js').Picture | null} picture @param {string} alt */
   picture(picture, alt) {
-    if (!picture) return element('span', { class: 'fewshot-set-facts', text: TEXTS.noPicture })
+    if (!picture) return element('span', { class: 'fewshot-set-facts', text: NO_PICTURE })
     return element('img', { src: this.address(picture), alt, loading: 'lazy' })
   }
 }

@@ -1,25 +1,23 @@
-/** Every English text of the pack's commands, but their labels: `registered_texts.js`. */
+/** What the pack's commands say, but their labels: `registered_texts.js`. The words are in `js/texts`. */
 
-export const TEXTS = {
-  pack: 'FewShot Video',
-  listTitle: 'What has been trained',
-  listHelp: 'Finished LoRAs, adapters and runs by name, the newest first. They lie below ComfyUI’s output folder.',
-  nothing: 'Nothing has been trained to its end yet.',
-  citeHelp: 'BibTeX of the papers, and of the LoRA where it says how it was made.',
-  choose: 'Select one node that loads or trains a LoRA, then run the command again.',
-  unreachable: 'The server does not answer; start ComfyUI again, then run the command again.',
-  copy: 'Copy',
-  copied: 'Copied',
-  notCopied: 'The browser does not let pages copy here; press Ctrl+C now.',
-  close: 'Close',
-}
+import { EN } from '../texts/en.js'
+import { fill, inLanguage } from '../texts/language.js'
+
+export const PACK = 'FewShot Video' // in every language
+export const TEXTS = inLanguage(EN.commands)
+const GROUPS = /** @type {Record<string, string>} */ (inLanguage(EN.groups))
 
 /** @param {string} title of a method */
 export function citeTitle(title) {
-  return `Cite: ${title}`
+  return fill(TEXTS.citeTitle, { title })
 }
 
 /** @param {number} count */
 export function more(count) {
-  return `and ${count} more`
+  return fill(TEXTS.more, { count })
+}
+
+/** @param {string} title as the server calls a group of what has been trained */
+export function groupTitle(title) {
+  return GROUPS[title] ?? title
 }

@@ -1,16 +1,10 @@
-/** What the table of clips says besides what the node found. */
+/** What the table of clips says besides what the node found. The words are in `js/texts`. */
 
-export const TEXTS = {
-  none: 'Run the node to see its clips here.',
-  failed: 'The last run found no data set; the sentence is above.',
-  columns: ['target', 'condition', 'clip and what was found'],
-  noPicture: '–',
-  target: (/** @type {string} */ name) => `First frame of ${name}`,
-  condition: (/** @type {string} */ name) => `Condition of ${name}`,
-  leftOut: 'left out',
-  advice: 'For the whole set',
-  table: 'Clips of the data set'
-}
+import { EN } from '../texts/en.js'
+import { fill, inLanguage } from '../texts/language.js'
+
+export const TEXTS = inLanguage(EN.dataset)
+export const NO_PICTURE = '–'
 
 /**
  * @typedef {{ filename: string, subfolder: string, type: string }} Picture
@@ -25,10 +19,9 @@ export const TEXTS = {
  */
 export function summary({ rows, used, found }) {
   const looked = rows.filter((row) => row.used && row.warnings.length).length
-  const parts = [`${used} of ${found} ${found === 1 ? 'clip' : 'clips'} used`]
-  if (found > used) parts.push(`${found - used} left out`)
-  if (looked) parts.push(`${looked} to look at`)
-  return parts.join(', ')
+  let list = fill(found === 1 ? TEXTS.usedOne : TEXTS.usedMany, { used, found })
+  if (found > used) list = fill(TEXTS.out, { list, count: found - used })
+  return looked ? fill(TEXTS.look, { list, count: looked }) : list
 }
 
 /**

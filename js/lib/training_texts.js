@@ -1,61 +1,30 @@
-/** Every English text of the training panel, but those of its settings: `registered_texts.js`. */
+/** What the training panel says, but in its settings: `registered_texts.js`. The words are in `js/texts`. */
 
+import { EN } from '../texts/en.js'
+import { fill, inLanguage } from '../texts/language.js'
 import { NONE, duration, isNumber, memory, pace, short } from './amounts.js'
 
-export const TEXTS = {
-  title: 'Training',
-  empty: 'No run yet. Press Run to train; loss and previews appear here.',
-  preparing: 'Preparing: clips are encoded before the first step',
-  loading: 'Reading the run …',
-  unreachable: 'The server does not answer. The panel goes on when it does.',
-  unknown: 'This run is no longer known: its folder was moved or deleted.',
-  stop: 'Stop and keep',
-  stopHelp: 'Ends the run after the step under way. What it has learned so far is saved, and the workflow goes on with it.',
-  save: 'Save now',
-  saveHelp: 'Saves the state of the run after the step under way, so that it can go on from there.',
-  sample: 'Sample now',
-  sampleHelp: 'Makes a preview after the step under way. It costs the time of a short sampling.',
-  loss: 'loss',
-  smoothed: 'smoothed',
-  validation: 'validation',
-  buckets: 'by noise level',
-  bucketsHelp: 'Smoothed loss of each quarter of the noise levels (sigma).',
-  log: 'log scale',
-  logHelp: 'Draw the loss on a logarithmic scale.',
-  show: 'Show curves',
-  figures: 'Figures of the run',
-  chart: 'Loss over steps. Left and right arrow keys read single steps.',
-  previews: 'Previews',
-  previewsHelp: 'Choose one preview, or two to compare them.',
-  earlier: 'Runs of this node',
-  earlierHelp: 'Tick runs to lay their smoothed loss over the curves; press a name to show that run.',
-  current: 'shown',
-  stages: 'Stages of the training',
-  stagesHelp: 'This node trains in stages, one after the other. Press one to show its run.',
-  notBegun: 'not begun',
-  messages: 'What happened',
-}
-
-/** States of a run in the server's words, and in ours. */
-const STATES = /** @type {Record<string, string>} */ ({
-  running: 'Training',
-  finished: 'Finished',
-  stopped: 'Stopped',
-  cancelled: 'Cancelled',
-  failed: 'Failed',
-  interrupted: 'Interrupted',
-})
+export const TEXTS = inLanguage(EN.training)
+const STATES = /** @type {Record<string, string>} */ (inLanguage(EN.states))
+const STATE = inLanguage(EN.state)
+const STAGES = /** @type {Record<string, string>} */ (inLanguage(EN.stages))
 
 /**
  * Where a run stands, in one line.
  * @param {import('./run_state.js').Summary} run
  */
 export function stateLine(run) {
-  const state = STATES[run.state] ?? (run.state || 'Unknown')
-  const left = run.live && isNumber(run.seconds_left) ? `, ${duration(run.seconds_left)} left` : ''
+  const state = STATES[run.state] ?? (run.state || STATE.unknown)
+  const left = run.live && isNumber(run.seconds_left) ? duration(run.seconds_left) : ''
+  const line = fill(left ? TEXTS.lineLeft : TEXTS.line, { state, step: run.step, steps: run.steps, left })
   const place = run.stages.indexOf(run.stage) + 1
-  const stage = run.stages.length > 1 && place ? `Stage ${place} of ${run.stages.length} (${run.stage}). ` : ''
-  return `${stage}${state}: step ${run.step} of ${run.steps}${left}`
+  if (run.stages.length < 2 || !place) return line
+  return fill(TEXTS.stage, { place, count: run.stages.length, stage: stageName(run.stage), line })
+}
+
+/** @param {string} name as the server calls a stage */
+export function stageName(name) {
+  return STAGES[name] ?? name
 }
 
 /**
@@ -65,7 +34,7 @@ export function stateLine(run) {
 export function stopHint(run) {
   const next = run.stages[run.stages.indexOf(run.stage) + 1]
   if (!run.live || !run.stage || !next) return ''
-  return `“${TEXTS.stop}” ends this stage; ${next} then begins with what it has learned. Cancel the workflow to end both.`
+  return fill(TEXTS.stopHint, { stop: TEXTS.stop, next: stageName(next) })
 }
 
 /**
@@ -75,7 +44,7 @@ export function stopHint(run) {
  * @param {import('./run_state.js').Summary | undefined} run
  */
 export function stageLabel(place, name, run) {
-  return `${place + 1} ${name}: ${run ? stand(run) : TEXTS.notBegun}`
+  return `${place + 1} ${stageName(name)}: ${run ? fill(TEXTS.stand, stand(run)) : TEXTS.notBegun}`
 }
 
 /**
@@ -85,12 +54,12 @@ export function stageLabel(place, name, run) {
  */
 export function figures(run) {
   return [
-    ['loss', short(run.loss), 'Mean squared error of the last step'],
-    ['smoothed', short(run.smoothed), 'Mean loss of about the last 30 steps'],
-    ['time left', run.live ? duration(run.seconds_left) : NONE, 'Estimated from the last steps, saving and previews included'],
-    ['per step', pace(run.seconds_per_step), 'Median of the last 50 steps'],
-    ['peak memory', memory(run.peak_memory), 'Most memory in use since the run began: of the GPU, or of the process on a CPU'],
-    ['learning rate', short(run.learning_rate), 'Of the last step'],
+    [TEXTS.loss, short(run.loss), TEXTS.lossHelp],
+    [TEXTS.smoothed, short(run.smoothed), TEXTS.smoothedHelp],
+    [TEXTS.timeLeft, run.live ? duration(run.seconds_left) : NONE, TEXTS.timeLeftHelp],
+    [TEXTS.pace, pace(run.seconds_per_step), TEXTS.paceHelp],
+    [TEXTS.memory, memory(run.peak_memory), TEXTS.memoryHelp],
+    [TEXTS.rate, short(run.learning_rate), TEXTS.rateHelp],
   ]
 }
 
@@ -101,12 +70,12 @@ export function figures(run) {
  */
 export function reading(step, values) {
   const parts = values.filter(([, value]) => isNumber(value)).map(([label, value]) => `${label} ${short(value)}`)
-  return [`step ${step}`, ...parts].join(' · ')
+  return [previewLabel(step), ...parts].join(' · ')
 }
 
 /** @param {number} step */
 export function previewLabel(step) {
-  return `step ${step}`
+  return fill(TEXTS.step, { step })
 }
 
 /**
@@ -114,17 +83,17 @@ export function previewLabel(step) {
  * @param {import('./run_state.js').Summary} run
  */
 export function runLine(run) {
-  return stand(run) + (isNumber(run.smoothed) ? `, loss ${short(run.smoothed)}` : '')
+  return isNumber(run.smoothed) ? fill(TEXTS.standLoss, { ...stand(run), loss: short(run.smoothed) }) : fill(TEXTS.stand, stand(run))
 }
 
 /** @param {import('./run_state.js').Summary} run */
 function stand(run) {
-  return `${(STATES[run.state] ?? run.state).toLowerCase()} at ${run.step} of ${run.steps}`
+  return { state: (STATES[run.state] ?? run.state).toLowerCase(), step: run.step, steps: run.steps }
 }
 
 /** @param {string} name */
 export function overlayLabel(name) {
-  return `Lay the loss of ${name} over the curves`
+  return fill(TEXTS.overlay, { name })
 }
 
 /**
@@ -132,22 +101,22 @@ export function overlayLabel(name) {
  * @param {[number, number] | null} progress how many clips of how many are encoded
  */
 export function preparing(progress) {
-  return progress ? `${TEXTS.preparing}, ${progress[0]} of ${progress[1]}` : TEXTS.preparing
+  return progress ? fill(TEXTS.preparingPart, { done: progress[0], count: progress[1] }) : TEXTS.preparing
 }
 
 /** @param {string} why */
 export function notRun(why) {
-  return `Not run: ${why}`
+  return fill(TEXTS.notRun, { why })
 }
 
 /** @param {string} why */
 export function failed(why) {
-  return `${STATES.failed}: ${why}`
+  return fill(TEXTS.failed, { why })
 }
 
 /** @param {string} why */
 export function refused(why) {
-  return `That did not work: ${why}`
+  return fill(TEXTS.refused, { why })
 }
 
 /** What the server says, as a sentence. @param {string} text */

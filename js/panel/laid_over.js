@@ -1,6 +1,7 @@
 /** Runs whose curves are laid over those of the run that is shown: its other stages, and those that were ticked. */
 
 import { takeEvent } from '../lib/run_state.js'
+import { stageName } from '../lib/training_texts.js'
 import { MOST_OVERLAYS } from './curve_choice.js'
 
 /**
@@ -55,7 +56,7 @@ export class LaidOver {
   runs(shown, stages) {
     const siblings = stages.flatMap(({ name, run }) => {
       const known = run && this.siblings.get(run.run)
-      return known ? [{ ...known, label: name }] : []
+      return known ? [{ ...known, label: stageName(name) }] : []
     })
     const ticked = [...this.ticked.values()].filter((other) => siblings.every((one) => one.run !== other.run))
     return [...siblings, ...ticked].filter((other) => other.run !== shown)

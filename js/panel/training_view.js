@@ -18,7 +18,7 @@ import { StageBar } from './stage_bar.js'
  * }} Actions
  */
 
-const COMMANDS = /** @type {const} */ ([['stop', TEXTS.stop, TEXTS.stopHelp], ['save', TEXTS.save, TEXTS.saveHelp], ['sample', TEXTS.sample, TEXTS.sampleHelp]])
+const COMMANDS = /** @type {const} */ (['stop', 'save', 'sample'])
 const MESSAGES = 5
 
 export class TrainingView {
@@ -32,8 +32,8 @@ export class TrainingView {
     this.figures = element('dl', { class: 'fewshot-figures', 'aria-label': TEXTS.figures })
     this.choice = new CurveChoice(actions.changed)
     this.chart = new LossChart()
-    this.buttons = COMMANDS.map(([name, text, help]) =>
-      element('button', { type: 'button', text, title: help, 'data-command': name, disabled: true, onclick: () => this.command(name) }))
+    this.buttons = COMMANDS.map((name) =>
+      element('button', { type: 'button', text: TEXTS[name], title: TEXTS[`${name}Help`], 'data-command': name, disabled: true, onclick: () => this.command(name) }))
     this.hint = element('div', { class: 'fewshot-hint fewshot-dim' })
     this.answer = element('div', { class: 'fewshot-answer', role: 'status' })
     this.pendingAnswer = new PendingAnswer()

@@ -2,7 +2,7 @@
 
 import { element, say } from '../panel/elements.js'
 import { framesAt, ROLES, secondsOf } from '../lib/timeline_layout.js'
-import { keptText, LETTER, movingText, partText, summaryOf } from '../lib/timeline_text.js'
+import { initialOf, keptText, latentsText, levelText, movingText, partText, summaryOf } from '../lib/timeline_text.js'
 
 const PAGE = 4 // latents of a Page key
 
@@ -31,7 +31,7 @@ function drawBorders(borders, sequence, off, limits, step) {
     const knob = border.element
     knob.style.left = `${(100 * before) / sequence.bars.length}%`
     knob.hidden = limits[role] === null
-    const text = `${role}: ${sequence[role]} latents` + (off[role] ? ' (wired)' : '')
+    const text = latentsText(role, sequence[role], off[role])
     const min = role === 'target' ? step : 0
     border.set({ value: sequence[role], min, max: limits[role] ?? 0, step, page: PAGE * step, text, off: off[role] })
   })
@@ -44,7 +44,7 @@ function drawLevels(levels, sequence, off) {
     knob.style.left = `${(100 * (sequence.condition + i)) / sequence.bars.length}%`
     knob.style.width = `${100 / sequence.bars.length}%`
     knob.style.bottom = `${100 * level}%`
-    const text = `buffer ${i + 1}: noise level ${Number(level.toFixed(4))}` + (off.levels ? ' (wired)' : '')
+    const text = levelText(i + 1, level, off.levels)
     handle.set({ value: level, min: 0, max: 1, step: 0.01, page: 0.1, text, off: off.levels })
   })
 }
@@ -53,7 +53,7 @@ function drawCounts(row, { parts, bars, assumed }) {
   row.replaceChildren(
     ...parts.map((part) => {
       const frames = assumed && part.role === 'target' ? '?' : part.frames
-      const text = `${LETTER[part.role]} ${frames}`
+      const text = `${initialOf(part.role)} ${frames}`
       const cell = element('span', { class: 'fewshot-count', title: partText(part), text })
       cell.style.flexGrow = String(part.latents / bars.length)
       return cell

@@ -45,8 +45,14 @@ export function readState(node, app) {
     },
     limits: limitsOf(inputs, numbers),
     step: run.time_patch ?? 1,
-    notes: run.task ? [] : [linkedText(wired)].filter(Boolean)
+    notes: run.task ? [] : [linkedText(wired.map((name) => shownName(node, name)))].filter(Boolean)
   }
+}
+
+/** What an input is called on its node, which depends on the language. */
+function shownName(node, name) {
+  const slot = node.inputs?.find((input) => input.name === name)
+  return slot?.label ?? slot?.localized_name ?? name
 }
 
 function numbersOf(node, inputs, run) {

@@ -2,14 +2,10 @@
 
 import { element, keepKeys, useSheet } from '../panel/elements.js'
 import { ROLES } from '../lib/timeline_layout.js'
+import { TEXTS } from '../lib/timeline_text.js'
+import { fill } from '../texts/language.js'
 import { draw, drawSigma } from './drawing.js'
 import { Handle } from './handle.js'
-
-const BORDERS = {
-  condition: 'End of the condition, in latent frames',
-  buffer: 'End of the buffers, in latent frames',
-  target: 'End of the target, in latent frames'
-}
 
 /**
  * What a user does to the timeline; `done` ends a drag or a key press.
@@ -64,7 +60,7 @@ export class TimelineView {
 
   /** @param {import('../lib/timeline_layout.js').Role} role */
   borderHandle(role) {
-    return new Handle(`fewshot-border fewshot-${role}`, BORDERS[role], 'horizontal', {
+    return new Handle(`fewshot-border fewshot-${role}`, TEXTS[`${role}End`], 'horizontal', {
       grip: (event) => {
         const { sequence } = this.state
         const perLatent = this.parts.chart.getBoundingClientRect().width / sequence.bars.length
@@ -79,7 +75,7 @@ export class TimelineView {
 
   /** @param {number} index */
   levelHandle(index) {
-    return new Handle('fewshot-level', `Noise level of buffer ${index + 1}`, 'vertical', {
+    return new Handle('fewshot-level', fill(TEXTS.level, { number: index + 1 }), 'vertical', {
       grip: () => {
         const { bottom, height } = this.parts.chart.getBoundingClientRect()
         return (later) => (bottom - later.clientY) / height
@@ -91,7 +87,7 @@ export class TimelineView {
   }
 
   sigmaHandle() {
-    return new Handle('fewshot-sigma', 'Noise level (sigma) to look at', 'horizontal', {
+    return new Handle('fewshot-sigma', TEXTS.sigma, 'horizontal', {
       grip: () => {
         const { left, width } = this.parts.scrubber.getBoundingClientRect()
         return (later) => Math.round((100 * (later.clientX - left)) / width) / 100
@@ -120,12 +116,11 @@ export class TimelineView {
 
 function skeleton() {
   const hidden = { 'aria-hidden': 'true' }
-  const task = element('select', { class: 'fewshot-task', 'aria-label': 'Task' })
-  const title = 'Set the counts and levels back to those of the task'
-  const reset = element('button', { class: 'fewshot-reset', type: 'button', title, text: "Task's own" })
-  const number = { type: 'number', min: 1, step: 'any', 'aria-label': 'Frames per second' }
+  const task = element('select', { class: 'fewshot-task', 'aria-label': TEXTS.task })
+  const reset = element('button', { class: 'fewshot-reset', type: 'button', title: TEXTS.resetHelp, text: TEXTS.reset })
+  const number = { type: 'number', min: 1, step: 'any', 'aria-label': TEXTS.rate }
   const fps = element('input', { class: 'fewshot-fps', ...number })
-  const rate = element('span', {}, fps, ' fps')
+  const rate = element('span', {}, fps, ` ${TEXTS.fps}`)
   const summary = element('span', { class: 'fewshot-summary' })
   const cells = element('div', { class: 'fewshot-cells', ...hidden })
   const line = element('div', { class: 'fewshot-sigma-line', ...hidden })
@@ -133,13 +128,12 @@ function skeleton() {
   const chart = element('div', { class: 'fewshot-chart' }, cells, line, overlay)
   const counts = element('div', { class: 'fewshot-counts' })
   const scrubber = element('div', { class: 'fewshot-scrubber' })
-  const says = 'Noise falls while sampling. A buffer is frozen until the noise has fallen to its level; the condition always is.'
-  const moving = element('span', { class: 'fewshot-moving', role: 'status', title: says })
+  const moving = element('span', { class: 'fewshot-moving', role: 'status', title: TEXTS.sigmaHelp })
   const kept = element('span', { class: 'fewshot-kept' })
   const messages = element('ul', { class: 'fewshot-messages', role: 'status' })
   const root = element(
     'div',
-    { class: 'fewshot-timeline', role: 'group', 'aria-label': 'Timeline of the sequence' },
+    { class: 'fewshot-timeline', role: 'group', 'aria-label': TEXTS.title },
     row(task, reset),
     summary,
     chart,
