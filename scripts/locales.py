@@ -1,9 +1,11 @@
-"""Write locales/en, the texts that ComfyUI's page shows of the pack.
+"""Write locales, the texts that ComfyUI's page shows of the pack, in English and further languages.
 
-Those of nodes come from the node schemas of a real ComfyUI, those of commands and settings from our own JavaScript.
+English ones of nodes come from the node schemas of a real ComfyUI, those of commands and settings from our own
+JavaScript, and the other languages from the tables of scripts/translations.
 
-python scripts/locales.py            write the files
-python scripts/locales.py --check    write nothing; fail when a file is out of date
+python scripts/locales.py                  write the files; list what is to be translated, with a place in the tables
+python scripts/locales.py --check          write nothing; fail when a file is out of date or a translation is missing
+python scripts/locales.py --translations   of further languages only, from locales/en as it is: needs no ComfyUI
 """
 
 from __future__ import annotations
@@ -20,13 +22,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by 
 from host import find_or_build
 from host_setup.pins import PACK_NAME, ROOT, HostError, say
 from host_setup.server import Server
+from translate import LANGUAGES, Texts, as_text, bring_up_all, english_texts, in_every_language, read_table, to_do
 from workflow_files.schema import read_inputs
 
 FOLDER = ROOT / "locales"
 REGISTERED = ROOT / "js" / "lib" / "registered_texts.js"
 SOURCE = "en"  # the language of the schemas
 MENU = "FewShot Video"
-Texts = dict[str, Any]  # names to texts, or to further Texts
 
 
 def as_key(name: str) -> str:
@@ -94,45 +96,72 @@ def build(schemas: Mapping[str, Any]) -> dict[str, Texts]:
     }
 
 
-def as_text(content: Texts) -> str:
-    """A file's content."""
-    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+def read(language: str = SOURCE) -> dict[str, Texts]:
+    """The files of a language as they are."""
+    return {path.name: json.loads(path.read_text("utf-8")) for path in sorted((FOLDER / language).glob("*.json"))}
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    parser = argparse.ArgumentParser(description="Write the files of locales/en.")
+    parser = argparse.ArgumentParser(description="Write the files of locales.")
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is out of date")
+    parser.add_argument("--translations", action="store_true", help="further languages only, from locales/en as it is")
     options = parser.parse_args(arguments)
     try:
-        with Server(find_or_build()) as server:
-            files = build(server.object_info())
+        files = read() if options.translations else build_all()
+        return check_all(files) if options.check else write_all(files)
     except (HostError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
-    return check(files) if options.check else write(files)
 
 
-def write(files: Mapping[str, Texts]) -> int:
-    """Write the files; returns the exit code."""
-    folder = FOLDER / SOURCE
+def build_all() -> dict[str, Texts]:
+    """The English files, from the nodes of a real ComfyUI."""
+    with Server(find_or_build()) as server:
+        return build(server.object_info())
+
+
+def write_all(files: Mapping[str, Texts]) -> int:
+    """Write the files of every language; the exit code is 1 while something is to be translated."""
+    write(files)
+    missing = bring_up_all(files)
+    for language, translated in in_every_language(files).items():
+        write(translated, language)
+    return int(missing > 0)
+
+
+def check_all(files: Mapping[str, Texts]) -> int:
+    """Compare with the files of every language; the number of what is wrong."""
+    texts = english_texts(files)
+    wrong = [line for language in LANGUAGES for line in to_do(language, read_table(language), texts)]
+    for line in wrong:
+        say(line)
+    return (
+        len(wrong)
+        + check(files)
+        + sum(check(translated, language) for language, translated in in_every_language(files).items())
+    )
+
+
+def write(files: Mapping[str, Texts], language: str = SOURCE) -> None:
+    """Write the files of a language."""
+    folder = FOLDER / language
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         (folder / name).write_text(as_text(content), encoding="utf-8", newline="\n")
     say(f"wrote the texts of {len(files['nodeDefs.json'])} nodes to {folder}")
-    return 0
 
 
-def check(files: Mapping[str, Texts]) -> int:
-    """Compare with the files; the number of those that differ."""
-    paths = {name: FOLDER / SOURCE / name for name in files}
+def check(files: Mapping[str, Texts], language: str = SOURCE) -> int:
+    """Compare with the files of a language; the number of those that differ."""
+    paths = {name: FOLDER / language / name for name in files}
     stale = [
         name for name, path in paths.items() if not path.is_file() or path.read_text("utf-8") != as_text(files[name])
     ]
     for name in stale:
-        say(f"locales/{SOURCE}/{name} is out of date; run python scripts/locales.py")
+        say(f"locales/{language}/{name} is out of date; run python scripts/locales.py")
     return len(stale)
 
 

@@ -1,9 +1,10 @@
-"""The English texts of the page are those of the schemas, so nobody sees an old tooltip."""
+"""The texts of the page are those of the schemas, so nobody sees an old tooltip."""
 
 from __future__ import annotations
 
 import copy
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from pack import nodes
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 if str(SCRIPTS) not in sys.path:
     sys.path.append(str(SCRIPTS))
+
+import translate  # noqa: E402
+from workflow_files.schema import read_inputs  # noqa: E402
 
 import locales  # noqa: E402
 
@@ -46,6 +50,18 @@ def test_every_socket_has_its_texts():
         inputs = {locales.as_key(name) for part in ("required", "optional") for name in schema["input"].get(part, {})}
         assert set(texts["inputs"]) == inputs
         assert list(texts["outputs"]) == [str(number) for number in range(len(schema["output"]))]
+
+
+@pytest.mark.parametrize("language", translate.LANGUAGES)
+def test_a_tooltip_cites_the_values_of_its_input_as_they_are_in_every_language(language):
+    table, wrong = translate.read_table(language), {}
+    for schema in SCHEMAS.values():
+        for entry in read_inputs(schema):
+            tooltip, values = entry.options.get("tooltip") or "", entry.choices or ()
+            cited = [value for value in values if re.search(rf"(?:^|[.;] ){re.escape(str(value))}(?::| \d)", tooltip)]
+            if lost := [value for value in cited if value not in table[tooltip]]:
+                wrong[tooltip] = lost
+    assert wrong == {}
 
 
 @pytest.mark.parametrize("change", ["tooltip", "name"])
