@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-LATENT, ANY = "LATENT", "*"
 FOREIGN = "custom_nodes"  # what the host calls the modules of packs, whose nodes may keep or read what they like
 
 
@@ -20,20 +19,21 @@ def comes_without(prompt: Any, node_id: str, name: str, origin: str) -> str:
         name: Of the input.
         origin: Class of the node that is looked for.
     """
-    wanted, seen, makers = [(node_id, name)], set(), []
+    wanted, seen = [(node_id, name)], set()
+    maker = ""
     while wanted:
-        link = prompt.get_node(wanted[0][0])["inputs"].get(wanted.pop(0)[1])
+        reader, key = wanted.pop(0)
+        link = prompt.get_node(reader)["inputs"].get(key)
         if not _is_link(link) or link[0] in seen:
             continue
         seen.add(link[0])
         node = prompt.get_node(link[0])
         if node["class_type"] == origin or _is_foreign(node["class_type"]):
             return ""
-        further = [key for key, value in node["inputs"].items() if _is_link(value) and _gives_latent(prompt, value)]
-        wanted.extend((link[0], key) for key in further)
-        if not further:
-            makers.append(_title(node))
-    return makers[0] if makers else ""
+        further = [(link[0], k) for k, value in node["inputs"].items() if _is_link(value) and _gives(prompt, value)]
+        wanted.extend(further)
+        maker = maker or ("" if further else _title(node))
+    return maker
 
 
 def _is_link(value: Any) -> bool:
@@ -50,11 +50,15 @@ def _is_foreign(name: str) -> bool:
     return found is None or str(getattr(found, "RELATIVE_PYTHON_MODULE", "")).startswith(FOREIGN)
 
 
-def _gives_latent(prompt: Any, link: list[Any]) -> bool:
-    """Whether a link carries a LATENT, as far as the class of its node tells."""
+def _gives(prompt: Any, link: list[Any]) -> bool:
+    """Whether a link may carry a LATENT: a switch gives whatever it is given."""
+    from comfy_api.latest import io
+
     found = _class(prompt.get_node(link[0])["class_type"])
-    types = () if found is None else found.RETURN_TYPES
-    return found is None or (link[1] < len(types) and types[link[1]] in (LATENT, ANY))
+    if found is None:
+        return True
+    kinds = found.RETURN_TYPES[link[1]].split(",") if link[1] < len(found.RETURN_TYPES) else ()
+    return any(kind in (io.Latent.io_type, io.AnyType.io_type, io.MatchType.io_type) for kind in kinds)
 
 
 def _title(node: dict[str, Any]) -> str:
