@@ -57,13 +57,15 @@ def refuse_changes(name: str, done: int, changes: list[str]) -> None:
     Raises:
         ValueError: always.
     """
-    said = f"the run {name} has done {done} steps with other settings: {', '.join(changes)}; set them as they were, "
-    if shapes := [change.split()[0] for change in changes if change.split()[0] in SHAPES]:
-        weights = f"weights of another {' and '.join(shapes)} cannot go on"
-        raise ValueError(f'{said}give another run_name, or set on_change to "{START_OVER}" to begin again: {weights}')
+    shapes = [setting for setting in (change.split()[0] for change in changes) if setting in SHAPES]
+    onwards = f'set on_change to "{ACCEPT}" to go on with the new ones or "{START_OVER}" to begin again'
+    if shapes:
+        onwards = (
+            f'set on_change to "{START_OVER}" to begin again: weights of another {" and ".join(shapes)} cannot go on'
+        )
     raise ValueError(
-        f'{said}give another run_name, or set on_change to "{ACCEPT}" to go on with the new ones or "{START_OVER}" '
-        "to begin again"
+        f"the run {name} has done {done} steps with other settings: {', '.join(changes)}; set them as they were, "
+        f"give another run_name, or {onwards}"
     )
 
 
