@@ -92,6 +92,7 @@ def test_the_executor_refuses_it_before_the_sampler_runs(monkeypatch):
         "shown": {"class_type": "PreviewImage", "inputs": {"images": ["crop", 0]}},
     }
     loop = asyncio.new_event_loop()
+    monkeypatch.setattr(PromptServer, "instance", None, raising=False)  # a new server names itself there
     server = PromptServer(loop)
     executor = execution.PromptExecutor(
         server, execution.CacheType.CLASSIC, {"lru": 0, "ram": 0.0, "ram_inactive": 0.0}
