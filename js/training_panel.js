@@ -24,6 +24,7 @@ const panels = new NodePanels({
     interval: () => 1000 / setting(REFRESH, 4),
     autosave: () => setting(AUTOSAVE, 0),
   }),
+  // A panel gets its words when it is made, so it takes over none of another language.
   key: (node) => `panel ${language()} ${app.rootGraph.id ?? ''} ${outputKey(node, app.rootGraph)}`,
   previewSize: () => setting(PREVIEW, 128),
 })
