@@ -14,7 +14,7 @@ from typing import Any
 from host_setup.pins import ROOT, say
 
 TABLES = ROOT / "scripts" / "translations"
-LANGUAGES = ("zh",)  # by the codes of ComfyUI's front end
+LANGUAGES = ("zh", "ja", "ko")  # by the codes of ComfyUI's front end
 Texts = dict[str, Any]  # names to texts, or to further Texts
 Table = dict[str, str]  # English texts to those of a language; "" where it is still to be written
 

@@ -31,6 +31,24 @@ HOSTS = {  # nodes of ComfyUI that tooltips name, as the front end of ComfyUI 0.
         "VAE Decode": "VAE解码",
         "VAE Encode": "VAE编码",
     },
+    "ja": {
+        "CLIP Text Encode": "CLIPテキストエンコード",
+        "KSampler (Advanced)": "Kサンプラー（高度）",  # noqa: RUF001
+        "Load LoRA Model": "LoRAモデルを読み込み",
+        "Plot Loss Graph": "損失グラフをプロット",
+        "SamplerCustomAdvanced": "カスタムサンプラー（高度）",  # noqa: RUF001
+        "VAE Decode": "VAEデコード",
+        "VAE Encode": "VAEエンコード",
+    },
+    "ko": {
+        "CLIP Text Encode": "CLIP 텍스트 인코딩",
+        "KSampler (Advanced)": "고급 KSampler",
+        "Load LoRA Model": "LoRA 모델 로드",
+        "Plot Loss Graph": "손실 그래프 그리기",
+        "SamplerCustomAdvanced": "고급 사용자 정의 샘플러",
+        "VAE Decode": "VAE 디코드",
+        "VAE Encode": "VAE 인코드",
+    },
 }
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 WORDS_KEPT = {
