@@ -77,7 +77,7 @@ def inversion(model: Any, name: str) -> Tensor:
 
 
 CASES: list[tuple[Sampled, str]] = [
-    *((tic_ft, name) for name in ("Wan 2.1", "Wan 2.2 5B", "CogVideoX 5B", "CogVideoX 1.5")),
+    *((tic_ft, tiny.name) for tiny in tiny_families.ALL),
     *((aicl, name) for name in ("Wan 2.1", "CogVideoX 5B")),
     (motion, "Wan 2.1"),
     *((tune_a_video, name) for name in ("SD15", "SD20")),

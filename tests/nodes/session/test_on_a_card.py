@@ -31,7 +31,7 @@ from pack.training.motion.objective import MotionObjective
 from pack.training.tune_a_video.objective import Clips, Prior, TuneAVideoObjective
 from pack.training.tune_a_video.recipe import FrameWindow
 
-VIDEO = ("Wan 2.1", "Wan 2.2 5B", "CogVideoX 5B", "CogVideoX 2B", "CogVideoX 1.5")
+VIDEO = [tiny.name for tiny in tiny_families.ALL]
 Made = tuple[Any, Any, Callable[..., Any]]  # what the MODEL is, an objective, and how a session is opened
 
 
