@@ -8,6 +8,7 @@ from typing import Any
 from comfy_api.latest import io, ui
 
 from ..training.data.buckets import BUCKETS, ONE_SIZE
+from ..training.data.content import digests_kept
 from ..training.data.folder import read_folder
 from ..training.data.leading import AUTOMATIC
 from ..training.data.media.options import DEFAULT, HDR, ReadOptions
@@ -175,12 +176,14 @@ class FewShotDatasetFolder(Node):
         try:
             root = folders.input_root()
             place, bar = folders.input_folder(folder), encoding_progress()
-            found = read_folder(place, *asked, bar, root, options, leading_condition)
+            with digests_kept(folders.cache_folder()):
+                found = read_folder(place, *asked, bar, root, options, leading_condition)
+                table = table_of(found)
         except ValueError as error:
             show_text(str(error))  # in place of the last report
             raise
         show_text(found.report.partition("\n")[0])  # the table has the rest
-        return io.NodeOutput(found, found.report, ui={**ui.PreviewText(found.report).as_dict(), **table_of(found)})
+        return io.NodeOutput(found, found.report, ui={**ui.PreviewText(found.report).as_dict(), **table})
 
 
 class FewShotTemplateClips(Node):

@@ -13,14 +13,12 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from safetensors import SafetensorError
-
 # The functions by which files and folders come about and are read; pathlib and everything else goes through these, but
-# for safetensors, which asks the system by itself.
+# for safetensors, which asks the system by itself when it reads.
 POINTS = {
     "open": (io, "open"), "read": (io, "open"), "os.open": (os, "open"), "replace": (os, "replace"),
     "rename": (os, "rename"), "link": (os, "link"), "fsync": (os, "fsync"), "mkdir": (os, "mkdir"),
-    "unlink": (os, "unlink"), "save_file": (None, "save_file"), "safe_open": (None, "safe_open"),
+    "unlink": (os, "unlink"), "safe_open": (None, "safe_open"),
 }  # fmt: skip
 READING = ("read", "safe_open")
 ERRORS = (errno.ENOSPC, errno.EROFS, errno.EIO)  # full, read-only, broken
@@ -49,15 +47,10 @@ class Disk:
                 self.calls[point] += 1
                 if point == self.point and self.calls[point] == self.number:
                     self.failed = True
-                    raise self._error(point, args)
+                    raise OSError(self.code, os.strerror(self.code), str(args[0]))
             return function(*args, **options)
 
         return call
-
-    def _error(self, point: str, args: tuple[Any, ...]) -> Exception:
-        if point == "save_file":  # what the library says of the system's error
-            return SafetensorError(f"I/O error: {os.strerror(self.code)} (os error {self.code})")
-        return OSError(self.code, os.strerror(self.code), str(args[0]))
 
     def _concerns(self, point: str, args: tuple[Any, ...]) -> bool:
         if point == "fsync":

@@ -256,7 +256,7 @@ def file_stamps(path: Path) -> list[tuple[str, int, int]]:
         raise ValueError(f"{path.name} is gone; load the folder again") from error
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1 << 16)  # more than a set has: with fewer places a larger set would find none of its clips
 def _check_decoding(
     path: Path, info: ClipInfo, fps: float, count: int, options: ReadOptions, span: Span, _stamps: tuple
 ) -> FileNotes:

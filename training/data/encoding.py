@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..storage.cache import Cache, DiskCache, MemoryCache
+from .content import digests_kept
 from .dataset import Dataset, Sample
 from .encoded_set import EncodedSet, Entries, Tensors
 from .vision import VisionEncoder, check_vision, features_of
@@ -116,6 +117,7 @@ class EncodedDataset:
         self.text_key = encoder_key if text_key is None else text_key
         self.frame_by_frame, self.vision = frame_by_frame, vision
         self.encode_video, self.encode_text, self._release = encode_video, encode_text, release
+        self._folder = cache_dir
         self._cache: Cache = MemoryCache() if cache_dir is None else DiskCache(cache_dir, cache_bytes)
 
     def key(self, recipe: Recipe) -> str:
@@ -135,7 +137,8 @@ class EncodedDataset:
 
     def _digest(self, recipe: Recipe, name: Callable[[Sample], str]) -> str:
         self._check_kind(recipe)
-        entries = [self._latents_key(sample, recipe, name) for sample in self.dataset.samples]
+        with digests_kept(self._folder):
+            entries = [self._latents_key(sample, recipe, name) for sample in self.dataset.samples]
         captions = [recipe.captions(sample) for sample in self.dataset.samples]
         return hashlib.sha256(json.dumps([entries, captions, self.text_key]).encode()).hexdigest()
 
@@ -173,6 +176,7 @@ class EncodedDataset:
                     for sample in self.dataset.samples
                 ]
         finally:
+            self._cache.settle()
             if run.encoded:
                 self._release()
         named = [{name: keys[caption] for name, caption in one.items()} for one in captions]

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch import Tensor
 
-from ..storage.atomic import write_new
 from ..storage.numbers import require_finite
+from ..storage.tensor_file import holds, save_tensors
 
 SUFFIX = ".safetensors"
 
@@ -27,7 +27,7 @@ class LoraModel(dict[str, Tensor]):
 
 
 def save_lora(lora: LoraModel, path: Path) -> Path:
-    """Write a LoRA atomically, read it back and compare.
+    """Write a LoRA atomically, read it back and compare, all piece by piece: it is not copied.
 
     Raises:
         ValueError: there is nothing to save, or its values are no numbers.
@@ -39,9 +39,8 @@ def save_lora(lora: LoraModel, path: Path) -> Path:
     if path.exists():
         raise FileExistsError(f"{path.name} exists already; choose another name")
     require_finite(lora, f"what is to be saved as {path.name}", "train it again with a lower learning rate")
-    tensors = {key: value.detach().to("cpu").contiguous() for key, value in lora.items()}
-    write_new(path, save(tensors, metadata=lora.metadata or None))
-    if not same_lora(load_lora(path), LoraModel(tensors, lora.metadata)):
+    save_tensors(path, lora, lora.metadata, new=True)
+    if not holds(path, lora, lora.metadata) or read_metadata(path) != lora.metadata:
         path.unlink()
         raise RuntimeError(f"{path.name} does not hold what was written to it; check the disk and save again")
     return path

@@ -1,18 +1,13 @@
-"""Files that are there whole or not at all, and digests of what is in them."""
+"""Files that are there whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-import re
 import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-
-import torch
-from torch import Tensor
 
 from .renaming import rename
 
@@ -86,38 +81,10 @@ def _claim(temporary: Path, path: Path) -> None:
             temporary.unlink()
 
 
-def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Write a safetensors file whole or not at all, straight from the tensors' memory.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
-    dense = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    facts = dict(metadata) if metadata else None
-    with whole_file(path) as temporary:
-        temporary.touch()
-        mode = temporary.stat().st_mode
-        try:
-            save_file(dense, temporary, facts)
-        except SafetensorError as error:  # also of a full disk
-            raise _as_os_error(error) from error
-        # The library replaces the file by one of its own, which only the owner may read whatever the umask.
-        temporary.chmod(mode)
-
-
-def _as_os_error(error: Exception) -> OSError:
-    """What the library says of the system's error, as the system's error."""
-    code = re.search(r"\(os error (\d+)\)", str(error))
-    return OSError(int(code[1]), os.strerror(int(code[1]))) if code else OSError(str(error))
-
-
 def clear_temporary(folder: Path) -> None:
     """Remove what processes that were killed have left half-written in a folder.
 
-    ``.tmp`` and some letters is what safetensors calls a file until it is whole.
+    ``.tmp`` and some letters is what safetensors, which older versions wrote with, calls a file until it is whole.
     """
     for left in (*folder.glob("*.tmp"), *folder.glob(".tmp*")):
         with contextlib.suppress(OSError):  # nobody reads it; it may be gone the next time
@@ -137,13 +104,3 @@ def sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-def checksum(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names, dtypes, shapes and bytes, as hexadecimal digits; nothing is copied."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].contiguous()
-        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()

@@ -19,12 +19,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from .atomic import checksum, is_temporary, write_atomically
+from .atomic import is_temporary, write_atomically
 from .compact import Compact, Form, Shapes, whole_shapes
 from .json_text import parse_json
+from .noted import Noted
+from .tensor_file import checksum
 
 log = logging.getLogger(__name__)
 
+HEADS = "heads.json"  # what the entries of a folder hold, in short
+RECENT = 3600.0  # seconds in which a use is none for itself
 ABANDONED = 24 * 3600.0  # seconds after which a temporary file belongs to no running process
 FORM, SUM, SUM_OF_FORM = "form", "checksum", "checksum with form"  # of the metadata
 
@@ -46,6 +50,10 @@ class Cache(Protocol):
 
     def discard(self, key: str) -> None:
         """Forget what is stored under ``key``."""
+        ...
+
+    def settle(self) -> None:
+        """Keep in short what was found, so that the same entries are found faster the next time."""
         ...
 
 
@@ -72,12 +80,17 @@ class MemoryCache:
         """Forget them."""
         self._entries.pop(key, None)
 
+    def settle(self) -> None:
+        """Nothing is faster than what is in memory."""
+
 
 class DiskCache:
     """One safetensors file an entry, named by the SHA-256 of its key.
 
     The full key and a checksum of the tensors lie in the file's metadata: a damaged, truncated or foreign
-    file is noticed, reported in the log and treated as absent, so that it alone is made again.
+    file is noticed, reported in the log and treated as absent, so that it alone is made again. The shapes of all
+    entries are noted in one file (``HEADS``), which counts while an entry's size and times stay: a large set is found
+    without opening one.
     """
 
     _living: ClassVar[WeakSet[DiskCache]] = WeakSet()
@@ -91,6 +104,7 @@ class DiskCache:
                 none that a cache of this process has given or stored. None: as many as there are.
         """
         self.folder, self.most = folder, most
+        self._heads = Noted(folder / HEADS)
         self._used: set[str] = set()
         self._swept = False  # whether what killed processes left is gone
         self._total = 0  # bytes of the folder, once it was listed
@@ -122,29 +136,52 @@ class DiskCache:
         if metadata.get("key") != key or metadata.get(_sum_name(entry.form)) != _sum(entry):
             log.warning("Cache entry %s is not what was stored and will be made again", path.name)
             return None
-        self._use(path)
+        self._use(path, entry.shapes)
         return entry
 
     def shapes(self, key: str) -> Shapes | None:
-        """The shapes of what is stored under ``key``, or None; the head of the file alone is read."""
+        """The shapes of what is stored under ``key``, or None; the head of the file is read where none is noted."""
+        path = self.path(key)
+        shapes = self._noted(path)
+        if shapes is None:
+            shapes = self._head(path, key)
+        if shapes is not None:
+            self._use(path, shapes)
+        return shapes
 
+    def _noted(self, path: Path) -> Shapes | None:
+        try:
+            found = self._heads.find(path.stem, path.stat())
+            return None if found is None else {name: torch.Size(shape) for name, shape in found.items()}
+        except (OSError, TypeError, AttributeError):  # no such file, or no such shapes
+            return None
+
+    def _head(self, path: Path, key: str) -> Shapes | None:
         def sizes(file: Any) -> Shapes:
             return {name: torch.Size(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
 
-        path = self.path(key)
         found = _opened(path, sizes)
         if found is None:
             return None
         metadata, form, shapes = found
         if metadata.get("key") != key or _sum_name(form) not in metadata:
             return None
-        self._use(path)
         return whole_shapes(shapes, form)
 
-    def _use(self, path: Path) -> None:
+    def _use(self, path: Path, shapes: Shapes) -> None:
         self._used.add(path.name)
         with contextlib.suppress(OSError):  # a folder that cannot be written is read all the same
-            os.utime(path)  # the time of the last use: what the system notes of it, many disks are told not to
+            stat = path.stat()
+            if time.time() - stat.st_mtime > RECENT:
+                os.utime(path)  # the time of the last use: what the system notes of it, many disks are told not to
+                stat = path.stat()
+            self._heads.note(path.stem, stat, shapes)
+
+    def settle(self) -> None:
+        """Write down the shapes that were found, without those of entries that are gone."""
+        with contextlib.suppress(OSError):
+            there = {entry.name.partition(".")[0] for entry in os.scandir(self.folder)}
+            self._heads.save(there.__contains__)
 
     def put(self, key: str, tensors: Mapping[str, Tensor]) -> Compact:
         """Store tensors under ``key``; an entry is there whole or not at all.
@@ -158,7 +195,7 @@ class DiskCache:
         try:
             self._remove_abandoned()
             write_atomically(self.path(key), data)
-            self._used.add(self.path(key).name)
+            self._use(self.path(key), entry.shapes)
             self._make_room(len(data))
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -11,8 +11,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from .atomic import checksum, save_tensors, sync_folder, write_atomically
+from .atomic import sync_folder, write_atomically
 from .json_text import parse_json
+from .tensor_file import checksum, save_tensors
 
 FORMAT = "fewshot_video.state 1"
 VALUES = "values"  # the JSON, as a tensor of bytes: the header of a safetensors file may have 100 MB at most
@@ -20,7 +21,9 @@ PLAIN = (str, int, float, bool, type(None))
 
 
 def write_state(path: Path, values: Any) -> Path:
-    """Write values whole or not at all; they are on the disk when this returns.
+    """Write values whole or not at all; they are on the disk when this returns, and were not copied for it.
+
+    Tensors on a card are read twice, piece by piece: for the checksum, which stands before them, and to be written.
 
     Raises:
         ValueError: there is a value that is neither plain nor a tensor.
@@ -71,7 +74,7 @@ def write_json(path: Path, values: Any) -> Path:
 def _taken_apart(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     """JSON for a value; its tensors go into ``tensors`` under names that tell where they were."""
     if isinstance(value, Tensor):
-        tensors[name] = _of_its_own(value.detach().to("cpu").contiguous(), tensors)
+        tensors[name] = value
         return {"tensor": name}
     if isinstance(value, dict):
         return {
@@ -83,13 +86,6 @@ def _taken_apart(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     if type(value) in PLAIN:
         return value
     raise ValueError(f"{name} is a {type(value).__name__}, which a run's state cannot hold; choose another optimiser")
-
-
-def _of_its_own(tensor: Tensor, others: dict[str, Tensor]) -> Tensor:
-    """The tensor, or a copy where it shares memory with another one, which the file format refuses."""
-    start = tensor.untyped_storage().data_ptr()
-    shared = tensor.numel() and any(start == other.untyped_storage().data_ptr() for other in others.values())
-    return tensor.clone() if shared else tensor
 
 
 def _put_together(value: Any, tensors: dict[str, Tensor]) -> Any:

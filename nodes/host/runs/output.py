@@ -12,8 +12,9 @@ from typing import Any
 from ....training.lora.file import SUFFIX, LoraModel, load_lora, read_metadata, save_lora, unique_path
 from ....training.lora.metadata import from_metadata
 from ....training.runs.folder import FINISHED, HISTORY, RECORD, RunFolder
-from ....training.storage.atomic import save_tensors, write_new
+from ....training.storage.atomic import write_new
 from ....training.storage.json_text import read_json
+from ....training.storage.tensor_file import save_tensors
 from ..services.folders import PACK, model_files, model_folders
 from .kinds import RunKind
 from .opening import runs_folder

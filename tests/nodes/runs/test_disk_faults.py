@@ -21,7 +21,7 @@ from pack.training.lora.file import LoraModel, load_lora
 
 STEPS = 3
 SETTINGS = TrainConfig(save_every=1)
-CREATING = ("open", "os.open", "replace", "rename", "link", "fsync", "mkdir", "unlink", "save_file")
+CREATING = ("open", "os.open", "replace", "rename", "link", "fsync", "mkdir", "unlink")
 EACH = 2  # every so many-th call in the tests; scripts/stress/faults.py takes each
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -128,3 +129,33 @@ def test_old_records_of_the_same_files_are_known_and_told(tmp_path, folder):
     told = "training clips (the same files, which this version reads by another rule)"
     assert changed_identity({**now, **former}, now, former) == [told]
     assert changed_identity({**now, "training clips": "f" * 64}, now, former) == ["training clips"]
+
+
+def test_a_file_is_read_once_whatever_the_session(tmp_path, monkeypatch):
+    """Hashing thousands of clips takes minutes, which no start of a run on an unchanged set has to wait for."""
+    file, reads = tmp_path / "clip.mp4", []
+    read = content._read
+    monkeypatch.setattr(content, "_read", lambda path: (reads.append(path.name), read(path))[1])
+
+    def digest() -> str:
+        content._digest.cache_clear()  # as in a new session
+        with content.digests_kept(tmp_path / "cache"):
+            return clip_digest(file)
+
+    file.write_bytes(b"one")
+    first = digest()
+    assert digest() == first
+    assert len(reads) == 2  # it may be written again within the clock's grain
+    os.utime(file, (1000.0, 1000.0))
+    assert {digest() for _ in range(3)} == {first}
+    assert len(reads) == 3
+    file.write_bytes(b"two")
+    if sys.platform != "win32":  # which keeps no time of any change
+        os.utime(file, (1000.0, 1000.0))  # the size and the time of the one before, as a careful copy gives it
+        assert digest() != first
+    os.utime(file, (2000.0, 2000.0))
+    changed = digest()
+    assert digest() == changed
+    content._digest.cache_clear()
+    assert clip_digest(file) == changed  # without a folder
+    assert "clip" not in (tmp_path / "cache" / content.FILE).read_text()  # nobody's paths

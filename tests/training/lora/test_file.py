@@ -60,12 +60,14 @@ def test_a_write_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
 
 
 def test_a_file_that_does_not_read_back_is_reported_and_removed(tmp_path, monkeypatch):
-    write = lora_file.write_new
+    write = lora_file.save_tensors
 
-    def damage(path: Path, data: bytes) -> None:
-        write(path, data[:-1] + bytes([data[-1] ^ 1]))
+    def damage(path: Path, *what: object, **how: object) -> None:
+        write(path, *what, **how)
+        data = path.read_bytes()
+        path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
 
-    monkeypatch.setattr(lora_file, "write_new", damage)
+    monkeypatch.setattr(lora_file, "save_tensors", damage)
     with pytest.raises(RuntimeError, match="does not hold"):
         save_lora(some_lora(), tmp_path / "a.safetensors")
     assert list(tmp_path.iterdir()) == []

@@ -49,15 +49,15 @@ def lora(number: float) -> LoraModel:
 
 def test_of_two_savers_of_one_name_each_gets_a_file_of_its_own(tmp_path, monkeypatch, disk):  # noqa: ARG001
     """The second one looks for a name and saves while the first is about to write."""
-    write, others = lora_file.write_new, []
+    write, others = lora_file.save_tensors, []
 
-    def overtaken(path, data):
+    def overtaken(path, *what, **how):
         if not others:
             others.append(path)
             save_numbered(lora(2.0), tmp_path, "hero")
-        write(path, data)
+        write(path, *what, **how)
 
-    monkeypatch.setattr(lora_file, "write_new", overtaken)
+    monkeypatch.setattr(lora_file, "save_tensors", overtaken)
     first = save_numbered(lora(1.0), tmp_path, "hero")
     found = {path.name: load_lora(path).metadata["who"] for path in tmp_path.iterdir()}
     assert first.name == "hero_00002_.safetensors"
