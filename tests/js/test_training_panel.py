@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from browser import PATIENCE, Site
-from training_page import MOTION_TRAINER, STEPS, TRAINER, Panel, motion_workflow, training_workflow
+from training_page import MOTION_TRAINER, STEPS, TRAINER, Panel, motion_workflow, tell, training_workflow
 
-MANY = 500  # steps; such a run is stopped
+MANY = 5000  # steps; such a run is stopped
 SOON = 60.0  # seconds
-STEP = r"^Training: step ([1-9]\d*) of 500"
+STEP = r"^Training: step ([1-9]\d*) of 5000"
 OTHER_WORKFLOW = "11111111-2222-3333-4444-555555555555"
 SEED = 5  # place among the trainer's widget values
 
@@ -43,12 +43,12 @@ def test_a_run_is_followed_in_two_tabs_through_a_reload_until_it_is_stopped_and_
     panel = Panel(site.open_graph(workflow))
     assert "No run yet" in panel.state()
     site.queue()
-    panel.wait_state(r"^Training: step [3-9]\d* of 500, .* left$")
+    panel.wait_state(r"^Training: step [3-9]\d* of 5000, .* left$")
     figures = panel.figures()
     assert set(figures) == {"loss", "smoothed", "time left", "per step", "peak memory", "learning rate"}
     assert "–" not in figures.values()
     assert figures["learning rate"] == "0.001"
-    assert panel.messages()[-1] == "started, 500 steps"
+    assert panel.messages()[-1] == "started, 5000 steps"
     assert panel.drawn() > 200
 
     other = Panel(second_tab.open_graph(workflow))
@@ -74,7 +74,7 @@ def test_a_run_is_followed_in_two_tabs_through_a_reload_until_it_is_stopped_and_
     assert re.match(rf"stopped after \d+ steps; the LoRA is {name}", panel.wait_message("^stopped after"))
 
     site.queue()
-    panel.wait_message(r"^resumed at \d+ of 500")
+    panel.wait_message(r"^resumed at \d+ of 5000")
     panel.wait_state(STEP)
     panel.button("stop").click()
     assert site.wait_done() == "execution_success"
@@ -230,15 +230,6 @@ def test_what_comes_before_a_run_is_told_and_why_there_was_none(site):
     assert panel.state() == "Finished: step 4 of 4"
 
 
-def tell(site: Site, event: str, detail: str) -> None:
-    """Let the page hear an event of the host; ``detail`` may name the trainer's id."""
-    site.page.evaluate(
-        f"kind => {{ const id = String(app.graph.nodes.find(n => n.type === kind).id);"
-        f" app.api.dispatchCustomEvent('{event}', {detail}) }}",
-        TRAINER,
-    )
-
-
 def chosen(panel: Panel) -> list[str]:
     """Which previews are shown large."""
     return panel.element.locator(".fewshot-chosen figcaption").all_inner_texts()
@@ -264,7 +255,7 @@ def test_both_stages_of_a_training_are_shown_and_the_one_that_runs_takes_orders(
     site.page.wait_for_timeout(500)
     height = panel.height(MOTION_TRAINER)
     site.queue()
-    panel.wait_state(r"^Stage 1 of 2 \(appearance\)\. Training: step [3-9]\d* of 500, .* left$")
+    panel.wait_state(r"^Stage 1 of 2 \(appearance\)\. Training: step [3-9]\d* of 5000, .* left$")
     assert panel.stages()[1] == "2 motion: not begun"
     assert "motion then begins" in panel.element.locator(".fewshot-hint").inner_text()
     panel.button("sample").focus()
@@ -280,7 +271,7 @@ def test_both_stages_of_a_training_are_shown_and_the_one_that_runs_takes_orders(
     stop_with_keyboard(panel)
 
     panel.wait_state(r"^Stage 2 of 2 \(motion\)\. Training: step [2-9]")
-    ended = r"1 appearance: stopped at \d+ of 500$"
+    ended = r"1 appearance: stopped at \d+ of 5000$"
     site.until(lambda: re.match(ended, panel.stages()[0]), "the end of the first stage is shown, too")
     assert panel.element.locator(".fewshot-hint").inner_text() == ""
     first = panel.element.locator(".fewshot-stages button").first
@@ -296,4 +287,6 @@ def test_both_stages_of_a_training_are_shown_and_the_one_that_runs_takes_orders(
     site.page.keyboard.press("Enter")
     panel.wait_state(r"^Stage 1 of 2 \(appearance\)\. Stopped: step")
     stop_with_keyboard(panel)  # the stage that runs, though the other is shown
-    site.until(lambda: re.match(r"2 motion: stopped at \d+ of 500$", panel.stages()[1]), "the second stage has stopped")
+    site.until(
+        lambda: re.match(r"2 motion: stopped at \d+ of 5000$", panel.stages()[1]), "the second stage has stopped"
+    )

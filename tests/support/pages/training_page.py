@@ -34,6 +34,8 @@ def training_workflow(run_name: str, steps: int, validate_every: int = 10, sampl
             node["pos"] = [20, 480]
         if node["type"] == "FewShotToyClips":
             node["widgets_values"][1] = 2
+        if node["type"] == "FewShotToyVideoModel":
+            node["widgets_values"] = ["coarse"]  # a step of the fine one takes several times as long
     return workflow
 
 
@@ -68,6 +70,15 @@ def cut_down(name: str, kept: tuple[str, ...], run_name: str) -> dict[str, Any]:
         "groups": [],
         "extra": {},
     }
+
+
+def tell(site: Site, event: str, detail: str) -> None:
+    """Let the page hear an event of the host; ``detail`` may name the trainer's id."""
+    site.page.evaluate(
+        f"kind => {{ const id = String(app.graph.nodes.find(n => n.type === kind).id);"
+        f" app.api.dispatchCustomEvent('{event}', {detail}) }}",
+        TRAINER,
+    )
 
 
 class Panel:
