@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .judge_looks import find_paper, flicker_of, name_marking
-from .world import BACKGROUNDS, BLUEPRINT_INK, BLUEPRINT_PAPER, COLOURS, SHAPES, Scene, render, signed_distance
+from .world import BACKGROUNDS, BLUEPRINT_INK, BLUEPRINT_PAPER, COLOURS, SHAPES, Scene, distance_in, field_of, render
 
 OBJECT_DISTANCE = 0.30  # RGB distance from the background at which a pixel belongs to the object
 PATH_TOLERANCE = 3.0  # pixels RMS between the object's path and the told one, start offset free
@@ -148,11 +148,13 @@ def fit_shape(mask: np.ndarray, centre: np.ndarray, found: np.ndarray) -> tuple[
     dx = grid[None, None, :] - centre[frames, 0, None, None]
     dy = grid[None, :, None] - centre[frames, 1, None, None]
     dx, dy = np.broadcast_arrays(dx, dy)
-    scores, radii = {}, {}
+    scores, radii, area = {}, {}, mask[frames].sum((1, 2))
     for shape in SHAPES:
-        inside = [signed_distance(shape, dx, dy, np.float64(r)) < 0 for r in _RADII]
-        iou = [(mask[frames] & t).sum((1, 2)) / np.maximum((mask[frames] | t).sum((1, 2)), 1) for t in inside]
-        scores[shape], radii[shape] = float(np.max(iou, axis=0).mean()), _RADII[np.argmax(iou, axis=0)]
+        field = field_of(shape, dx, dy)
+        inside = [distance_in(shape, field, np.float64(r)) < 0 for r in _RADII]
+        both = np.array([(mask[frames] & t).sum((1, 2)) for t in inside])
+        iou = both / np.maximum(area + np.array([t.sum((1, 2)) for t in inside]) - both, 1)
+        scores[shape], radii[shape] = float(iou.max(0).mean()), _RADII[iou.argmax(0)]
     best = max(scores, key=lambda shape: scores[shape])
     return best, frames, radii[best]
 

@@ -18,6 +18,7 @@ SIZE = 64  # native width and height in pixels
 FPS = 12.0  # a 49-frame clip lasts four seconds
 
 SHAPES = ("disc", "square", "triangle", "ring")
+EXTENTS = {"disc": 1.0, "square": 0.9, "triangle": 0.66}  # of a shape of radius 1, in its field
 COLOURS: dict[str, tuple[int, int, int]] = {
     "red": (230, 40, 40),
     "green": (40, 190, 60),
@@ -134,16 +135,26 @@ def motion_path(motion: str, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.stack([x, y], axis=1), scale
 
 
+def field_of(shape: str, dx: np.ndarray, dy: np.ndarray) -> np.ndarray:
+    """What the distance to one of ``SHAPES`` at the origin is made of, whatever its radius."""
+    if shape in ("disc", "ring"):
+        return np.hypot(dx, dy)
+    if shape == "square":
+        return np.maximum(np.abs(dx), np.abs(dy))
+    return np.maximum(dy, 0.866 * np.abs(dx) - 0.5 * dy)  # an equilateral triangle, tip up, its centroid at the origin
+
+
+def distance_in(shape: str, field: np.ndarray, radius: np.ndarray) -> np.ndarray:
+    """Distance in pixels to the outline (negative inside) of one of ``SHAPES``, by ``field_of`` it."""
+    if shape == "ring":
+        return np.abs(field - 0.8 * radius) - 0.28 * radius
+    return field - EXTENTS[shape] * radius
+
+
 def signed_distance(shape: str, dx: np.ndarray, dy: np.ndarray, radius: np.ndarray) -> np.ndarray:
     """Distance in pixels to the outline (negative inside) of a shape of ``radius`` at the origin."""
-    if shape == "disc":
-        return np.hypot(dx, dy) - radius
-    if shape == "square":
-        return np.maximum(np.abs(dx), np.abs(dy)) - 0.9 * radius
-    if shape == "triangle":  # equilateral, tip up, its centroid at the origin
-        return np.maximum(dy, 0.866 * np.abs(dx) - 0.5 * dy) - 0.66 * radius
-    if shape == "ring":
-        return np.abs(np.hypot(dx, dy) - 0.8 * radius) - 0.28 * radius
+    if shape in SHAPES:
+        return distance_in(shape, field_of(shape, dx, dy), radius)
     if shape == "diamond":
         return (np.abs(dx) + np.abs(dy) - 1.2 * radius) * 0.7071
     if shape == "cross":
