@@ -1,7 +1,7 @@
 """Any input to any node ends in a result or in one sentence of ours, in time and within memory.
 
-40 calls a node, a tenth of them for nodes that train or sample; 300 in the newest ComfyUI of `scripts/test.py`, and
-`--fuzz-examples 5000` by hand.
+40 calls a node, a tenth of them for nodes that train, sample, draw clips or load the toy model; 300 in the newest
+ComfyUI of `scripts/test.py`, and `--fuzz-examples 5000` by hand.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pack.nodes.host.services import templates
 
 NODES = {node.define_schema().node_id: node for node in node_list()}
 HEAVY = ("TICFTTrain", "AICLTrain", "FewShotMotionTrain", "TuneAVideoTrain", "FewShotTrainingPlan", "FewShotInversion",
-         "AICLEncodeAction", "FewShotToyClips", "FewShotTemplateClips")  # fmt: skip
+         "AICLEncodeAction", "FewShotToyClips", "FewShotToyVideoModel", "FewShotTemplateClips")  # fmt: skip
 SECONDS, BYTES = 20.0, 2e9
 
 
