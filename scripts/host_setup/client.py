@@ -90,7 +90,7 @@ class Client:
         Args:
             prompt_id: From ``queue``.
             timeout: Seconds; None waits as long as the host lives.
-            poll: Seconds between two looks.
+            poll: Seconds between two looks, at most; the first ones follow each other sooner.
             tick: Called with the seconds waited after every look.
 
         Raises:
@@ -112,7 +112,7 @@ class Client:
                 raise HostError(f"the prompt has not finished after {waited:.0f} s:\n{self.log_tail()}")
             if tick:
                 tick(waited)
-            time.sleep(poll)
+            time.sleep(min(poll, 0.02 + waited / 4))
 
 
 def explain_failure(entry: dict[str, Any]) -> str:
