@@ -124,10 +124,10 @@ def test_another_size_of_the_same_family_is_refused():
 
 
 def test_a_model_without_a_place_for_it_is_refused():
-    import tiny_families
+    import tiny_unet
 
-    with pytest.raises(ValueError, match=r"AICL works with Wan 2\.1, .* SVD, the model is a LTXV"):
-        HostAdapter(random_adapter(WAN)).check_base(loaded_model(tiny_families.model_of("LTXV")))
+    with pytest.raises(ValueError, match=r"AICL works with Wan, CogVideoX, .* and SVD, the model is a BaseModel; load"):
+        HostAdapter(random_adapter(WAN)).check_base(loaded_model(tiny_unet.tiny_unet()))
 
 
 def test_a_reference_is_encoded_once_for_each_caption(counted, monkeypatch):

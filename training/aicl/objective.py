@@ -154,7 +154,8 @@ class AiclObjective(ClipObjective):
         order = torch.randperm(len(choices), generator=generator)[:count].tolist()
         chosen = [self.data.references[choices[i]] for i in order]
         references = tuple((one.variants[_below(len(one.variants), generator)], one.text) for one in chosen)
-        caption = self.data.conditioning[clip] if kept_caption else self.unconditional
+        # What is not of the caption stays.
+        caption = {**self.data.conditioning[clip], **({} if kept_caption else self.unconditional)}
         return with_reading(caption, Reading(references, read))
 
     def _most(self, clip: int) -> Reading:

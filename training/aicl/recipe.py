@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ...methods.tic_ft import latent_frames, pixel_frames
 from ..core.methods import AICL
+from ..data.known_frames import KNOWN, KnownFrames
 from ..tic_ft.layout import check_channels
 from .augmentation import NONE, augmented
 from .groups import FILES
@@ -33,6 +34,7 @@ class AiclRecipe:
     compression: int = 4  # pixel frames a later latent stands for
     time_patch: int = 1  # latents of a token
     channels: int | None = None  # latent channels of the model; None: any
+    known: KnownFrames | None = None  # further inputs of an image-to-video network: the clip's first frame
 
     @property
     def augmentations(self) -> int:
@@ -44,7 +46,8 @@ class AiclRecipe:
         """Everything that changes the latents."""
         source = "files" if self.group_by == FILES else "clips"
         varied = f" {self.augmentations} {self.leak_control}" if self.augmentations else ""
-        return f"{AICL} 1 {source} x{self.compression} patch {self.time_patch}{varied}"
+        known = self.known.key if self.known else ""
+        return f"{AICL} 1 {source} x{self.compression} patch {self.time_patch}{varied}{known}"
 
     def clips(self, sample: Sample) -> dict[str, Tensor]:
         """``target``, and ``reference_i``.
@@ -61,19 +64,23 @@ class AiclRecipe:
         else:
             source = _whole(sample.reference.frames(), self.compression, 1, "the reference")
             found["reference_0"] = source
+        if self.known:
+            found[KNOWN] = self.known.clip(target, 1, self.compression)
         return found | {
             f"reference_{i}": augmented(source, self.leak_control, i) for i in range(1, self.augmentations + 1)
         }
 
     def assemble(self, latents: dict[str, Tensor]) -> dict[str, Tensor]:
-        """``x0 [C, T, h, w]`` and the references, as the VAE gives them.
+        """``x0 [C, T, h, w]``, the references, and what an image-to-video network is given, as the VAE gives them.
 
         Raises:
             ValueError: the latents are of another model's VAE; said at the first clip.
         """
         if self.channels is not None:
             check_channels(latents["target"], self.channels)
-        return {"x0": latents["target"], **{name: value for name, value in latents.items() if name != "target"}}
+        x0 = latents["target"]
+        references = {name: value for name, value in latents.items() if name.startswith("reference_")}
+        return {"x0": x0, **references, **(self.known.inputs(x0, latents, 1) if self.known else {})}
 
     @property
     def reference(self) -> str:

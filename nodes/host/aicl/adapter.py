@@ -11,6 +11,7 @@ from torch import Tensor
 from ....methods.aicl import build
 from ....training.aicl.file import BASE_MODEL, INTEGRATIONS, PRISM, AiclAdapter, load_adapter
 from ....training.lora.file import SUFFIX
+from ..model.families import blocks_like
 from ..model.loras import file_stamp
 from ..model.noise import LoadedModel, loaded_model
 from ..services.devices import managed
@@ -30,7 +31,8 @@ class HostAdapter:
         import comfy.ops
 
         self.name = name
-        self.sizes, self.base_family, self.record = adapter.sizes, adapter.base_family, adapter.record
+        self.sizes, self.record = adapter.sizes, adapter.record
+        self.base_family = blocks_like(adapter.base_family)
         prism, integrations = build(adapter.sizes, comfy.ops.manual_cast)
         self.prism = _managed(prism, adapter.part(PRISM))
         self.integrations = _managed(integrations, adapter.part(INTEGRATIONS))

@@ -18,10 +18,8 @@ from ..model.noise import loaded_model
 from ..services.devices import DEVICE, module_on
 from ..services.keys import AICL_KEY
 from .encode import Action
-from .evaluation import GUIDED, Applied, Evaluation, SigmaWindow, times_of
-from .sites import COGVIDEOX, SVD, WAN, BeforeFeedForward
-
-NORMS = {COGVIDEOX: "norm2", SVD: "norm3"}  # the norm in front of a block's feed-forward
+from .evaluation import GUIDED, Applied, Evaluation, SigmaWindow, positions_of, refuse_guides, times_of
+from .sites import LTX, NORMS, SVD, WAN, BeforeFeedForward, BehindBlock
 
 
 def apply_action(
@@ -63,7 +61,7 @@ def patch(clone: Any, applied: Sequence[Applied], kind: str) -> Additions:
     from comfy.patcher_extension import WrappersMP
 
     network = clone.model.diffusion_model
-    additions = Additions(applied, kind, getattr(network, "patch_size_t", None) or 1)
+    additions = Additions(applied, kind, getattr(network, "patch_size_t", None) or 1, side_of(network))
     wrappers = {WrappersMP.DIFFUSION_MODEL: additions.network, WrappersMP.OUTER_SAMPLE: additions.sampling}
     for kind, wrapper in wrappers.items():
         clone.remove_wrappers_with_key(kind, AICL_KEY)
@@ -75,11 +73,20 @@ def patch(clone: Any, applied: Sequence[Applied], kind: str) -> Additions:
         clone.set_model_patch(WanPatch(additions), "attn2_patch")
     else:
         for name in dict.fromkeys(name for one in applied for name in one.action.adapter.sizes.blocks):
-            insertion = BeforeFeedForward(additions.for_block(name))
-            replace_forward(clone, name, insertion.block)
-            replace_forward(clone, f"{name}.{NORMS[additions.kind]}", insertion.norm)
+            _put_in(clone, name, additions)
     _guide(clone, additions)
     return additions
+
+
+def _put_in(clone: Any, name: str, additions: Additions) -> None:
+    """Patch a block of a network whose blocks have no hook of the host."""
+    norm, addition = NORMS.get(additions.kind), additions.for_block(name)
+    if norm is None:
+        replace_forward(clone, name, BehindBlock(addition).block)
+        return
+    insertion = BeforeFeedForward(addition)
+    replace_forward(clone, name, insertion.block)
+    replace_forward(clone, f"{name}.{norm}", insertion.norm)
 
 
 def _guide(clone: Any, additions: Additions) -> None:
@@ -97,11 +104,12 @@ class Additions:
         applied: the actions.
         kind: how blocks of the base are reached.
         patch: latent frames of a token.
+        side: latent pixels of a token, each way.
     """
 
-    def __init__(self, applied: Sequence[Applied], kind: str, patch: int = 1) -> None:
+    def __init__(self, applied: Sequence[Applied], kind: str, patch: int = 1, side: int = 1) -> None:
         self.applied = list(applied)
-        self.kind, self.patch = kind, patch
+        self.kind, self.patch, self.side = kind, patch, side
         self.window = SigmaWindow(self.applied)
         self.keys: dict[Any, Keys] | None = None  # of each action in each block, while a run is under way
         self.model: Any = None  # the host MODEL of the run under way
@@ -117,12 +125,19 @@ class Additions:
         finally:
             self.keys, self.window.span, self.model = earlier
 
-    def network(self, executor: Callable[..., Any], x: Tensor, *args: Any, **options: Any) -> Any:
-        """One evaluation: which actions act is found out once, not in every block."""
+    def network(self, executor: Callable[..., Any], x: Any, *args: Any, **options: Any) -> Any:
+        """One evaluation: which actions act is found out once, not in every block.
+
+        ``x`` is what the network takes: a tensor, or the video's and the sound's.
+        """
         told = options.get("transformer_options") or [{}, *(a for a in args if isinstance(a, dict))][-1]
-        frames = options.get("num_video_frames", x.shape[0]) if self.kind == SVD else None
-        times = times_of(x, self.patch, self.window.span.before, told, frames)
-        told[AICL_KEY] = Evaluation(self.window.acting(told), times, tuple(self.applied))
+        video: Tensor = x if isinstance(x, Tensor) else x[0]
+        frames = options.get("num_video_frames", len(video)) if self.kind == SVD else None
+        if self.kind == LTX:
+            refuse_guides(args, options)
+        times = times_of(video, self.patch, self.window.span.before, told, frames)
+        size = positions_of(video, self.side)
+        told[AICL_KEY] = Evaluation(self.window.acting(told), times, tuple(self.applied), size)
         try:
             return executor(x, *args, **options)
         finally:
@@ -186,6 +201,12 @@ class Additions:
         if key not in self.keys:
             self.keys[key] = block.keys_values(tokens.to(x))
         return self.keys[key], mask
+
+
+def side_of(network: Any) -> int:
+    """Latent pixels of a token, each way."""
+    patch = getattr(network, "patch_size", 1)
+    return patch if isinstance(patch, int) else patch[-1]
 
 
 def refuse_compiled(model: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +13,9 @@ from ....methods.action_layers import clip_times, grouped_times
 from ..model.noise import SAMPLING
 from ..services.keys import TIC_FT_KEY
 from .encode import Action
-from .sites import WAN
+from .sites import SVD, WAN
 
+GUIDES = 5  # place of the guides among the arguments of the host's LTX networks, behind their input
 GUIDED = "fewshot_aicl_guided"  # in transformer options: which action the evaluation is for
 
 
@@ -84,6 +86,7 @@ class Evaluation:
     acting: list[int]  # numbers of the actions
     times: Tensor  # [F], share of the clip of each frame of tokens
     applied: tuple[Applied, ...] = ()  # the actions of this call, also when its blocks are computed again
+    size: tuple[int, int] | None = None  # positions of a frame of tokens, rows and columns; None: as the host says
 
     def frames_of(self, kind: str, x: Tensor, options: dict[str, Any]) -> int:
         """Frames of the tokens ``x [B, L, C]`` of a transformer.
@@ -91,15 +94,35 @@ class Evaluation:
         Raises:
             RuntimeError: the tokens cannot be shared out among them.
         """
-        frames = len(self.times)
+        frames, found = len(self.times), self.size and (len(self.times), *self.size)
         if kind == WAN:
-            frames, height, width = options["grid_sizes"]
-            if (frames, frames * height * width) != (len(self.times), x.shape[1]):
-                raise RuntimeError(
-                    f"the model has {x.shape[1]} tokens in {frames} x {height} x {width} positions, the video "
-                    f"{len(self.times)} latents; AICL cannot tell them from those of a reference image: take that off"
-                )
+            found = tuple(options["grid_sizes"])
+        if found is not None and kind != SVD and (found[0], math.prod(found)) != (frames, x.shape[1]):
+            raise RuntimeError(
+                f"the model has {x.shape[1]} tokens in {' x '.join(map(str, found))} positions, the video {frames} "
+                "latents; AICL cannot tell them from those of a reference image: take that off"
+            )
         return frames
+
+
+def positions_of(x: Tensor, side: int) -> tuple[int, int]:
+    """Rows and columns of tokens for ``x [..., h, w]``, each of ``side`` latent pixels both ways."""
+    height, width = x.shape[-2:]
+    return -(-height // side), -(-width // side)
+
+
+def refuse_guides(args: tuple[Any, ...], options: dict[str, Any]) -> None:
+    """Refuse guides of LTX, which are frames behind those of the clip: their times would be taken for its end.
+
+    Raises:
+        RuntimeError: the network's call has some.
+    """
+    guides = options.get("keyframe_idxs", args[GUIDES] if len(args) > GUIDES else None)
+    if guides is not None and guides.shape[2] > 0:
+        raise RuntimeError(
+            "the conditioning has guide frames, which AICL cannot tell from frames of the clip; take the LTXV guide "
+            "node off, or AICL Apply"
+        )
 
 
 def times_of(x: Tensor, patch: int, before: int, options: dict[str, Any], frames: int | None) -> Tensor:

@@ -203,6 +203,11 @@ def family_of(model: Any) -> Family:
     return family
 
 
+def blocks_like(name: str) -> str:
+    """The family whose blocks the one of that name has, its own for most."""
+    return next((family.like or name for family in FAMILIES if family.name == name), name)
+
+
 def text_width(model: Any, name: str) -> TextWidth | None:
     """What a MODEL's network, called ``name`` in sentences, takes of a text encoder; None where no layer tells."""
     modules = dict(model.model.diffusion_model.named_modules())

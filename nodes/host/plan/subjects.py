@@ -134,8 +134,8 @@ def aicl_subject(model: Any, encoded: EncodedDataset, config: TrainConfig, reque
     data = AiclData([x0], [caption], caption, [reference], Groups(((0,),), ("",)))
     training = AiclSettings(sizes_for(plan.video, settings, data), DropRates(), count, plan.video.process)
     opened = partial(aicl_session, objective=AiclObjective(data, training, plan.config))
-    read = with_reading(caption, Reading(((reference.variants[0], reference.text),) * count, True))
-    clip = replace(_clip(plan.video, x0, sample), conditioning=read)
+    clip, read = _clip(plan.video, x0, sample), Reading(((reference.variants[0], reference.text),) * count, True)
+    clip = replace(clip, conditioning=with_reading(clip.conditioning, read))
     return Subject(plan.video, plan.config, clip, opened)
 
 

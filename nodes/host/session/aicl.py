@@ -24,6 +24,7 @@ from ..aicl.sites import base_of
 from ..layers.autograd import gradients, ordinary_weights
 from ..layers.checkpointing import checkpointed_blocks
 from ..layers.frozen_layers import recast_in_backward
+from ..layers.in_place import kept_inputs
 from ..layers.simulation import moved
 from ..model.video_model import VideoModel
 from ..services.keys import AICL_KEY
@@ -142,6 +143,7 @@ def aicl_session(
             with (
                 ordinary_weights(clone.model),
                 recast_in_backward(network, clone.model.get_dtype_inference(), placed.device),
+                kept_inputs(network, video.family.blocks, video.family.changes_tokens),
                 checkpointed_blocks(network, video.family.blocks, config.checkpointing),
             ):
                 yield Session(predict, adapter, placed, loss_scale)

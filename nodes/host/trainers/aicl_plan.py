@@ -23,7 +23,7 @@ from ....training.data.encoded_set import EncodedSet
 from ....training.data.encoding import EncodedDataset
 from ....training.runs.changes import REFUSE
 from ....training.storage.lazy import Lazy
-from ..aicl.sites import SVD, base_of
+from ..aicl.sites import NAMES, SVD, base_of
 from ..model.experts import resolved
 from ..model.noise import loaded_model
 from ..model.video_model import VideoModel, trainable_video_model
@@ -129,7 +129,7 @@ def plan_aicl(video: VideoModel, config: TrainConfig, request: AiclRequest, *set
     check_base(video)
     drops = DropRates(request.drop_caption, request.drop_references, request.drop_both)
     family = video.family
-    spacing = (family.compression, family.time_patch, video.channels)
+    spacing = (family.compression, family.time_patch, video.channels, family.known_frames)
     recipe = AiclRecipe(request.group_by, request.leak_control, request.variants, *spacing)
     plan = AiclPlan(video, resolved(config, video.model, family), request, drops, recipe)
     for encoded in sets:
@@ -148,23 +148,18 @@ def aicl_video_model(model: Any) -> VideoModel:
     base = base_of(loaded_model(model))
     if base.kind == SVD:
         raise ValueError(
-            f"AICL adapters are trained on Wan and CogVideoX, the model is {base.family}, whose conditioning is no "
-            "caption; load one of those"
+            f"AICL adapters are trained on {NAMES}, the model is {base.family}, whose conditioning is no caption; load "
+            "one of those"
         )
     return trainable_video_model(model)
 
 
 def check_base(video: VideoModel) -> None:
-    """Refuse a MODEL that performs an action already, or that is given frames of the clip.
+    """Refuse a MODEL that performs an action already.
 
     Raises:
-        ValueError: it does, or is.
+        ValueError: it does.
     """
-    if video.family.known_frames:
-        raise ValueError(
-            f"AICL adapters are trained on text-to-video models, the model is {video.family.name}; train on "
-            f"{video.family.like}, and use the adapter on this one"
-        )
     if video.model.get_attachment(AICL_KEY):
         raise ValueError("the model performs an action already; train on the model as it is in front of AICL Apply")
 

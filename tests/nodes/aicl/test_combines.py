@@ -21,6 +21,8 @@ from pack.nodes.host.model.noise import repaired
 from pack.nodes.host.sampling.wrappers import Context
 
 LAYERS = {"Wan 2.1": "blocks.0.ffn.0", "CogVideoX 5B": "blocks.0.ff_proj"}
+LAYERS |= {"LTX-2.3": "transformer_blocks.0.ff.net.2", "HunyuanVideo": "double_blocks.0.img_mlp.0"}
+LAYERS["Kandinsky 5"] = "visual_transformer_blocks.0.feed_forward.in_layer"
 LAYERS["SVD"] = "middle_block.1.time_stack.0.norm3"  # whose forward is replaced itself
 
 
@@ -64,7 +66,7 @@ def test_a_clone_over_another_copy_of_the_network_is_the_same_and_takes_loras(na
     assert torch.equal(sample(with_lora(copy, name), name, begin), expected)
 
 
-@pytest.mark.parametrize("name", ["Wan 2.1", "CogVideoX 5B"])
+@pytest.mark.parametrize("name", ["Wan 2.1", "CogVideoX 5B", "LTX-2.3", "HunyuanVideo 1.5", "Kandinsky 5"])
 def test_tic_ft_contexts_work_before_and_behind(name):
     layout = Layout.linear(1, 1, 2)
     base = repaired(tiny_aicl.model_of(name))
@@ -261,3 +263,28 @@ def test_plain_sampling_afterwards_is_as_before():
         before = plain(name, begin)
         acted(name, begin)
         assert torch.equal(plain(name, begin), before)
+
+
+@pytest.mark.parametrize("name", ["LTX-2", "LTX-2.3"])
+def test_the_video_of_a_latent_with_sound_is_added_to(name):
+    from comfy.nested_tensor import NestedTensor
+
+    video = start(name)
+    sound = torch.randn(1, 8, 6, 16, generator=torch.Generator().manual_seed(4))
+    begin = tiny_aicl.Start(
+        NestedTensor([video.noise, sound]), NestedTensor([video.latent, torch.zeros_like(sound)])
+    )  # fmt: skip
+    base = plain(name, begin).unbind()
+    untrained = action_of(name, adapter=host_adapter(name, 0, False))
+    assert all(map(torch.equal, acted(name, begin, action=untrained).unbind(), base))
+    out = acted(name, begin).unbind()
+    assert [part.shape for part in out] == [video.noise.shape, sound.shape]
+    assert differs(out[0], base[0])
+    assert not torch.equal(out[1], base[1])  # the sound hears of it through the video
+
+
+def test_guides_of_ltx_are_refused_in_one_sentence():
+    guided = [[text, {**more, "keyframe_idxs": torch.zeros(1, 3, 16, 2)}]
+              for text, more in tiny_aicl.conditioning_of("LTXV", 1)]  # fmt: skip
+    with pytest.raises(RuntimeError, match=r"^the conditioning has guide frames, .*; take the LTXV guide node off, or"):
+        acted("LTXV", start("LTXV"), prompts=(guided, guided))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import tiny_aicl
 import torch
-from tiny_aicl import BASES, CLOSE, KINDS, acted, action_of, differs, host_adapter, plain, sample, start
+from tiny_aicl import BASES, CLOSE, KINDS, NEW, acted, action_of, differs, host_adapter, plain, sample, start
 
 from pack.methods.aicl import three_way
 from pack.nodes.host.aicl.apply import apply_action
@@ -70,7 +70,7 @@ def test_a_shift_put_on_behind_moves_the_window_with_it(monkeypatch):
     assert seen[1][0] == pytest.approx(5 * 0.5 / (1 + 4 * 0.5))
 
 
-@pytest.mark.parametrize("name", ["Wan 2.1", "Wan 2.2 5B", "CogVideoX 5B"])
+@pytest.mark.parametrize("name", ["Wan 2.1", "Wan 2.2 5B", "CogVideoX 5B", *NEW])
 def test_a_batch_gives_each_sample_what_it_gets_alone(name):
     begin = start(name, batch=2)
     together = acted(name, begin, cfg=3.0)
@@ -79,7 +79,7 @@ def test_a_batch_gives_each_sample_what_it_gets_alone(name):
         torch.testing.assert_close(together[i : i + 1], acted(name, one, cfg=3.0), **CLOSE)
 
 
-@pytest.mark.parametrize("name", ["Wan 2.1", "CogVideoX 5B"])
+@pytest.mark.parametrize("name", ["Wan 2.1", "CogVideoX 5B", "LTX-2", "HunyuanVideo", "Kandinsky 5"])
 def test_each_sample_reads_its_own_references_in_both_halves(name):
     from pack.methods.action_tokens import stacked
     from pack.nodes.host.aicl.encode import Action
@@ -120,7 +120,7 @@ def test_the_order_of_references_does_not_matter_and_their_number_does(name):
     assert differs(acted(name, begin, action=action_of(name, (0,))), out)
 
 
-@pytest.mark.parametrize("name", ["Wan 2.1", "CogVideoX 5B", "CogVideoX 1.5", "SVD"])
+@pytest.mark.parametrize("name", ["Wan 2.1", "CogVideoX 5B", "CogVideoX 1.5", "SVD", *NEW])
 def test_reference_and_video_may_have_any_size_and_length(name):
     frames, size = (5, 6) if name != "SVD" else (5, 8)
     begin = start(name, frames=frames, size=size)

@@ -9,7 +9,7 @@ import tiny_aicl
 import torch
 from torch import nn
 
-from pack.nodes.host.aicl.sites import BeforeFeedForward, base_of
+from pack.nodes.host.aicl.sites import NORMS, BeforeFeedForward, BehindBlock, base_of
 from pack.nodes.host.model.noise import loaded_model
 
 
@@ -82,7 +82,20 @@ def test_the_host_s_temporal_block_is_added_to_in_front_of_its_feed_forward():
 
 
 @pytest.mark.parametrize(
-    ("name", "count"), [("Wan 2.1", 2), ("Wan 2.2 5B", 2), ("CogVideoX 5B", 2), ("CogVideoX 2B", 1), ("SVD", 7)]
+    ("name", "count"),
+    [
+        ("Wan 2.1", 2),
+        ("Wan 2.2 5B", 2),
+        ("CogVideoX 5B", 2),
+        ("CogVideoX 2B", 1),
+        ("SVD", 7),
+        ("LTXV", 2),
+        ("LTX-2", 2),
+        ("LTX-2.3", 2),
+        ("HunyuanVideo", 2),
+        ("HunyuanVideo 1.5", 2),
+        ("Kandinsky 5", 2),
+    ],
 )
 def test_every_block_of_a_base_is_found_with_its_channels(name, count):
     base = base_of(loaded_model(tiny_aicl.model_of(name)))
@@ -90,6 +103,73 @@ def test_every_block_of_a_base_is_found_with_its_channels(name, count):
     modules = dict(tiny_aicl.model_of(name).model.diffusion_model.named_modules())
     assert base.blocks.keys() <= modules.keys()
     assert f"{name} with {count} blocks of" in str(base)
+
+
+def call_of(name, block):
+    """Arguments of the first call of a block while its network samples: their names, and the tokens' place or name."""
+    calls = []
+    handle = block.register_forward_pre_hook(
+        lambda _block, args, options: calls.append((args, dict(options))), with_kwargs=True
+    )
+    tiny_aicl.plain(name, tiny_aicl.start(name), steps=1)
+    handle.remove()
+    return calls[0]
+
+
+@pytest.mark.parametrize("name", ["HunyuanVideo", "HunyuanVideo 1.5", "Kandinsky 5"])
+def test_what_is_added_is_there_for_the_feed_forward_and_not_for_the_attention(name):
+    """Tokens x with the difference to those of y added behind the attention are those of y from there on."""
+    base = base_of(loaded_model(tiny_aicl.model_of(name)))
+    block = tiny_aicl.model_of(name).model.diffusion_model.get_submodule(next(iter(base.blocks)))
+    with torch.inference_mode():
+        args, options = call_of(name, block)
+        given = options["img"] if "img" in options else args[0]
+        fixed = {part: value.clone() for part, value in options.items() if part == "txt"}
+
+        def run(tokens, addition):
+            """The video's tokens behind the block, and those its norm was shown."""
+            seen = []
+            insertion = BeforeFeedForward(lambda x, _options: (seen.append(x.clone()), addition(x))[1])
+            norm = block.get_submodule(NORMS[base.kind])
+            norm.forward = partial(insertion.norm, partial(type(norm).forward, norm))
+            call = partial(insertion.block, partial(type(block).forward, block))
+            tokens = tokens.clone()  # the host's blocks may change them in place
+            more = {**options, **{part: value.clone() for part, value in fixed.items()}}
+            try:
+                out = call(**{**more, "img": tokens}) if "img" in options else call(tokens, *args[1:], **more)
+            finally:
+                del norm.forward
+            return out if isinstance(out, torch.Tensor) else out[0], seen[0]
+
+        wanted, middle = run(given + 0.5 * torch.randn_like(given), lambda _x: None)
+        plain, before = run(given, lambda _x: None)
+        moved, _ = run(given, lambda x: middle - x)
+    assert tiny_aicl.differs(plain, wanted)
+    assert tiny_aicl.differs(before, middle)
+    torch.testing.assert_close(moved, wanted, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["LTXV", "LTX-2", "LTX-2.3"])
+def test_what_is_added_behind_a_block_goes_into_the_next_one(name):
+    model = tiny_aicl.model_of(name)
+    first, second = (model.model.diffusion_model.transformer_blocks[i] for i in range(2))
+    begin, seen = tiny_aicl.start(name), []
+    handle = second.register_forward_pre_hook(lambda _block, args: seen.append(video_of(args[0]).clone()))
+    with torch.inference_mode():
+        tiny_aicl.plain(name, begin, steps=1)
+        insertion = BehindBlock(lambda tokens, _options: torch.full_like(tokens, 2.0))
+        first.forward = partial(insertion.block, partial(type(first).forward, first))
+        try:
+            tiny_aicl.plain(name, begin, steps=1)
+        finally:
+            del first.forward
+            handle.remove()
+    torch.testing.assert_close(seen[1], seen[0] + 2.0)
+
+
+def video_of(tokens):
+    """Of a block's tokens those of the video."""
+    return tokens if isinstance(tokens, torch.Tensor) else tokens[0]
 
 
 def additions_of(name, samples):
@@ -143,5 +223,7 @@ def test_tokens_of_transformers_lie_frame_after_frame(name):
 def test_tokens_that_are_not_the_video_s_are_reported():
     from pack.nodes.host.aicl.evaluation import Evaluation
 
+    with pytest.raises(RuntimeError, match="16 tokens in 3 x 2 x 2 positions"):
+        Evaluation([0], torch.zeros(3), size=(2, 2)).frames_of("LTX", torch.zeros(1, 16, 8), {})
     with pytest.raises(RuntimeError, match="16 tokens in 3 x 2 x 2 positions"):
         Evaluation([0], torch.zeros(3)).frames_of("WAN", torch.zeros(1, 16, 8), {"grid_sizes": (3, 2, 2)})

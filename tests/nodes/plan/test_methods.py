@@ -43,6 +43,10 @@ COG = "CogVideoX 5B"
         (motion, COG, 0.04),
         (aicl, WAN, 0.01),
         (aicl, COG, 0.01),
+        (aicl, "LTX-2.3", 0.01),
+        (aicl, "HunyuanVideo 1.5", 0.01),
+        (aicl, "Kandinsky 5", 0.01),
+        (aicl, "Wan 2.1 I2V", 0.01),
         (tune_a_video, "SD 1.5", 0.01),
     ],
 )

@@ -22,7 +22,7 @@ from pack.training.core.batches import FlowBatch, StepGenerators, batch_indices
 from pack.training.core.config import TrainConfig
 from pack.training.core.loop import train
 
-NAMES = ("Wan 2.1", "CogVideoX 5B", "CogVideoX 1.5", "Wan 2.2 5B")
+NAMES = ("Wan 2.1", "CogVideoX 5B", "CogVideoX 1.5", "Wan 2.2 5B", *tiny_aicl.NEW)
 KEEP = DropRates(0.0, 0.0, 0.0)
 CLOSE = {"atol": 2e-5, "rtol": 2e-4}
 
@@ -96,7 +96,7 @@ def test_every_sample_of_a_batch_reads_its_own_references(name):
         torch.testing.assert_close(whole, part, **CLOSE)
 
 
-@pytest.mark.parametrize("name", ["Wan 2.1", "CogVideoX 5B"])
+@pytest.mark.parametrize("name", ["Wan 2.1", "CogVideoX 5B", *tiny_aicl.NEW])
 @pytest.mark.parametrize("mode", ["blocks", "blocks, offloaded"])
 def test_checkpointing_gives_the_same_gradients(name, mode):
     plain, again = (TrainConfig(batch_size=2, checkpointing=kind) for kind in ("off", mode))

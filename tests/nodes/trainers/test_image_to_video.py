@@ -29,6 +29,7 @@ from torch import Tensor
 from pack.methods.tic_ft import Layout
 from pack.nodes.host.model.encoders import video_encoder
 from pack.nodes.host.model.families import FAMILIES
+from pack.nodes.host.model.noise import loaded_model
 from pack.nodes.host.model.vision import vision_encoder
 from pack.nodes.tic_ft import TICFTContext
 from pack.training.core.config import TrainConfig
@@ -218,9 +219,11 @@ def test_clip_features_that_are_missing_or_of_another_model_are_refused_in_one_s
     model, data = tiny_families.model_of(family.name), encoded_pairs()
     data.vision = None
     missing = r"takes CLIP features of the first frame besides its latents; connect clip_vision"
-    for train in (tic_ft_runs.train, motion_runs.train):
+    actions = aicl_runs.clips_of(family.name)
+    actions.vision = None
+    for train, given in ((tic_ft_runs.train, data), (motion_runs.train, data), (aicl_runs.train, actions)):
         with pytest.raises(ValueError, match=missing):
-            train(model, "without features", encoded=data)
+            train(model, "without features", encoded=given)
     with pytest.raises(ValueError, match=missing):
         TICFTContext.execute(model, tiny_vae(), "image to video", PIXELS, PIXELS, 8, condition=clip(1, 3))
     data.vision = tiny_vision.fake_vision(768)
@@ -241,11 +244,19 @@ def test_its_low_noise_expert_learns_below_its_own_boundary():
     assert seen[0].metadata["fewshot_video.expert"] == "low noise"
 
 
-def test_no_action_is_learned_on_it():
-
-    sentence = (
-        r"^AICL adapters are trained on text-to-video models, the model is Wan 2\.2 I2V; train on Wan 2\.1, and use "
-        r"the adapter on this one$"
-    )
-    with pytest.raises(ValueError, match=sentence):
-        aicl_runs.train(tiny_families.model_of(NAME), "refused")
+@EVERY
+def test_an_action_is_learned_with_the_first_frame_known(family, monkeypatch):
+    model = tiny_families.model_of(family.name)
+    with motion_runs.heard(monkeypatch) as calls:
+        adapter, *_ = aicl_runs.train(
+            model, f"action of {family.name}", encoded=aicl_runs.clips_of(family.name), drop_caption=0.5
+        )
+    given = [conditioning for call in calls for conditioning in call["conditioning"]]
+    pair = family is tiny_families.WAN_21_FLF2V
+    wanted = [0.0, *([16.0] * 2)] if not pair else [[0.0, 16.0, 16.0]] * 3 + [[0.0, 16.0, 0.0]]
+    masks = {repr(one["concat_mask"].flatten(-2).sum(-1).squeeze(0).tolist()) for one in given}
+    assert masks == {repr(wanted)}
+    assert {"clip_vision_output" in one for one in given} == {family is not tiny_families.WAN_22_I2V}
+    assert len({repr(one["cross_attn"][0, :2].tolist()) for one in given}) > 1  # also without a caption
+    assert adapter.base_family == "Wan 2.1"  # whose blocks it has, so that it acts in text-to-video, too
+    adapter.check_base(loaded_model(tiny_families.model_of("Wan 2.1")))

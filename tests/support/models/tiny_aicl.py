@@ -20,8 +20,9 @@ from pack.training.aicl.file import INTEGRATIONS, AiclAdapter, tensors_of
 TEXT_DIM, TOKENS = 32, 5
 PRISM = PrismSizes(channels=16, text=TEXT_DIM, width=16, heads=2, layers=1, queries=2, token=12, grid=2)
 CLOSE = {"atol": 2e-4, "rtol": 2e-4}  # of sampled latents: sums in another order, over several steps
-KINDS = ("Wan 2.1", "CogVideoX 5B", "SVD")  # one of each way into the blocks
-BASES = ("Wan 2.1", "Wan 2.2 5B", "CogVideoX 5B", "CogVideoX 2B", "CogVideoX 1.5", "SVD")
+NEW = ("LTXV", "LTX-2", "LTX-2.3", "HunyuanVideo", "HunyuanVideo 1.5", "Kandinsky 5")
+KINDS = ("Wan 2.1", "CogVideoX 5B", "SVD", "LTX-2.3", "HunyuanVideo", "Kandinsky 5")  # one of each way into the blocks
+BASES = ("Wan 2.1", "Wan 2.2 5B", "CogVideoX 5B", "CogVideoX 2B", "CogVideoX 1.5", "SVD", *NEW)
 
 
 def model_of(name: str) -> Any:
@@ -33,8 +34,18 @@ def conditioning_of(name: str, seed: int) -> list[Any]:
     """A CONDITIONING for a base."""
     if name == "SVD":
         return tiny_svd.conditioning(seed)
+    return family_of(name).conditioning(seed)
+
+
+def family_of(name: str) -> tiny_families.Tiny:
+    """The small network of a base that is a family of the pack's."""
     (tiny,) = (tiny for tiny in tiny_families.ALL if tiny.name == name)
-    return tiny.conditioning(seed)
+    return tiny
+
+
+def text_dim(name: str) -> int:
+    """Channels of a base's text tokens."""
+    return TEXT_DIM if name == "SVD" else family_of(name).text_dim
 
 
 def channels_of(name: str) -> int:
@@ -55,7 +66,9 @@ def random_adapter(name: str, seed: int = 0, trained: bool = True, **changes: An
     from pack.nodes.host.model.noise import loaded_model
 
     base = base_of(loaded_model(model_of(name)))
-    sizes = aicl.AdapterSizes(replace(PRISM, channels=channels_of(name), **changes), base.blocks, inner=8)
+    sizes = aicl.AdapterSizes(
+        replace(PRISM, channels=channels_of(name), text=text_dim(name), **changes), base.blocks, inner=8
+    )
     tensors = tensors_of(*aicl.new_adapter(sizes, seed))
     generator = torch.Generator().manual_seed(seed + 1)
     for key in tensors if trained else ():
@@ -79,7 +92,7 @@ def reference(name: str, seed: int = 0, frames: int = 3, size: int = 4) -> tuple
     """Latents ``[1, C, T, h, w]`` and caption tokens of a reference."""
     generator = torch.Generator().manual_seed(100 + seed)
     latents = torch.randn(1, channels_of(name), frames, size, size, generator=generator)
-    return latents, torch.randn(1, TOKENS, TEXT_DIM, generator=generator)
+    return latents, torch.randn(1, TOKENS, text_dim(name), generator=generator)
 
 
 def action_of(name: str, seeds: tuple[int, ...] = (0,), adapter: Any = None, frames: int = 3, size: int = 4) -> Any:
@@ -96,8 +109,8 @@ def action_of(name: str, seeds: tuple[int, ...] = (0,), adapter: Any = None, fra
 class Start:
     """Where a sampler run starts."""
 
-    noise: Tensor
-    latent: Tensor
+    noise: Any  # a tensor, or a nested one of video and sound
+    latent: Any
 
 
 def start(name: str, seed: int = 0, **shape: int) -> Start:
@@ -114,9 +127,16 @@ def sample(model: Any, name: str, begin: Start, steps: int = 3, cfg: float = 1.0
     prompts = options.pop("prompts", (conditioning_of(name, 1), conditioning_of(name, 2)))
     with torch.inference_mode():
         return comfy.sample.sample(
-            model, begin.noise.clone(), steps, cfg, sampler, scheduler, *prompts, begin.latent.clone(), seed=3,
+            model, copied(begin.noise), steps, cfg, sampler, scheduler, *prompts, copied(begin.latent), seed=3,
             disable_pbar=True, **options,
         )  # fmt: skip
+
+
+def copied(latents: Any) -> Any:
+    """The same in memory of its own."""
+    return (
+        latents.clone() if isinstance(latents, Tensor) else type(latents)([part.clone() for part in latents.unbind()])
+    )
 
 
 def plain(name: str, begin: Any, **options: Any) -> Tensor:

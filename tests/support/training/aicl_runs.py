@@ -7,8 +7,10 @@ from typing import Any
 from unittest.mock import patch
 
 import tiny_aicl
+import tiny_families
 import torch
-from clip_pairs import fake_text, fake_vae
+from clip_pairs import fake_vae
+from tiny_vision import fake_vision
 from torch import Tensor
 
 from pack.methods.action_prism import PrismSizes
@@ -18,9 +20,10 @@ ACTIONS = ("walks", "jumps")
 SMALL = {"layers": 1, "width": 16, "heads": 2, "queries": 2, "token": 12, "inner": 8, "share": 1.0, "every": 1}
 
 
-def clips_of(name: str = "Wan 2.1", clips: int = 4, frames: int = 9, size: int = 16, seed: int = 0, **odd: int) -> Any:
+def clips_of(name: str = "Wan 2.1", clips: int = 4, frames: int = 9, size: int = 0, seed: int = 0, **odd: int) -> Any:
     """A FEWSHOT_ENCODED of clips of two actions in turn, each with a reference of its own and in a sub-folder.
 
+    ``size`` in pixels is the least that the family takes where it is not given.
     ``odd`` gives clips by number other lengths in frames, like ``clip_1=5``.
     """
     from pack.training.data.clips import TensorClip
@@ -28,7 +31,8 @@ def clips_of(name: str = "Wan 2.1", clips: int = 4, frames: int = 9, size: int =
     from pack.training.data.encoding import EncodedDataset
 
     generator = torch.Generator().manual_seed(seed)
-    channels = tiny_aicl.channels_of(name)
+    channels, family = tiny_aicl.channels_of(name), known_family(name)
+    size = size or family.spatial
 
     def clip(count: int) -> TensorClip:
         return TensorClip(torch.rand(count, size, size, 3, generator=generator))
@@ -42,10 +46,19 @@ def clips_of(name: str = "Wan 2.1", clips: int = 4, frames: int = 9, size: int =
                 reference_caption=f"{'y' * i} {action}", name=f"{action}/{i}", action=action,
             )
         )  # fmt: skip
-    dataset = Dataset(tuple(samples), size, size, 16.0, "")
+    dataset, compression = Dataset(tuple(samples), size, size, 16.0, ""), family.compression
     return EncodedDataset(
-        dataset, lambda pixels: fake_vae(pixels, max(16, channels))[:channels], fake_text, "fake", None, lambda: None
-    )
+        dataset, lambda pixels: fake_vae(pixels, max(16, channels), compression)[:channels],
+        tiny_families.text_of(tiny_aicl.family_of(name)), "fake", None, lambda: None, vision=fake_vision(),
+    )  # fmt: skip
+
+
+def known_family(name: str) -> Any:
+    """A row of the pack's table."""
+    from pack.nodes.host.model.families import FAMILIES
+
+    (row,) = (row for row in FAMILIES if row.name == name)
+    return row
 
 
 def small_presets() -> Any:
@@ -82,11 +95,12 @@ def objective_of(name: str, config: Any, clips: int = 4, **changes: Any) -> Any:
     def normal(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator)
 
-    texts = [{"cross_attn": normal(tiny_aicl.TOKENS, tiny_aicl.TEXT_DIM)} for _ in range(clips + 1)]
+    width, kept = tiny_aicl.text_dim(name), tiny_aicl.family_of(name).kept
+    texts = [{"cross_attn": normal(tiny_aicl.TOKENS, width), **kept} for _ in range(clips + 1)]
     references = [
         Reference(
             tuple(2 * normal(channels, 2 + i % 2, 4, 4) + 1 for _ in range(2)),
-            normal(tiny_aicl.TOKENS, tiny_aicl.TEXT_DIM),
+            normal(tiny_aicl.TOKENS, width),
         )
         for i in range(clips)
     ]
@@ -95,7 +109,7 @@ def objective_of(name: str, config: Any, clips: int = 4, **changes: Any) -> Any:
         [normal(channels, 2, 4, 4) for _ in range(clips)], texts[1:], texts[0], references,
         Groups(tuple(same), tuple(ACTIONS[i % 2] for i in range(clips))),
     )  # fmt: skip
-    prism: PrismSizes = replace(tiny_aicl.PRISM, channels=channels)
+    prism: PrismSizes = replace(tiny_aicl.PRISM, channels=channels, text=width)
     sizes = AdapterSizes(prism, base_of(loaded_model(model)).blocks, inner=8)
     return AiclObjective(data, AiclSettings(sizes, process=process_of(repaired(model)), **changes), config)
 
