@@ -1,4 +1,4 @@
-"""Routes of the pack on the host's server: what a run has measured, and commands to it.
+"""Routes of the pack on the host's server: what a run has measured, commands to it, and help pages.
 
 An id is looked up among the runs that are known and never becomes a path. What changes something is a POST. Requests
 of other web sites are refused by the host before they get here, as for its own routes.
@@ -16,6 +16,7 @@ from typing import Any
 from ..runs.events import prompt_server
 from ..runs.live_runs import LiveRun, live_run, run_list, run_table
 from .citations import cite
+from .help_pages import help_page, help_route
 from .results import results
 
 PREFIX = "/fewshot_video/runs"
@@ -42,6 +43,8 @@ def register_routes() -> bool:
         server.routes.post(f"{PREFIX}/{{run}}/{name}")(_command(name))
     server.routes.get(RESULTS)(_results)
     server.routes.get(CITATION)(_citation)
+    if (route := help_route()) is not None:
+        server.routes.get(route)(_help_page)
     return True
 
 
@@ -69,6 +72,14 @@ async def _citation(request: Any) -> Any:
         return _answer(await asyncio.to_thread(partial(cite, **asked)))
     except ValueError as error:
         return _answer({"error": str(error)}, 404)
+
+
+async def _help_page(request: Any) -> Any:
+    """A help page in the language of the page, or the English one."""
+    path = await asyncio.to_thread(help_page, request.match_info["node"], request.match_info["language"])
+    if path is None:
+        return _answer({"error": "there is no help page of such a node"}, 404)
+    return sys.modules["server"].web.FileResponse(path)
 
 
 def _command(name: str) -> Callable[[Any], Any]:

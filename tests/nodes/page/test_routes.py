@@ -19,6 +19,7 @@ Image = pytest.importorskip("PIL.Image")
 
 from host import find_or_build  # noqa: E402
 from host_setup.client import OPENER  # noqa: E402
+from host_setup.pins import PACK_NAME  # noqa: E402
 from host_setup.server import Server  # noqa: E402
 from listening_tab import Tab  # noqa: E402
 
@@ -246,6 +247,15 @@ def test_another_web_site_is_refused(server, headers):
         assert ask(server, path, method, **headers)[0] == 403
     own = {"Origin": server.url, "Sec-Fetch-Site": "same-origin"}
     assert ask(server, f"{RUNS}/{OLD}/stop", "POST", **own)[0] == 409
+
+
+def test_a_help_page_comes_in_its_language_or_in_english(server):
+    docs = f"/extensions/{PACK_NAME}/docs"
+    titles = {code: server.request(f"{docs}/TICFTContext/{code}.md").decode().splitlines()[0] for code in ("ja", "ko")}
+    assert titles == {"ja": "# TIC-FT コンテキスト", "ko": "# TIC-FT Context"}
+    assert ask(server, f"{docs}/NoNode/ja.md")[0] == 404
+    assert ask(server, f"{docs}/..%2F..%2Flocales/en.md")[0] == 404
+    assert server.request(f"{docs}/images/TICFTContext.webp")[8:12] == b"WEBP"
 
 
 def test_a_preview_appears_on_its_node_as_a_picture_and_as_a_video(server):
