@@ -8,10 +8,10 @@ from typing import Any
 from comfy_api.latest import io, ui
 
 from ..training.data.buckets import BUCKETS, ONE_SIZE
-from ..training.data.content import digests_kept
 from ..training.data.folder import read_folder
 from ..training.data.leading import AUTOMATIC
 from ..training.data.media.options import DEFAULT, HDR, ReadOptions
+from ..training.storage.known_files import files_known
 from .host.services import folders, templates
 from .host.services.dataset_table import table_of
 from .host.services.node_text import show_text
@@ -176,7 +176,7 @@ class FewShotDatasetFolder(Node):
         try:
             root = folders.input_root()
             place, bar = folders.input_folder(folder), encoding_progress()
-            with digests_kept(folders.cache_folder()):
+            with files_known(folders.cache_folder()):
                 found = read_folder(place, *asked, bar, root, options, leading_condition)
                 table = table_of(found)
         except ValueError as error:

@@ -10,7 +10,9 @@ which a small Wan is loaded, and draws batches of 2; no network runs. "First sta
 sums up the set is worked out; "start" is that of a later run in a new process. Memory is the most that the process
 took, the host with it. A set that needs more than ``--limit`` GiB is given up, and larger ones are not tried.
 
-Then: a write into a folder of 8,000 entries, and what saving a checkpoint of 400 MiB takes beside it.
+Then, for each of ``--entries``: a write into a folder of so many entries, and the references of so many clips of one
+action; Dataset from Folder on ``--read`` small clips, in a first session and in a later one; and what saving a
+checkpoint of 400 MiB takes beside it.
 """
 
 from __future__ import annotations
@@ -36,7 +38,8 @@ def main() -> None:
     parser.add_argument("--clips", type=int, nargs="*", default=[100, 1000, 5000])
     parser.add_argument("--against", default="", metavar="COMMIT", help="measure a commit of this repository, too")
     parser.add_argument("--limit", type=float, default=3.0, help="GiB of memory that a process may take")
-    parser.add_argument("--entries", type=int, default=8000, help="of the folder that is written into")
+    parser.add_argument("--entries", type=int, nargs="*", default=[4000, 8000], help="of the folder, or clips")
+    parser.add_argument("--read", type=int, nargs="*", default=[1000], help="clips of the folder that is read")
     parser.add_argument("--out", type=Path, default=Path("out") / "large_sets")
     parser.add_argument("--part", default="", help=argparse.SUPPRESS)
     parser.add_argument("--values", default="{}", help=argparse.SUPPRESS)
@@ -47,16 +50,20 @@ def main() -> None:
         print(json.dumps(large_set.PARTS[options.part](**json.loads(options.values))))
         return
     lines = [HEAD, "|---|---|---|---|---|---|---|---|"]
-    others = ["| | a write, ms | a checkpoint, of its size |", "|---|---|---|"]
+    counts = ["| | entries or clips | a write, ms | references, ms | MiB |", "|---|---|---|---|---|"]
+    folders = ["| | clips | Dataset from Folder, s | later, s |", "|---|---|---|---|"]
+    states = ["| | a checkpoint, of its size |", "|---|---|"]
     with tempfile.TemporaryDirectory() as folder:
         trees = {"now": ROOT}
         if options.against:
             trees[options.against] = checkout(options.against, Path(folder))
         for name, root in trees.items():
             lines += sets(name, root, options)
-            others.append(smaller(name, root, options))
+            counts += [counted(name, root, count) for count in options.entries]
+            folders += [of_folder(name, root, count) for count in options.read]
+            states.append(f"| {name} | {run('checkpoint', {'root': str(root), 'entries': 0})['share']:.3f} |")
     options.out.mkdir(parents=True, exist_ok=True)
-    text = "\n".join([*lines, "", *others]) + "\n"
+    text = "\n".join([*lines, "", *counts, "", *folders, "", *states]) + "\n"
     (options.out / "table.md").write_text(text, encoding="utf-8")
     sys.stdout.write(text)
 
@@ -91,10 +98,21 @@ def sets(name: str, root: Path, options: argparse.Namespace) -> list[str]:
     return lines
 
 
-def smaller(name: str, root: Path, options: argparse.Namespace) -> str:
-    """A line of the second table."""
-    write, state = (run(part, {"root": str(root), "entries": options.entries}) for part in ("writes", "checkpoint"))
-    return f"| {name} | {write['milliseconds']:.1f} | {state['share']:.3f} |"
+def counted(name: str, root: Path, count: int) -> str:
+    """A line of the table of what grows with entries or clips."""
+    write, choices = (run(part, {"root": str(root), "entries": count}) for part in ("writes", "choices"))
+    figures = f"{write['milliseconds']:.1f} | {choices['milliseconds']:.0f} | {choices['bytes'] / 2**20:.1f}"
+    return f"| {name} | {count} | {figures} |"
+
+
+def of_folder(name: str, root: Path, count: int) -> str:
+    """A line of the table of folders."""
+    with tempfile.TemporaryDirectory(prefix="large-sets-") as folder:
+        values = {"root": str(root), "folder": str(Path(folder) / "clips"), "count": count}
+        Path(values["folder"]).mkdir()
+        run("clips", values)
+        first, later = (run("read", values)["seconds"] for _ in range(2))
+    return f"| {name} | {count} | {first:.1f} | {later:.1f} |"
 
 
 def run(part: str, values: dict[str, Any]) -> dict[str, Any]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,8 +13,7 @@ from torch import Tensor
 from ...methods.frames import resize
 from .content import clip_digest, clip_files
 from .media.decode import decoder_name, probe, read_frames
-from .media.findings import movement
-from .media.notes import Notes
+from .media.known import FileNotes, known_notes
 from .media.options import BACKGROUNDS, DEFAULT, ReadOptions
 from .media.span import WHOLE, Span
 from .media.timing import LAST_FRAME, ClipInfo
@@ -226,22 +223,14 @@ class FileClip:
         return f"{self.width}x{self.height} {self.count} frames {self.fps:g} fps{part}"
 
     def check(self) -> FileNotes:
-        """Decode all that ``frames`` will need and keep only what was noticed; an unchanged file once a session.
+        """Decode all that ``frames`` will need and keep only what was noticed; an unchanged file once a session, within
+        ``files_known`` once at all.
 
         Raises:
             ValueError: A frame cannot be decoded, or there are fewer than the file promises.
         """
         stamps = tuple(file_stamps(self.path))
-        return _check_decoding(self.path, self.info, self.fps, self.count, self.options, self.span, stamps)
-
-
-@dataclass(frozen=True)
-class FileNotes:
-    """What was noticed in a file, in words."""
-
-    said: tuple[str, ...] = ()  # what is done to it
-    warned: tuple[str, ...] = ()  # what to look at
-    moves: tuple[str, ...] = ()  # what is odd about its movement, where it is a target or reference
+        return known_notes(self.path, self.info, self.fps, self.count, self.options, self.span, stamps)
 
 
 def file_stamps(path: Path) -> list[tuple[str, int, int]]:
@@ -254,17 +243,6 @@ def file_stamps(path: Path) -> list[tuple[str, int, int]]:
         return [(file.name, (stat := file.stat()).st_mtime_ns, stat.st_size) for file in clip_files(path)]
     except OSError as error:
         raise ValueError(f"{path.name} is gone; load the folder again") from error
-
-
-@lru_cache(maxsize=1 << 16)  # more than a set has: with fewer places a larger set would find none of its clips
-def _check_decoding(
-    path: Path, info: ClipInfo, fps: float, count: int, options: ReadOptions, span: Span, _stamps: tuple
-) -> FileNotes:
-    notes = Notes([*info.notes], [*info.warnings])
-    seen, decoded = movement(read_frames(path, info, fps, count, options, notes, span))
-    if decoded < count:
-        raise ValueError(f"{path.name} decodes only to {decoded} of {count} frames; re-encode or remove it")
-    return FileNotes(tuple(notes.said), tuple(notes.warned), tuple(seen.warnings()))
 
 
 def clip_length(clip: Clip) -> int:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..storage.cache import Cache, DiskCache, MemoryCache
-from .content import digests_kept
+from ..storage.known_files import files_known
 from .dataset import Dataset, Sample
 from .encoded_set import EncodedSet, Entries, Tensors
 from .vision import VisionEncoder, check_vision, features_of
@@ -137,7 +137,7 @@ class EncodedDataset:
 
     def _digest(self, recipe: Recipe, name: Callable[[Sample], str]) -> str:
         self._check_kind(recipe)
-        with digests_kept(self._folder):
+        with files_known(self._folder):
             entries = [self._latents_key(sample, recipe, name) for sample in self.dataset.samples]
         captions = [recipe.captions(sample) for sample in self.dataset.samples]
         return hashlib.sha256(json.dumps([entries, captions, self.text_key]).encode()).hexdigest()

@@ -17,13 +17,13 @@ from .buckets import (
     shortest_length,
 )
 from .check import ClipCheck, FileCheck, caption_tags
-from .clips import FileClip, FileNotes
+from .clips import FileClip
 from .dataset import Dataset, Sample, check_size
 from .duplicates import earlier_copies
 from .folder_files import REFERENCE, TARGET, ClipFiles, FolderFiles, list_folder
 from .leading import AUTOMATIC, Split, check_leading, split
-from .media.decode import probe
 from .media.kinds import VIDEO_SUFFIXES, other_files
+from .media.known import FileNotes, known_info
 from .media.options import DEFAULT, ReadOptions
 from .media.span import WHOLE
 from .media.timing import ClipInfo
@@ -48,6 +48,7 @@ def read_folder(
     files: FolderFiles | None = None,
 ) -> Dataset:
     """The dataset a folder holds. Every clip is decoded once, to be sure that it can be; no frame is kept.
+    Within ``files_known`` one that is known from an earlier session is not.
 
     Args:
         folder: Folder of clips.
@@ -154,7 +155,7 @@ class FolderReader:
         parts = None
         with collecting(found):
             path = entry.clip(TARGET)
-            info = probe(path, options)
+            info = known_info(path, options)
             size, parts = self._size(info), split(entry, info, self.leading, options)
             with collecting(found):
                 count = self._length(entry, parts.target.of(info))
@@ -165,7 +166,7 @@ class FolderReader:
             for part in (*entry.condition_names(), *([REFERENCE] if REFERENCE in entry.clips else [])):
                 with collecting(found):
                     path = entry.clip(part)
-                    info = probe(path, options)
+                    info = known_info(path, options)
                     count = min(info.frames_at(fps), self.condition_frames)
                     clips[part] = FileClip(path, *size, count, fps, info, options)
         return parts

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .folder_files import TARGET, ClipFiles
-from .media.decode import still_frames
+from .media.known import known_still
 from .media.options import ReadOptions
 from .media.span import WHOLE, Span
 from .media.timing import ClipInfo
@@ -49,7 +49,7 @@ def split(entry: ClipFiles, info: ClipInfo, leading: int, options: ReadOptions) 
     own = (str(span),) if span != WHOLE else ()
     if leading == NOTHING or len(entry.clips) > 1 or (leading == AUTOMATIC and not entry.leads):
         return Split(span, notes=own)
-    still = still_frames(path, info, options)
+    still = known_still(path, info, options)
     count = (HELD if still >= HELD else 0) if leading == AUTOMATIC else leading
     if not count:
         return Split(span, notes=own)

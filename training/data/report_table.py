@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
+import os
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,23 +24,28 @@ LONGEST_CAPTION = 400  # characters that are shown
 Picture = Callable[[Path], dict[str, str]]  # how the page asks for a file that was written
 
 
-def report_table(dataset: Dataset, folder: Path, address: Picture) -> dict[str, Any]:
+def report_table(dataset: Dataset, folder: Path, address: Picture, kept: Path | None = None) -> dict[str, Any]:
     """Rows of all clips that were found, those that are used first, as plain values.
 
     Each has ``name``, ``caption``, ``used``, ``facts`` (size, length, conditions), ``target`` and ``condition`` (small
     pictures of their first frames, written into ``folder`` and named by ``address``; None where there is none) and
-    ``reasons``, ``warnings`` and ``notes``: why it is left out, what to look at, and what is done to it.
+    ``reasons``, ``warnings`` and ``notes``: why it is left out, what to look at, and what is done to it. What is in
+    ``folder`` may be gone at any time; pictures in ``kept``, where one is given, need not be made again.
     """
     samples = {sample.name: sample for sample in dataset.samples}
     ordered = sorted(dataset.checks, key=lambda check: not check.used)
-    rows = [_row(check, samples.get(check.name), folder, address) for check in ordered]
+
+    def small(clip: Clip) -> dict[str, str]:
+        return address(_small(clip, folder, kept))
+
+    rows = [_row(check, samples.get(check.name), small) for check in ordered]
     return {"rows": rows, "used": len(samples), "found": len(rows), "advice": list(dataset.advice)}
 
 
-def _row(check: ClipCheck, sample: Sample | None, folder: Path, address: Picture) -> dict[str, Any]:
+def _row(check: ClipCheck, sample: Sample | None, small: Callable[[Clip], dict[str, str]]) -> dict[str, Any]:
     files = [file for file in (check.target, *check.others) if file is not None]
     clips = (sample.target, next(iter(sample.conditions), None)) if sample else (None, None)
-    target, condition = (None if clip is None else address(_small(clip, folder)) for clip in clips)
+    target, condition = (None if clip is None else small(clip) for clip in clips)
     return {
         "name": check.name,
         "caption": "" if sample is None else sample.caption[:LONGEST_CAPTION],
@@ -62,13 +70,32 @@ def _notes(file: FileCheck, named: bool) -> Sequence[str]:
     return [f"{file.file}: {note}" if named else note for note in (*file.timing(), *file.picture())]
 
 
-def _small(clip: Clip, folder: Path) -> Path:
+def _small(clip: Clip, folder: Path, kept: Path | None) -> Path:
     """A small picture of a clip's first frame, made once for the same content."""
     content = clip.content() if isinstance(clip, FileClip) else clip.key()
-    path = folder / f"{hashlib.sha256(content.encode()).hexdigest()[:32]}.jpg"
-    if not path.exists():
-        write_atomically(path, _jpeg(_first_frame(clip)))
+    name = hashlib.sha256(content.encode()).hexdigest()[:32]
+    path, source = folder / f"{name}.jpg", kept and kept / name  # without an ending: nobody's gallery shows it
+    if path.exists() or (source and _brought(source, path)):
+        return path
+    picture = _jpeg(_first_frame(clip))
+    write_atomically(path, picture)
+    if source:
+        with contextlib.suppress(OSError):
+            write_atomically(source, picture)
     return path
+
+
+def _brought(source: Path, path: Path) -> bool:
+    """Whether a picture that was kept lies where it is shown from now."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):  # a disk without links, or another one
+            os.link(source, path)
+            return True
+        shutil.copyfile(source, path)
+    except OSError:
+        return False
+    return True
 
 
 def _first_frame(clip: Clip) -> np.ndarray:

@@ -22,7 +22,7 @@ from torch import Tensor
 from .atomic import is_temporary, write_atomically
 from .compact import Compact, Form, Shapes, whole_shapes
 from .json_text import parse_json
-from .noted import Noted
+from .noted import Noted, stamps
 from .tensor_file import checksum
 
 log = logging.getLogger(__name__)
@@ -151,7 +151,7 @@ class DiskCache:
 
     def _noted(self, path: Path) -> Shapes | None:
         try:
-            found = self._heads.find(path.stem, path.stat())
+            found = self._heads.find(path.stem, stamps(path.stat()))
             return None if found is None else {name: torch.Size(shape) for name, shape in found.items()}
         except (OSError, TypeError, AttributeError):  # no such file, or no such shapes
             return None
@@ -175,7 +175,7 @@ class DiskCache:
             if time.time() - stat.st_mtime > RECENT:
                 os.utime(path)  # the time of the last use: what the system notes of it, many disks are told not to
                 stat = path.stat()
-            self._heads.note(path.stem, stat, shapes)
+            self._heads.note(path.stem, stamps(stat), shapes)
 
     def settle(self) -> None:
         """Write down the shapes that were found, without those of entries that are gone."""

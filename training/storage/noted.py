@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from .atomic import write_atomically
-from .json_text import read_json
+from .json_text import LONGEST, read_json
 
 log = logging.getLogger(__name__)
 
 FORMAT = "fewshot_video.noted 1"
-MOST = 50_000  # files that are noted, the last ones
+MOST = 100_000  # values that are noted, the last ones
 
 
 class Noted:
@@ -29,14 +29,14 @@ class Noted:
         self._known: dict[str, list[Any]] | None = None  # read at the first question
         self._new: dict[str, list[Any]] = {}
 
-    def find(self, name: str, stat: os.stat_result) -> Any:
-        """What is noted of a file, of which ``stat`` is what the system says now, or None."""
-        stamps, value = self._all().get(name) or (None, None)
-        return value if stamps == _stamps(stat) else None
+    def find(self, name: str, seen: list[Any]) -> Any:
+        """What is noted under a name, or None; ``seen`` are the ``stamps`` of its file now."""
+        before, value = self._all().get(name) or (None, None)
+        return value if before == seen else None
 
-    def note(self, name: str, stat: os.stat_result, value: Any) -> None:
-        """Keep a value that JSON can hold; ``stat`` is of before the file was read."""
-        entry = [_stamps(stat), value]
+    def note(self, name: str, seen: list[Any], value: Any) -> None:
+        """Keep a value that JSON can hold; ``seen`` is of before the file was read."""
+        entry = [seen, value]
         if self._all().get(name) != entry:
             self._all()[name] = self._new[name] = entry
 
@@ -45,10 +45,9 @@ class Noted:
         if not self._new:
             return
         entries = {name: entry for name, entry in {**self._read(), **self._new}.items() if there(name)}
-        last = dict(list(entries.items())[-MOST:])
         self._new = {}
         try:
-            write_atomically(self.file, json.dumps({"format": FORMAT, "entries": last}).encode())
+            write_atomically(self.file, _text(list(entries.items())[-MOST:]).encode())
         except OSError as error:  # the files are opened again the next time
             log.info("%s could not be written (%s)", self.file.name, error)
 
@@ -62,11 +61,17 @@ class Noted:
         try:
             found = read_json(self.file)
             entries = found["entries"] if found["format"] == FORMAT else {}
-            return {name: [stamps, value] for name, (stamps, value) in entries.items()}
+            return {name: [seen, value] for name, (seen, value) in entries.items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return {}
 
 
-def _stamps(stat: os.stat_result) -> list[int]:
+def stamps(stat: os.stat_result) -> list[int]:
     """Size, and the times at which what is in a file and what the system says of it were changed."""
     return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns]
+
+
+def _text(entries: list[tuple[str, list[Any]]]) -> str:
+    """As JSON, without the first ones where it would be too long to be read."""
+    text = json.dumps({"format": FORMAT, "entries": dict(entries)})
+    return text if len(text) <= LONGEST else _text(entries[len(entries) // 2 + 1 :])

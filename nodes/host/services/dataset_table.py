@@ -9,6 +9,7 @@ from typing import Any
 
 from ....training.data.dataset import Dataset
 from ....training.data.report_table import report_table
+from .folders import cache_folder
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ def table_of(dataset: Dataset) -> dict[str, Any]:
         return {}
     folder = Path(folder_paths.get_temp_directory()) / PICTURES
     try:
-        table = report_table(dataset, folder, _address)
+        table = report_table(dataset, folder, _address, cache_folder() / "pictures")
     except OSError as error:
         log.warning("the table of clips is not shown: its pictures cannot be saved in %s (%s)", folder, error.strerror)
         return {}

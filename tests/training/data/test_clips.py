@@ -57,14 +57,14 @@ def test_the_key_of_a_folder_follows_every_picture(tmp_path, write_picture):
 
 
 def test_a_check_decodes_an_unchanged_file_once(tmp_path, write_video, monkeypatch):
-    from pack.training.data import clips
+    from pack.training.data.media import known
 
     def frames(count):
         return iter(np.zeros((count, 4, 4, 3), np.uint8))
 
     path, decoded = write_video(tmp_path / "a.mp4"), []
     monkeypatch.setattr(
-        clips, "read_frames", lambda path, _info, _fps, count, *_: decoded.append(path) or frames(count)
+        known, "read_frames", lambda path, _info, _fps, count, *_: decoded.append(path) or frames(count)
     )
     for size in (32, 48):
         FileClip(path, size, size, 9, 10).check()
@@ -72,7 +72,7 @@ def test_a_check_decodes_an_unchanged_file_once(tmp_path, write_video, monkeypat
     os.utime(path, ns=(1, 1))
     FileClip(path, 32, 32, 9, 10).check()
     assert decoded == [path, path]
-    monkeypatch.setattr(clips, "read_frames", lambda *_: frames(3))
+    monkeypatch.setattr(known, "read_frames", lambda *_: frames(3))
     with pytest.raises(ValueError, match=r"a\.mp4 decodes only to 3 of 8 frames; re-encode"):
         FileClip(path, 32, 32, 8, 10).check()
 

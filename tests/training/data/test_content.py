@@ -17,6 +17,7 @@ from pack.training.data.encoding import EncodedDataset, former_clips
 from pack.training.data.folder import read_folder
 from pack.training.data.media import options
 from pack.training.runs.changes import changed_identity
+from pack.training.storage.known_files import FILE, files_known
 
 
 class Recipe:
@@ -139,7 +140,7 @@ def test_a_file_is_read_once_whatever_the_session(tmp_path, monkeypatch):
 
     def digest() -> str:
         content._digest.cache_clear()  # as in a new session
-        with content.digests_kept(tmp_path / "cache"):
+        with files_known(tmp_path / "cache"):
             return clip_digest(file)
 
     file.write_bytes(b"one")
@@ -158,4 +159,4 @@ def test_a_file_is_read_once_whatever_the_session(tmp_path, monkeypatch):
     assert digest() == changed
     content._digest.cache_clear()
     assert clip_digest(file) == changed  # without a folder
-    assert "clip" not in (tmp_path / "cache" / content.FILE).read_text()  # nobody's paths
+    assert "clip" not in (tmp_path / "cache" / FILE).read_text()  # nobody's paths

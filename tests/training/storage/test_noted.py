@@ -10,7 +10,7 @@ import torch
 from pack.training.storage import cache as cache_module
 from pack.training.storage import noted as noted_module
 from pack.training.storage.cache import HEADS, DiskCache
-from pack.training.storage.noted import Noted
+from pack.training.storage.noted import Noted, stamps
 
 SHAPE = {"x": torch.Size((3, 4))}
 
@@ -80,7 +80,7 @@ def test_a_note_that_is_no_shape_is_none(tmp_path, value):
     filled(tmp_path, "a")
     path = DiskCache(tmp_path).path("a")
     notes = Noted(tmp_path / HEADS)
-    notes.note(path.stem, path.stat(), value)
+    notes.note(path.stem, stamps(path.stat()), value)
     notes.save()
     assert DiskCache(tmp_path).shapes("a") == SHAPE
 
@@ -97,21 +97,31 @@ def test_entries_that_are_gone_are_left_out(tmp_path):
 
 def test_two_processes_keep_each_others_notes(tmp_path):
     (tmp_path / "clip").write_text("x")
-    stat = (tmp_path / "clip").stat()
+    seen = stamps((tmp_path / "clip").stat())
     first, second = (Noted(tmp_path / "notes.json") for _ in range(2))
     for notes, name in ((first, "a"), (second, "b")):
-        assert notes.find(name, stat) is None
-        notes.note(name, stat, name)
+        assert notes.find(name, seen) is None
+        notes.note(name, seen, name)
     first.save()
     second.save()
     again = Noted(tmp_path / "notes.json")
-    assert [again.find(name, stat) for name in "abc"] == ["a", "b", None]
+    assert [again.find(name, seen) for name in "abc"] == ["a", "b", None]
 
 
 def test_there_are_no_more_notes_than_fit(tmp_path, monkeypatch):
     monkeypatch.setattr(noted_module, "MOST", 2)
-    stat, notes = tmp_path.stat(), Noted(tmp_path / "notes.json")
+    seen, notes = stamps(tmp_path.stat()), Noted(tmp_path / "notes.json")
     for name in "abc":
-        notes.note(name, stat, 1)
+        notes.note(name, seen, 1)
     notes.save()
-    assert [Noted(tmp_path / "notes.json").find(name, stat) for name in "abc"] == [None, 1, 1]
+    assert [Noted(tmp_path / "notes.json").find(name, seen) for name in "abc"] == [None, 1, 1]
+
+
+def test_notes_that_would_be_too_long_to_be_read_lose_the_first_ones(tmp_path, monkeypatch):
+    monkeypatch.setattr(noted_module, "LONGEST", 200)
+    notes = Noted(tmp_path / "notes.json")
+    for i in range(8):
+        notes.note(str(i), [1], "x" * 30)
+    notes.save()
+    assert (tmp_path / "notes.json").stat().st_size <= 200
+    assert [Noted(tmp_path / "notes.json").find(str(i), [1]) for i in (0, 7)] == [None, "x" * 30]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 import json
 import resource
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from parts import host_pack
@@ -69,6 +73,51 @@ def writes(root: str, entries: int) -> dict[str, Any]:
         return {"milliseconds": 1000 * (time.perf_counter() - begun) / 20}
 
 
+def choices(root: str, entries: int) -> dict[str, Any]:
+    """Which clips are references of which, of so many of one action."""
+    start_host(root)
+    from pack.training.aicl.groups import group_clips
+
+    samples = [SimpleNamespace(target=SimpleNamespace(key=f"clip {i}".__str__), action="walks") for i in range(entries)]
+    found: Any = SimpleNamespace(samples=samples)
+    begun = time.perf_counter()
+    group_clips(found, "sub-folder")
+    taken = time.perf_counter() - begun
+    tracemalloc.start()
+    _kept = group_clips(found, "sub-folder")
+    return {"milliseconds": 1000 * taken, "bytes": tracemalloc.get_traced_memory()[0]}
+
+
+def clips(root: str, folder: str, count: int) -> dict[str, Any]:  # noqa: ARG001 - called as ``read`` is
+    """Write small clips with captions, for ``read``."""
+    write_clips(Path(folder), count, frames=9, side=64)
+    for i in range(count):
+        clip_path(Path(folder), i).with_suffix(".txt").write_text(f"caption {i:05}", encoding="utf-8")
+    time.sleep(3)  # what was written a moment ago is not noted
+    return {}
+
+
+def read(root: str, folder: str, count: int) -> dict[str, Any]:
+    """What Dataset from Folder does, with its table, in a session of its own whose temp folder is empty."""
+    start_host(root)
+    from pack.training.data import report_table
+    from pack.training.data.folder import read_folder
+
+    kept = Path(folder).with_name("kept")
+    try:
+        from pack.training.storage.known_files import files_known as known
+    except ImportError:  # an older commit
+        known = contextlib.nullcontext
+    more = {"kept": kept / "pictures"} if "kept" in inspect.signature(report_table.report_table).parameters else {}
+    begun = time.perf_counter()
+    with tempfile.TemporaryDirectory() as pictures, known(kept):
+        found = read_folder(Path(folder), 64, 64, 9, FPS)
+        report_table.report_table(found, Path(pictures), lambda path: {"filename": path.name}, **more)
+    if len(found.samples) != count:
+        raise RuntimeError(f"{len(found.samples)} of {count} clips were read")
+    return {"seconds": time.perf_counter() - begun}
+
+
 def checkpoint(root: str, entries: int) -> dict[str, Any]:  # noqa: ARG001 - called as ``writes`` is
     """Memory that saving a state takes beside it, as a share of it."""
     start_host(root)
@@ -86,7 +135,8 @@ def checkpoint(root: str, entries: int) -> dict[str, Any]:  # noqa: ARG001 - cal
 
 
 PARTS: dict[str, Callable[..., dict[str, Any]]] = {
-    "fill": fill, "start": start, "writes": writes, "checkpoint": checkpoint,
+    "fill": fill, "start": start, "writes": writes, "choices": choices, "clips": clips, "read": read,
+    "checkpoint": checkpoint,
 }  # fmt: skip
 
 
@@ -135,7 +185,7 @@ def clip_path(folder: Path, number: int) -> Path:
     return folder / f"clip {number:05}.mp4"
 
 
-def write_clips(folder: Path, count: int) -> None:
+def write_clips(folder: Path, count: int, frames: int = FRAMES, side: int = SIDE) -> None:
     """A grey video, in files that differ by a few bytes behind its end."""
     import av
     import numpy as np
@@ -143,9 +193,9 @@ def write_clips(folder: Path, count: int) -> None:
     first = clip_path(folder, 0)
     with av.open(str(first), "w") as file:
         stream: Any = file.add_stream("mpeg4", rate=int(FPS))
-        stream.width = stream.height = SIDE
-        for _ in range(FRAMES):
-            picture = av.VideoFrame.from_ndarray(np.full((SIDE, SIDE, 3), 128, np.uint8), "rgb24")
+        stream.width = stream.height = side
+        for _ in range(frames):
+            picture = av.VideoFrame.from_ndarray(np.full((side, side, 3), 128, np.uint8), "rgb24")
             file.mux(stream.encode(picture))
         file.mux(stream.encode())
     data = first.read_bytes()
