@@ -44,7 +44,7 @@ def score(
     _check(video, "video", SMALLEST)
     height, width = video.shape[1:3]
     clip = planes(video, "video", width, height)
-    small = _shrink(clip, MOTION)
+    small = shrink(clip, MOTION)
     motion = clip_motion(small) if len(clip) > 1 else None
     out = _alone(clip, small, motion)
     if condition is not None:
@@ -57,8 +57,8 @@ def score(
         out |= _against_reference(clip[: len(other)], small[: len(other)], motion, other)
         if asked is not None:
             _check(asked, "asked appearance")
-            asked = _shrink(planes(asked, "asked appearance", width, height).to(clip), FOUND)
-        out["appearance_leak"] = leak_scores.appearance_leak(_shrink(small, FOUND), _shrink(other, FOUND), asked)
+            asked = shrink(planes(asked, "asked appearance", width, height).to(clip), FOUND)
+        out["appearance_leak"] = leak_scores.appearance_leak(shrink(small, FOUND), shrink(other, FOUND), asked)
     return {name: out[name] for name in (*METRICS, "compared_frames") if name in out}
 
 
@@ -105,8 +105,8 @@ def _alone(clip: Tensor, small: Tensor, motion: Motion | None) -> dict[str, floa
 
 def _against_condition(small: Tensor, pictures: Tensor) -> dict[str, float]:
     """How much each frame keeps of the condition's patches and of its colours, of the best picture."""
-    pictures = _shrink(pictures, MOTION)
-    frames, tiny = _shrink(small, FOUND), _shrink(pictures, FOUND)
+    pictures = shrink(pictures, MOTION)
+    frames, tiny = shrink(small, FOUND), shrink(pictures, FOUND)
     found = [image_scores.patches_found(frames, picture) for picture in tiny.split(1)]
     agree = image_scores.colour_agreement
     colours = [torch.cat([agree(piece, p) for piece in small.split(PIECE)]) for p in pictures.split(1)]
@@ -116,7 +116,7 @@ def _against_condition(small: Tensor, pictures: Tensor) -> dict[str, float]:
 
 def _against_reference(clip: Tensor, small: Tensor, motion: Motion | None, other: Tensor) -> dict[str, float]:
     """What compares frame by frame; all clips have the same length, but the motion may be that of a longer one."""
-    small_other = _shrink(other, MOTION)
+    small_other = shrink(other, MOTION)
     out: dict[str, float] = {
         "ssim": float(_each(image_scores.ssim, clip, other).mean()),
         "psnr": image_scores.psnr(float(_each(lambda a, b: (a - b).square().mean((1, 2, 3)), clip, other).mean())),
@@ -153,11 +153,11 @@ def planes(frames: Tensor, name: str, width: int, height: int) -> Tensor:
         if not piece.isfinite().all():
             raise ValueError(f"the {name} holds NaN or infinity instead of colours; look at the step that made it")
         fitted = resize(piece.float().clamp(0, 1), width, height)
-        pieces.append(_shrink(fitted.movedim(-1, 1), PICTURE))  # T H W C -> T C H W
+        pieces.append(shrink(fitted.movedim(-1, 1), PICTURE))  # T H W C -> T C H W
     return torch.cat(pieces)
 
 
-def _shrink(planes: Tensor, short: int) -> Tensor:
+def shrink(planes: Tensor, short: int) -> Tensor:
     """Planes ``[T, 3, H, W]`` with a short side of at most ``short`` pixels, not enlarged."""
     height, width = planes.shape[-2:]
     scale = short / min(height, width)

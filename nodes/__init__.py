@@ -26,6 +26,7 @@ NODE_MODULES = (
     "plan",
     "lora_files",
     "evaluation",
+    "grid",
     "tune_a_video_train",
     "tune_a_video",
     "inversion",

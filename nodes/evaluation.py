@@ -7,7 +7,9 @@ import json
 from comfy_api.latest import io
 
 from ..methods.metrics import METRICS, check_metric
+from ..methods.score_curves import curves
 from ..methods.video_scores import score
+from .host.page.score_plot import score_plot
 from .host.services.images import connected_frames, frames_of, rate_of
 from .sockets import Node
 
@@ -63,6 +65,7 @@ class FewShotVideoScore(Node):
             outputs=[
                 io.Float.Output(display_name="score", tooltip="The chosen metric, in its own unit."),
                 io.String.Output(display_name="scores", tooltip="All metrics the inputs allow, as JSON."),
+                io.Image.Output(display_name="plot", tooltip="Scores over the frames, where a frame has one."),
             ],
         )
 
@@ -75,7 +78,8 @@ class FewShotVideoScore(Node):
         )
         check_metric(metric, *clips)
         scores = {name: round(value, DIGITS) for name, value in score(*clips, frames_of(asked)).items()}
-        return io.NodeOutput(float(scores[metric]), json.dumps(scores, indent=2, allow_nan=False))
+        plot = score_plot(curves(*clips), len(clips[0]))
+        return io.NodeOutput(float(scores[metric]), json.dumps(scores, indent=2, allow_nan=False), plot)
 
 
 NODES = [FewShotVideoScore]

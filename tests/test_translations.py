@@ -25,6 +25,7 @@ HOSTS = {  # nodes of ComfyUI that tooltips name, as the front end of ComfyUI 0.
     "zh": {
         "CLIP Text Encode": "CLIP文本编码",
         "KSampler (Advanced)": "K采样器（高级）",  # noqa: RUF001
+        "KSampler": "K采样器",
         "Load LoRA Model": "加载 LoRA 模型",
         "Plot Loss Graph": "绘制损失图",
         "SamplerCustomAdvanced": "自定义采样器（高级）",  # noqa: RUF001
@@ -34,6 +35,7 @@ HOSTS = {  # nodes of ComfyUI that tooltips name, as the front end of ComfyUI 0.
     "ja": {
         "CLIP Text Encode": "CLIPテキストエンコード",
         "KSampler (Advanced)": "Kサンプラー（高度）",  # noqa: RUF001
+        "KSampler": "Kサンプラー",
         "Load LoRA Model": "LoRAモデルを読み込み",
         "Plot Loss Graph": "損失グラフをプロット",
         "SamplerCustomAdvanced": "カスタムサンプラー（高度）",  # noqa: RUF001
@@ -43,6 +45,7 @@ HOSTS = {  # nodes of ComfyUI that tooltips name, as the front end of ComfyUI 0.
     "ko": {
         "CLIP Text Encode": "CLIP 텍스트 인코딩",
         "KSampler (Advanced)": "고급 KSampler",
+        "KSampler": "KSampler",
         "Load LoRA Model": "LoRA 모델 로드",
         "Plot Loss Graph": "손실 그래프 그리기",
         "SamplerCustomAdvanced": "고급 사용자 정의 샘플러",

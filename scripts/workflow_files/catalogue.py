@@ -12,6 +12,7 @@ from workflow_files.bases.wan22 import wan22_workflows
 from workflow_files.bases.wan22_i2v import wan22_i2v_workflows
 from workflow_files.bases.wan22_train import wan22_train_workflows
 from workflow_files.graph import Graph
+from workflow_files.grid import grid_workflows
 from workflow_files.lora_files import lora_file_workflows
 from workflow_files.motion import motion_workflows
 from workflow_files.template_clips import template_workflows
@@ -24,6 +25,7 @@ def all_graphs() -> list[Graph]:
     return [
         *toy_workflows(),
         *template_workflows(),
+        *grid_workflows(),
         *wan_workflows(),
         *wan22_workflows(),
         *wan22_train_workflows(),

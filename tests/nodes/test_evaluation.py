@@ -28,7 +28,7 @@ def as_video(frames: torch.Tensor, rate: int):
 
 def run(video, metric: str = "frame_consistency", **inputs) -> tuple[float, dict[str, float]]:
     with torch.inference_mode():
-        number, text = FewShotVideoScore.execute(video, metric, **inputs).result
+        number, text, _ = FewShotVideoScore.execute(video, metric, **inputs).result
     return number, json.loads(text)
 
 
@@ -40,7 +40,7 @@ def test_the_sockets_are_those_of_the_contract():
     assert [field.optional for field in schema.inputs] == [False, False, True, True, True]
     assert all(set(f.get_io_type().split(",")) == IMAGE_OR_VIDEO for f in (video, reference, condition, asked))
     assert (metric.options, metric.default) == (list(METRICS), "frame_consistency")
-    assert [output.get_io_type() for output in schema.outputs] == ["FLOAT", "STRING"]
+    assert [output.get_io_type() for output in schema.outputs] == ["FLOAT", "STRING", "IMAGE"]
     assert all(socket.tooltip for socket in [*schema.inputs, *schema.outputs])
 
 
@@ -94,3 +94,32 @@ def test_the_inputs_are_not_changed():
     run(frames, "ssim", reference=other, condition=other[:1])
     assert torch.equal(frames, before[0])
     assert torch.equal(other, before[1])
+
+
+BLUE = torch.tensor([0, 114, 178]) / 255
+
+
+def plot(video, **inputs) -> torch.Tensor:
+    with torch.inference_mode():
+        return FewShotVideoScore.execute(video, "frame_consistency", **inputs).result[2]
+
+
+def line(picture: torch.Tensor, strip: int) -> torch.Tensor:
+    """Height of the curve in each column of pixels where it is, from the top of its strip."""
+    part = picture[0, 8 + 96 * strip : 8 + 96 * (strip + 1)]
+    on = (part - BLUE).abs().amax(-1) < 0.02
+    columns = on.any(0)
+    return torch.argmax(on[:, columns].int(), 0)
+
+
+def test_the_plot_has_a_strip_for_each_metric_that_has_values_by_frame():
+    alone = plot(clip())
+    assert alone.shape == (1, 8 + 2 * 96 + 26, 640, 3)
+    assert plot(clip(), reference=clip(), condition=clip(1)).shape[1] == 8 + 4 * 96 + 26
+
+
+def test_a_jump_in_the_video_is_seen_where_it_is():
+    video = clip(9)
+    video[6:] = 1 - video[6:]  # between frames 5 and 6
+    fall = line(plot(video), 0)
+    assert int(fall.argmax()) / len(fall) == pytest.approx(5 / 7, abs=0.05)  # the sixth of eight pairs

@@ -16,6 +16,13 @@ from ..services.progress import throw_if_cancelled
 from .inversion_inputs import AUTOMATIC, InversionSettings, check_family, checked, seen_frames
 
 
+def samplers() -> list[str]:
+    """The host's samplers."""
+    from comfy.samplers import SAMPLER_NAMES
+
+    return list(SAMPLER_NAMES)
+
+
 def schedulers() -> list[str]:
     """The host's schedules."""
     from comfy.samplers import SCHEDULER_NAMES
