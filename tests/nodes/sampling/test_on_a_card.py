@@ -29,13 +29,17 @@ STEPS, FRAMES = 3, 4
 Sampled = Callable[[Any, str], Tensor]  # with a fresh MODEL and its name
 
 
-def tic_ft(model: Any, name: str) -> Tensor:
+def tic_ft(model: Any, name: str, by_frame: bool = False) -> Tensor:
     (family,) = (tiny for tiny in tiny_families.ALL if tiny.name == name)
     layout = Layout.linear(*((1, 3, 3) if family.time_patch == 1 else (2, 4, 4)))
     prompts = (family.conditioning(1), family.conditioning(2))
     start = tiny_sampling.scene(layout, model=model, prompts=prompts)
-    patched = Context(layout, start.x0).put_on(repaired(model))
+    patched = Context(layout, start.x0, by_frame).put_on(repaired(model))
     return tiny_sampling.sample(patched, start, "dpmpp_2m", cfg=3.0, steps=STEPS)
+
+
+def with_timesteps_of_frames(model: Any, name: str) -> Tensor:
+    return tic_ft(model, name, by_frame=True)
 
 
 def aicl(model: Any, name: str) -> Tensor:
@@ -78,6 +82,7 @@ def inversion(model: Any, name: str) -> Tensor:
 
 CASES: list[tuple[Sampled, str]] = [
     *((tic_ft, tiny.name) for tiny in tiny_families.ALL),
+    *((with_timesteps_of_frames, name) for name in ("Wan 2.1", "LTXV", "LTX-2")),
     *((aicl, name) for name in ("Wan 2.1", "CogVideoX 5B")),
     (motion, "Wan 2.1"),
     *((tune_a_video, name) for name in ("SD15", "SD20")),

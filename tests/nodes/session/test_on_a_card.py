@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -32,6 +33,7 @@ from pack.training.tune_a_video.objective import Clips, Prior, TuneAVideoObjecti
 from pack.training.tune_a_video.recipe import FrameWindow
 
 VIDEO = [tiny.name for tiny in tiny_families.ALL]
+BY_FRAME = ("Wan 2.1", "LTXV", "LTX-2")  # networks that take a timestep of each frame
 Made = tuple[Any, Any, Callable[..., Any]]  # what the MODEL is, an objective, and how a session is opened
 
 
@@ -43,6 +45,10 @@ def family(name: str) -> Any:
 def tic_ft(name: str, config: TrainConfig) -> Made:
     model = video_model(tiny_families.fresh_model_of(name))
     return model, training_steps.objective_of(family(name), config), training_session
+
+
+def by_frame(name: str, config: TrainConfig) -> Made:
+    return tic_ft(name, replace(config, per_frame_timesteps=True))
 
 
 def motion(name: str, config: TrainConfig) -> Made:
@@ -77,6 +83,7 @@ def tune_a_video(name: str, config: TrainConfig) -> Made:
 
 TRAINERS = [
     *((tic_ft, name) for name in VIDEO),
+    *((by_frame, name) for name in BY_FRAME),
     *((made, name) for made in (motion, appearance) for name in ("Wan 2.1", "CogVideoX 1.5")),
     *((aicl, name) for name in ("Wan 2.1", "CogVideoX 5B")),
     *((tune_a_video, name) for name in ("SD15", "SD20")),
@@ -126,3 +133,16 @@ def test_a_tensor_that_is_left_on_the_cpu_is_found(monkeypatch):
         there[0] += 1.0
         assert there.tolist() == [[2.0] * 3, [1.0] * 3]
         assert isinstance(there, pretended_device.OnCard)
+
+
+def test_float64_that_the_pack_brings_to_a_device_is_found(monkeypatch):
+    code = "there * 0.5, there.double()"
+    of_the_pack, of_the_host = (
+        compile(f"({code})", str(place), "eval")
+        for place in (pretended_device.ROOT / "methods" / "some.py", "/comfy/some.py")
+    )
+    with pretended_cuda(monkeypatch):
+        there = torch.ones(2).to(CARD)
+        assert eval(of_the_host, {"there": there})[1].dtype == torch.float64
+        with pytest.raises(RuntimeError, match="float64"):
+            eval(of_the_pack, {"there": there})

@@ -2,13 +2,17 @@
 
 Each operation runs twice: on torch's fake tensors, which know what a device accepts and where a result lies, and on the
 CPU for its numbers. So code that steps by numbers takes its true way, and a tensor left behind on the CPU is an error,
-as it is on a card. Backward passes are beyond it: autograd wants a true device for its streams.
+as it is on a card. So is float64 that the pack's own code brings there, as Apple's devices have none; what the host
+does is its own business, which asks for the device. Backward passes are beyond it: autograd wants a true device for its
+streams.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +24,9 @@ from torch.utils._pytree import tree_leaves, tree_map, tree_map_only
 
 CARD = torch.device("cuda", 0)
 FREE = 10**12  # bytes of it
+ROOT = Path(__file__).resolve().parents[3]
+OURS = tuple(str(ROOT / room) for room in ("methods", "nodes", "training", "toy"))
+BETWEEN = (__file__, str(Path(torch.__file__).parent))  # frames that only hand on what was called
 aten = torch.ops.aten
 BY_NUMBERS = (aten._local_scalar_dense.default, aten.equal.default, aten.is_nonzero.default, aten.item.default)
 
@@ -67,12 +74,22 @@ def computed(func: Any, args: Any, kwargs: Any) -> Any:
     plain = {id(one) for one in given}
 
     def labelled(result: Tensor) -> Tensor:
+        if place == "cuda" and result.dtype == torch.float64 and _is_ours():
+            raise RuntimeError("the pack brings float64 to the device, which Apple's have not")
         if place == "cuda":  # to and from the card is a copy, which it was not on the CPU
             again = known.get(id(result))
             return OnCard(result.clone() if id(result) in plain else result) if again is None else again
         return result.clone() if id(result) in known else result
 
     return tree_map_only(Tensor, labelled, func(*_on_cpu(args), **_on_cpu(kwargs)))
+
+
+def _is_ours() -> bool:
+    """Whether the pack's own code has called the operation."""
+    frame: Any = sys._getframe()
+    while frame is not None and frame.f_code.co_filename.startswith(BETWEEN):
+        frame = frame.f_back
+    return frame is not None and frame.f_code.co_filename.startswith(OURS)
 
 
 _places: dict[Any, str] = {}
