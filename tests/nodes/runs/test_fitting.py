@@ -5,6 +5,7 @@ The CPU stands for the card: what is free of it is patched, and the host lends t
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import comfy.model_management as management
@@ -17,9 +18,6 @@ from pack.nodes.host.runs import fitting
 from pack.nodes.host.session import placement
 from pack.nodes.host.session import session as training
 from pack.training.core.config import TrainConfig
-
-OUT = torch.cuda.OutOfMemoryError("no memory left")
-
 
 pytestmark = pytest.mark.usefixtures("output")
 
@@ -64,7 +62,7 @@ def failing(monkeypatch, *calls: int) -> None:
         if not simulation.is_simulated():
             count.append(1)
             if len(count) in calls:
-                raise OUT
+                raise torch.cuda.OutOfMemoryError("no memory left")  # each its own: an error holds what was under way
         return predict(self, *args)
 
     monkeypatch.setattr(training.HostPredictor, "__call__", broken)
@@ -118,6 +116,24 @@ def test_after_memory_ran_out_more_and_more_is_lent(model, card, sessions, monke
     assert tries[0].endswith("with checkpointing blocks")
     assert "checkpointing blocks and at most 0.00 GiB of the weights on the card" in tries[1]
     assert "checkpointing blocks, offloaded" in tries[3]
+
+
+def test_nothing_of_an_attempt_that_ran_out_is_left_when_the_next_begins(model, card, monkeypatch):
+    card(2**30)
+    failing(monkeypatch, 3, 4)
+    living: list[weakref.ref[Any]] = []
+    left: list[int] = []
+    made = training.HostPredictor.__init__
+
+    def noted(self: Any, *args: Any, **options: Any) -> None:
+        if not simulation.is_simulated():
+            left.append(sum(one() is not None for one in living))
+            living.append(weakref.ref(self))
+        made(self, *args, **options)
+
+    monkeypatch.setattr(training.HostPredictor, "__init__", noted)
+    train(model, "let go")
+    assert left == [0, 0, 0]
 
 
 def test_a_cancel_while_a_step_is_counted_ends_the_run(model, card, monkeypatch):
