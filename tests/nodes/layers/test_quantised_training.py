@@ -7,13 +7,16 @@ from typing import Any
 
 import aicl_runs
 import motion_runs
+import packed_layers
 import pytest
 import quantised_files
 import tic_ft_runs
+import tiny_wan
 import torch
 import tuning_clips
 from quantised_files import CONVROT, FP8, INT8, KINDS, MXFP8, NVFP4, W4A4, quantised_unet, quantised_wan, unpacking
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from tiny_families import WAN
 from training_steps import loss_and_gradients, objective_of
 
@@ -91,7 +94,34 @@ def test_with_the_quantised_product_of_a_card_it_ends_close_by(tmp_path, kind, l
     assert 0 < distance(lora, expected) < far
 
 
-@pytest.mark.parametrize("kind", [FP8, INT8, NVFP4])
+def others(folder: Any, kind: str) -> tuple[Any, Any]:
+    """The same for weights that the host knows as no format: all of them plain fp8, or packed as GGUF node packs do."""
+    import comfy.sd
+
+    if kind == "packed":
+        return packed_layers.load(folder), packed_layers.load(folder, unpacked=True)
+    source = tiny_wan.save_tiny_wan(folder / "source.safetensors")
+    with torch.inference_mode():
+        stored = comfy.sd.load_diffusion_model(str(source), model_options={"dtype": torch.float8_e4m3fn})
+    with safe_open(source, framework="pt") as file:
+        metadata = file.metadata()
+    numbers = {name: value.float().clone() for name, value in stored.model.diffusion_model.state_dict().items()}
+    save_file(numbers, folder / "plain.safetensors", metadata=metadata)
+    return stored, tiny_wan.load_tiny_wan(folder / "plain.safetensors")
+
+
+@pytest.mark.parametrize("kind", ["plain fp8", "packed"])
+def test_so_is_one_on_weights_that_are_stored_in_another_way_without_a_format(tmp_path, kind):
+    stored, plain = others(tmp_path, kind)
+    weights = stored.model.diffusion_model.blocks[0].ffn[0].weight
+    assert stored_bytes([weights]) < weights.numel() * 2
+    lora, losses, *_ = tic_ft_runs.train(stored, run("stored", kind))
+    expected, told, *_ = tic_ft_runs.train(plain, run("expected", kind))
+    assert losses["loss"] == pytest.approx(told["loss"], rel=1e-5)
+    assert distance(lora, expected) < 1e-3
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("product", [False, True])
 def test_no_dequantised_copy_outlives_its_layer(tmp_path, kind, product):
     stored, plain = pair(tmp_path, kind)
@@ -131,11 +161,11 @@ def test_autograd_is_shown_the_stored_numbers_themselves(tmp_path):
     assert stored_bytes([weight]) < 0.6 * weight.numel() < 4 * weight.numel()
 
 
-@pytest.mark.parametrize("kind", [FP8, INT8])
+@pytest.mark.parametrize("kind", [*KINDS, "plain fp8", "packed"])
 def test_a_run_on_a_quantised_base_stops_and_goes_on_to_equal_bytes(tmp_path, monkeypatch, kind):
     import comfy.model_management
 
-    stored, _ = pair(tmp_path, kind)
+    stored, _ = pair(tmp_path, kind) if kind in KINDS else others(tmp_path, kind)
     whole, *_ = tic_ft_runs.train(stored, run("whole", kind))
     with monkeypatch.context() as patch:
         tic_ft_runs.interrupt_after(patch, 3)
