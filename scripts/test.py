@@ -34,7 +34,8 @@ from javascript import find_node, run_tests
 from javascript import types_are_right as javascript_types_are_right
 
 SLOWEST = ("--durations=15", "--durations-min=3")  # tests that a stage lists at its end
-FUZZED = ("--fuzz-examples", "300")  # random calls of a node in the first ComfyUI; the others have the default
+VERSIONS = ("--skip-version-free",)  # further ComfyUIs repeat only what depends on the version
+FUZZED = ("--fuzz-examples", "300")  # random calls of a node in the first ComfyUI
 NO_TESTS = 5  # pytest's exit code when the arguments select nothing
 HOST_FOLDERS = ("tests/nodes", "tests/fuzz", "tests/js")
 CLIP_TESTS = ("tests/training/data", "tests/training/storage/test_video_file.py")
@@ -256,7 +257,7 @@ def run_stages(options: argparse.Namespace, extra: list[str]) -> int:
     with shuffled(hosts[0].python, options.shuffle) as order:
         arguments = [*order, *extra]
         stages = [run_unit(hosts[0].python, arguments), run_host(hosts[0], [*FUZZED, *arguments])]
-        stages.extend(run_host(host, arguments) for host in hosts[1:])
+        stages.extend(run_host(host, [*VERSIONS, *arguments]) for host in hosts[1:])
         stages.append(run_browser(hosts[0], arguments))
         stages.append(run_browser(hosts[0], arguments, front_end.NEWEST, DRAWN_TESTS))
         tests = combine(stages)

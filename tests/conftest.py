@@ -12,6 +12,7 @@ from pathlib import Path
 import host_in_process
 import numpy as np
 import pytest
+import version_free
 
 ROOT = Path(__file__).parents[1]
 HOST_FOLDERS = ("nodes", "fuzz")  # tests below these run in a real ComfyUI
@@ -34,8 +35,9 @@ class SkippedModule(pytest.Module):
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """How many random calls a node gets in ``tests/fuzz``."""
+    """How many random calls a node gets in ``tests/fuzz``, and whether one version's tests are enough for all."""
     parser.addoption("--fuzz-examples", type=int, default=40, help="random calls of each node in tests/fuzz")
+    parser.addoption("--skip-version-free", action="store_true", help="without tests/support/version_free.py's")
 
 
 def needs_host(path: Path) -> bool:
@@ -54,11 +56,15 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests below the host folders, so that ``-m host`` selects them."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the tests below the host folders, so that ``-m host`` selects them, and leave out what is asked to be."""
     for item in items:
         if needs_host(item.path):
             item.add_marker(pytest.mark.host)
+    if config.getoption("skip_version_free"):
+        left_out = [item for item in items if version_free.is_version_free(item.nodeid)]
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
 
 
 def seed_streams(words: str) -> None:

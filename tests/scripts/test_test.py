@@ -11,6 +11,7 @@ import pytest
 from host_setup import front_end
 from host_setup.front_end import NEWEST
 from host_setup.pins import Host
+from version_free import VERSION_FREE, is_version_free
 
 # `test` is also a package of the standard library, so it is loaded by path.
 _spec = importlib.util.spec_from_file_location(
@@ -102,6 +103,28 @@ def test_the_unit_tests_run_once_and_the_others_in_every_pinned_host_from_the_ne
         "python-0.30.0",
         "python-0.30.0",
     ]
+
+
+def test_only_a_further_host_does_without_the_tests_that_one_version_settles(stages):
+    command.main([])
+    assert [title for title, _, arguments in stages if "--skip-version-free" in arguments] == [
+        "tests in ComfyUI 0.27.0"
+    ]
+    stages.clear()
+    command.main(["--host", "0.27.0"])
+    assert not [title for title, _, arguments in stages if "--skip-version-free" in arguments]
+
+
+def test_every_test_on_the_list_of_those_is_there_and_has_its_reason(root):
+    for test, reason in VERSION_FREE.items():
+        path, _, name = test.partition("::")
+        assert (root / path).exists(), test
+        assert not name or f"def {name}(" in (root / path).read_text(encoding="utf-8"), test
+        assert reason
+        assert is_version_free(f"{test}/test_some.py" if (root / path).is_dir() else test)
+    assert is_version_free("tests/nodes/model/test_toy_pretrain.py::test_a_stage_goes_on_where_it_stopped")
+    assert not is_version_free("tests/nodes/model/test_toy.py::test_the_combo_offers_every_kind")
+    assert not is_version_free("tests/nodes/model/test_families.py::test_anything")
 
 
 @pytest.mark.parametrize(
