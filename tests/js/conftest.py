@@ -1,4 +1,7 @@
-"""One ComfyUI and one browser for all browser tests; every test runs in both ways of drawing nodes."""
+"""One ComfyUI, one browser and a page for each way of drawing nodes, which the tests share.
+
+A test that changes what a page keeps to itself (its settings, its language, its clock) takes a page of its own.
+"""
 
 from __future__ import annotations
 
@@ -54,16 +57,49 @@ def browser() -> Iterator[Any]:
         chromium.close()
 
 
-@pytest.fixture(params=[False, True], ids=["classic", "nodes2"])
-def site(browser: Any, host: Server, request: pytest.FixtureRequest) -> Iterator[Site]:
-    """A fresh page; the test fails when it has logged an error that is not the host's own noise."""
-    make_idle(host)
-    host.post("/api/settings", {"Comfy.TutorialCompleted": False, "Comfy.VueNodes.Enabled": request.param})
+@pytest.fixture(scope="session", params=[False, True], ids=["classic", "nodes2"])
+def nodes2(request: pytest.FixtureRequest) -> bool:
+    """The way of drawing nodes: as HTML (Nodes 2.0), or on the canvas (classic)."""
+    return request.param
+
+
+def new_site(browser: Any, host: Server, nodes2: bool) -> Site:
+    """An empty page; what is opened in it loads the front end."""
     context = browser.new_context(viewport={"width": 1400, "height": 900})
     context.set_default_timeout(PATIENCE * 1000)
-    site = Site(context.new_page(), host, request.param)
+    return Site(context.new_page(), host, nodes2)
+
+
+def prepare(host: Server, nodes2: bool) -> None:
+    """Bring the host to rest, and tell it how pages that are loaded from now on draw nodes."""
+    make_idle(host)
+    host.post("/api/settings", {"Comfy.TutorialCompleted": False, "Comfy.VueNodes.Enabled": nodes2})
+
+
+@pytest.fixture(scope="session")
+def shared_site(browser: Any, host: Server, nodes2: bool) -> Iterator[Site]:
+    """The page that the tests share; loading the front end takes longer than most of them."""
+    site = new_site(browser, host, nodes2)
     yield site
-    context.close()
+    site.page.context.close()
+
+
+@pytest.fixture
+def site(shared_site: Site) -> Iterator[Site]:
+    """The shared page; the test fails when it has logged an error that is not the host's own noise."""
+    prepare(shared_site.host, shared_site.nodes2)
+    shared_site.begin_anew()
+    yield shared_site
+    assert shared_site.errors == []
+
+
+@pytest.fixture
+def own_site(browser: Any, host: Server, nodes2: bool) -> Iterator[Site]:
+    """A page of the test's own, with the same condition."""
+    prepare(host, nodes2)
+    site = new_site(browser, host, nodes2)
+    yield site
+    site.page.context.close()
     assert site.errors == []
 
 

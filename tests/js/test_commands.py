@@ -41,9 +41,10 @@ def test_the_commands_list_what_was_trained_and_cite_it(site):
     dialog(site).evaluate("dialog => dialog.classList.add('earlier')")
     run(site, LIST)
     site.page.wait_for_selector(f"{DIALOG}:not(.earlier)")
-    assert site.page.locator(DIALOG).count() == 1  # it is there once
-    items = dialog(site).locator("li").all_inner_texts()
-    assert any(item.startswith(name) for item in items)
+    site.sees(site.page.locator(DIALOG).count, 1)  # it is there once
+    listed = lambda: dialog(site).locator("li").all_inner_texts()  # noqa: E731
+    site.until(lambda: any(item.startswith(name) for item in listed()), f"{name} is listed")
+    items = listed()
     assert not any("/" in item or "\\" in item for item in items)
     site.page.keyboard.press("Escape")
     site.page.wait_for_selector(DIALOG, state="detached")
@@ -54,7 +55,7 @@ def test_the_commands_list_what_was_trained_and_cite_it(site):
     bibtex = dialog(site).locator("textarea").input_value()
     assert "@article{kim2025temporal," in bibtex
     assert f"title        = {{{name}" in bibtex
-    assert "1 step," in dialog(site).inner_text()
+    site.until(lambda: "1 step," in dialog(site).inner_text(), "what was trained")
     site.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     dialog(site).get_by_role("button", name="Copy").click()
     site.page.wait_for_function(
@@ -62,6 +63,7 @@ def test_the_commands_list_what_was_trained_and_cite_it(site):
     )
     assert site.page.evaluate("() => navigator.clipboard.readText()") == bibtex
     dialog(site).get_by_role("button", name="Close").click()
+    site.page.wait_for_selector(DIALOG, state="detached")
 
     site.page.evaluate("() => app.canvas.deselectAll()")
     run(site, CITE)
@@ -78,4 +80,6 @@ def test_the_menu_has_the_commands(site):
     group.hover()
     menu.get_by_text("Cite this LoRA", exact=True).wait_for()
     menu.get_by_text("Open results folder list", exact=True).click()
-    assert "What has been trained" in dialog(site).inner_text()
+    site.until(lambda: "What has been trained" in dialog(site).inner_text(), "the list")
+    site.page.keyboard.press("Escape")
+    site.page.wait_for_selector(DIALOG, state="detached")

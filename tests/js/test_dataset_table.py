@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from browser import Site
 from odd_clips import write_clip
 
 CLIPS = 12  # more than fit
@@ -35,28 +36,43 @@ def workflow(host) -> dict[str, Any]:
     return {"version": 0.4, "nodes": [node], "links": [], "last_node_id": 1, "last_link_id": 0, "extra": {}}
 
 
+def settled(site: Site) -> list[float]:
+    """Height of the node and zoom of the canvas, once the page has ceased to change them."""
+    seen: list[list[float]] = [[]]
+
+    def rests() -> bool:
+        site.page.wait_for_timeout(300)
+        seen.append(site.page.evaluate("() => [app.graph.nodes[0].size[1], app.canvas.ds.scale]"))
+        return seen[-1] == seen[-2]
+
+    site.until(rests, "the node keeps its height")
+    return seen[-1]
+
+
 def test_a_long_set_scrolls_with_pictures_and_every_finding(site, workflow):
     page = site.open_graph(workflow).page
     page.evaluate(
         "() => { app.canvas.ds.scale = 0.7; app.canvas.ds.offset = [200, 80]; app.canvas.setDirty(true, true) }"
     )
-    assert "Run the node" in page.locator(".fewshot-set-line").inner_text()
+    line = page.locator(".fewshot-set-line")
+    site.until(lambda: "Run the node" in line.inner_text(), "what to do")
     site.queue()
     assert site.wait_done() == "execution_success"
     page.wait_for_function("n => document.querySelectorAll('.fewshot-set tbody tr').length === n", arg=CLIPS)
-    assert page.locator(".fewshot-set-line").inner_text() == "11 of 12 clips used, 1 left out, 11 to look at"
-    assert page.locator(f"{ROWS}:last-child .fewshot-set-reason").count() == 2
-    assert page.locator(f"{ROWS}:first-child li").count() >= 2
+    site.sees(line.inner_text, "11 of 12 clips used, 1 left out, 11 to look at")
+    site.sees(page.locator(f"{ROWS}:last-child .fewshot-set-reason").count, 2)
+    site.until(lambda: page.locator(f"{ROWS}:first-child li").count() >= 2, "what is to be looked at")
     assert page.locator(f"{ROWS}:first-child img").evaluate(
         "async i => { await i.decode(); return [i.naturalWidth, i.naturalHeight] }"
     ) == [64, 48]
     box = page.locator(".fewshot-set-scroll")
-    assert box.evaluate("e => e.scrollHeight > 1.5 * e.clientHeight && e.clientHeight > 100")
-    node = page.evaluate("() => { const n = app.graph.nodes[0]; return [n.size[1], app.canvas.ds.scale] }")
+    high = "e => e.scrollHeight > 1.5 * e.clientHeight && e.clientHeight > 100"
+    site.until(lambda: box.evaluate(high), "the list is cut off, and not too small")
+    node = settled(site)
     box.click()  # as in every list of Nodes 2.0: the wheel is the graph's until the list is focused
     page.mouse.wheel(0, 400)
-    site.until(lambda: box.evaluate("e => e.scrollTop > 0"), "the list scrolls", 10)
-    assert page.evaluate("() => { const n = app.graph.nodes[0]; return [n.size[1], app.canvas.ds.scale] }") == node
+    site.until(lambda: box.evaluate("e => e.scrollTop > 0"), "the list scrolls")
+    assert settled(site) == node
 
 
 def test_a_run_that_fails_leaves_no_table_standing(site, workflow):
@@ -68,4 +84,5 @@ def test_a_run_that_fails_leaves_no_table_standing(site, workflow):
     site.queue()
     assert site.wait_done() == "execution_error"
     page.wait_for_function("() => !document.querySelectorAll('.fewshot-set tbody tr').length")
-    assert "found no data set" in page.locator(".fewshot-set-line").inner_text()
+    line = page.locator(".fewshot-set-line")
+    site.until(lambda: "found no data set" in line.inner_text(), "why there is none")

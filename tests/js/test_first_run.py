@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from browser import PATIENCE, Site
 
 WORKFLOW = "tic_ft_image_to_video_toy"
@@ -43,7 +44,8 @@ def choose_and_run(site: Site, mouse: Mouse) -> None:
     assert site.wait_done() == "execution_success"
 
 
-def test_a_newcomer_has_a_video_after_three_clicks(site: Site):
+def test_a_newcomer_has_a_video_after_three_clicks(own_site: Site):
+    site = own_site
     site.page.goto(site.host.url)  # the host greets newcomers with its templates
     mouse = Mouse(site.page)
     choose_and_run(site, mouse)
@@ -51,7 +53,9 @@ def test_a_newcomer_has_a_video_after_three_clicks(site: Site):
     assert mouse.clicks == 3
 
 
-def test_whoever_has_been_here_needs_one_click_more(site: Site):
+@pytest.mark.parametrize("nodes2", [False], ids=["classic"], indirect=True)  # there is no node to be seen
+def test_whoever_has_been_here_needs_one_click_more(own_site: Site):
+    site = own_site
     site.open_template("tic_ft_zero_shot_toy")
     mouse = Mouse(site.page)
     mouse.click(".templates-tab-button")

@@ -13,7 +13,8 @@ LOADED = "() => document.querySelector('.node-help-content img')?.naturalWidth >
 
 
 @pytest.mark.parametrize("node_id", ["TICFTContext"])
-def test_the_info_button_opens_the_page_with_its_picture(site: Site, node_id: str):
+def test_the_info_button_opens_the_page_with_its_picture(own_site: Site, node_id: str):
+    site = own_site
     site.open_template("tic_ft_zero_shot_toy")
     site.page.evaluate(SELECT, node_id)
     site.page.locator("[data-testid=info-button]").first.click()

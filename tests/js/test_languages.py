@@ -33,10 +33,10 @@ PLACE = """kind => { const node = app.graph.nodes.find(n => n.type === kind)
 
 
 @pytest.fixture
-def site(site: Site) -> Iterator[Site]:
+def site(own_site: Site) -> Iterator[Site]:
     """A page that may be set to another language; afterwards it is English again."""
-    yield site
-    site.host.post("/api/settings", {"Comfy.Locale": "en"})
+    yield own_site
+    own_site.host.post("/api/settings", {"Comfy.Locale": "en"})
 
 
 def written(language: str) -> dict[str, Any]:

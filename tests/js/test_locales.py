@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from browser import Site
 from host_setup.pins import PACK_NAME
 
@@ -42,15 +43,21 @@ def test_nodes_bear_the_names_of_the_locale_files(site: Site):
         assert shown[kind] == {key: texts[key] for key in ("display_name", "description")} | whole
 
 
+@pytest.mark.parametrize("nodes2", [False], ids=["classic"], indirect=True)  # there is no node to be seen
 def test_the_template_browser_calls_the_pack_by_its_name(site: Site):
     texts = read("main.json")
     site.open_template("tic_ft_zero_shot_toy")
     site.page.locator(".templates-tab-button").click()
     name = texts["templateWorkflows"]["category"][PACK_NAME]
     site.page.locator("[role=dialog] [role=button]").get_by_text(name, exact=True).wait_for()
+    site.page.keyboard.press("Escape")
+    site.page.locator("[role=dialog]").wait_for(state="detached")
 
 
-def test_commands_and_settings_are_registered_and_shown_with_the_texts_of_the_locale_files(site: Site):
+@pytest.mark.parametrize("nodes2", [False], ids=["classic"], indirect=True)  # there is no node to be seen
+def test_commands_and_settings_are_registered_and_shown_with_the_texts_of_the_locale_files(own_site: Site):
+    site = own_site
+
     def translated(route: Any) -> None:
         given = route.fetch().json()
         for kind, text in (("commands", "label"), ("settings", "name")):
@@ -62,8 +69,8 @@ def test_commands_and_settings_are_registered_and_shown_with_the_texts_of_the_lo
     written = {kind: read(f"{kind}.json") for kind in ("commands", "settings")}
     site.page.route("**/i18n", translated)
     site.open_template("tic_ft_zero_shot_toy")
-    registered = {name.replace(".", "_"): texts for name, texts in site.page.evaluate(REGISTERED).items()}
-    assert registered == written["commands"] | written["settings"]
+    registered = lambda: {key.replace(".", "_"): texts for key, texts in site.page.evaluate(REGISTERED).items()}  # noqa: E731
+    site.sees(registered, written["commands"] | written["settings"])
     site.page.evaluate("() => void app.extensionManager.command.execute('Comfy.ShowSettingsDialog')")
     dialog = site.page.locator("[role=dialog]")
     dialog.get_by_text("FewShot Video", exact=True).click()

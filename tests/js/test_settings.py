@@ -21,11 +21,11 @@ WATCH = """() => { window.__drawn = 0
 
 
 @pytest.fixture
-def settings(site: Site) -> Iterator[Site]:
-    """A page whose settings are as they come, now and afterwards."""
-    site.host.post("/api/settings", DEFAULTS)
-    yield site
-    site.host.post("/api/settings", DEFAULTS)
+def settings(own_site: Site) -> Iterator[Site]:
+    """A page whose settings are as they come; afterwards the host's are, too."""
+    own_site.host.post("/api/settings", DEFAULTS)
+    yield own_site
+    own_site.host.post("/api/settings", DEFAULTS)
 
 
 def set_to(site: Site, name: str, value: float) -> None:
@@ -77,11 +77,11 @@ def test_the_settings_are_found_and_a_run_that_goes_on_obeys_them(settings):
     video = panel.element.locator(".fewshot-chosen video")
     video.wait_for()
     width = "v => v.offsetWidth"
-    assert video.evaluate(width) == DEFAULTS[PREVIEW]
+    settings.sees(lambda: video.evaluate(width), DEFAULTS[PREVIEW])
     dialog = open_settings(settings)
     names = [texts["name"] for texts in locales.page_texts()["settings"].values()]
-    shown = dialog.locator("[data-setting-id^=FewShotVideo]").all_inner_texts()
-    assert sorted(text.strip() for text in shown) == sorted(names)
+    shown = dialog.locator("[data-setting-id^=FewShotVideo]")
+    settings.sees(lambda: sorted(text.strip() for text in shown.all_inner_texts()), sorted(names))
     number = dialog.locator(f"[data-setting-id='{PREVIEW}'] input")
     number.select_text()
     number.press_sequentially("208")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from browser import PATIENCE, Site
 from training_page import MOTION_TRAINER, STEPS, TRAINER, Panel, motion_workflow, tell, training_workflow
 
 MANY = 5000  # steps; such a run is stopped
-SOON = 60.0  # seconds
 STEP = r"^Training: step ([1-9]\d*) of 5000"
 OTHER_WORKFLOW = "11111111-2222-3333-4444-555555555555"
 SEED = 5  # place among the trainer's widget values
@@ -28,6 +28,7 @@ def second_tab(site: Site) -> Any:
     """Another page of the same browser, whose errors count too."""
     other = Site(site.page.context.new_page(), site.host, site.nodes2)
     yield other
+    other.page.close()
     assert other.errors == []
 
 
@@ -41,22 +42,23 @@ def test_a_run_is_followed_in_two_tabs_through_a_reload_until_it_is_stopped_and_
     name = f"followed {site.nodes2}"
     workflow = training_workflow(name, MANY, validate_every=2)
     panel = Panel(site.open_graph(workflow))
-    assert "No run yet" in panel.state()
+    panel.wait_state("No run yet")
     site.queue()
     panel.wait_state(r"^Training: step [3-9]\d* of 5000, .* left$")
+    site.until(lambda: "–" not in panel.figures().values(), "every figure is there")
     figures = panel.figures()
     assert set(figures) == {"loss", "smoothed", "time left", "per step", "peak memory", "learning rate"}
-    assert "–" not in figures.values()
     assert figures["learning rate"] == "0.001"
-    assert panel.messages()[-1] == "started, 5000 steps"
-    assert panel.drawn() > 200
+    site.sees(lambda: panel.messages()[-1:], ["started, 5000 steps"])
+    site.until(lambda: panel.drawn() > 200, "the curve is drawn")
 
     other = Panel(second_tab.open_graph(workflow))
     assert step_of(other) >= 3
 
     site.open_graph(workflow, again=True)
     before = step_of(panel)
-    assert panel.read_first().startswith(("step 0", "step 1 "))  # what was missed came by the route
+    firsts = ("step 0", "step 1 ")  # what was missed came by the route
+    site.until(lambda: panel.read_first().startswith(firsts), "the curve begins where the run began")
     site.until(lambda: step_of(panel) > before, "the run goes on in the page that was loaded again")
 
     panel.button("sample").click()
@@ -69,8 +71,8 @@ def test_a_run_is_followed_in_two_tabs_through_a_reload_until_it_is_stopped_and_
     stop_with_keyboard(panel)
     for shown in (panel, other):
         shown.wait_state("^Stopped: step")
-        assert shown.button("stop").is_disabled()
-    assert panel.answer() == ""
+        site.until(shown.button("stop").is_disabled, "a run that has stopped takes no commands")
+    site.sees(panel.answer, "")
     assert re.match(rf"stopped after \d+ steps; the LoRA is {name}", panel.wait_message("^stopped after"))
 
     site.queue()
@@ -93,7 +95,7 @@ def test_a_finished_run_is_shown_when_the_host_serves_it_from_its_cache_and_besi
     site.queue()
     assert site.wait_done() == "execution_success"
     panel.wait_state("^Finished: step 3 of 3$")
-    assert panel.drawn() > 100
+    site.until(lambda: panel.drawn() > 100, "the curve is drawn")
 
     trainer = next(node for node in workflow["nodes"] if node["type"] == TRAINER)
     trainer["widgets_values"][SEED] = 1
@@ -112,8 +114,14 @@ def test_a_finished_run_is_shown_when_the_host_serves_it_from_its_cache_and_besi
 BLUES = {"dark": "#3b82f6", "light": "#1d4ed8"}  # of the smoothed loss
 
 
-@pytest.mark.parametrize(("palette", "other"), [("dark", "light"), ("light", "dark")])
-def test_the_curves_have_the_colours_of_the_palette(site, palette, other):
+@pytest.mark.parametrize(
+    ("palette", "other", "nodes2"),
+    [("dark", "light", False), ("light", "dark", True)],
+    ids=["dark", "light"],
+    indirect=["nodes2"],
+)
+def test_the_curves_have_the_colours_of_the_palette(own_site, palette, other):
+    site = own_site
     site.host.post("/api/settings", {"Comfy.ColorPalette": palette})
     try:
         panel = Panel(site.open_graph(training_workflow(f"colours {site.nodes2}", 20)))
@@ -129,15 +137,17 @@ def test_the_curves_have_the_colours_of_the_palette(site, palette, other):
 
 def test_an_answer_from_before_the_end_of_a_run_does_not_stay(site):
     held = []
-    site.open_graph(training_workflow(f"late {site.nodes2}", 40))  # long enough for the page to ask meanwhile
+    panel = Panel(site.open_graph(training_workflow(f"late {site.nodes2}", MANY)))
     site.page.route(re.compile(r"/fewshot_video/runs/[^/]+$"), lambda route: hold(route, held), times=1)
-    panel = Panel(site)
     site.queue()
-    assert site.wait_done() == "execution_success"
+    site.until(lambda: held, "the page asks for the run")
     ((route, answer),) = held
     assert answer.json()["live"]
+    site.host.post(f"{urlsplit(answer.url).path}/stop", {})  # the page's own button waits for the answer
+    assert site.wait_done() == "execution_success"
     route.fulfill(response=answer)
-    panel.wait_state("^Finished: step 40 of 40$", SOON)
+    site.page.wait_for_timeout(1000)
+    panel.wait_state(r"^Stopped: step \d+ of 5000$")
 
 
 def hold(route: Any, held: list[Any]) -> None:
@@ -173,10 +183,10 @@ def test_undo_leaves_the_panel_as_it_is_and_alive(site):
     site.until(lambda: site.node(TRAINER)["widgets_values"][STEPS] == 3, "the input is as it was")
     site.page.wait_for_timeout(700)
     shown = "k => app.graph.nodes.find(n => n.type === k).widgets.at(-1).element.isConnected"
-    assert site.page.evaluate(shown, TRAINER)
-    assert panel.state() == "Finished: step 3 of 3"
-    assert panel.element.locator("input[name=buckets]").is_checked()
-    assert chosen(panel) == ["step 1", "step 3"]
+    site.until(lambda: site.page.evaluate(shown, TRAINER), "the panel is in the page")
+    panel.wait_state("^Finished: step 3 of 3$")
+    site.until(panel.element.locator("input[name=buckets]").is_checked, "losses by noise level are still shown")
+    site.sees(lambda: chosen(panel), ["step 1", "step 3"])
 
     set_steps(site, 4)
     trainer = site.node(TRAINER)
@@ -227,7 +237,7 @@ def test_what_comes_before_a_run_is_told_and_why_there_was_none(site):
     assert site.wait_done() == "execution_success"
     panel.wait_state("^Finished: step 4 of 4$")
     site.page.wait_for_timeout(1000)
-    assert panel.state() == "Finished: step 4 of 4"
+    panel.wait_state("^Finished: step 4 of 4$")
 
 
 def chosen(panel: Panel) -> list[str]:
@@ -252,28 +262,27 @@ def set_steps(site: Site, steps: int, **others: int) -> None:
 def test_both_stages_of_a_training_are_shown_and_the_one_that_runs_takes_orders(site):
     workflow = motion_workflow(f"stages {site.nodes2}", MANY, MANY)
     panel = Panel(site.open_graph(workflow))
-    site.page.wait_for_timeout(500)
-    height = panel.height(MOTION_TRAINER)
+    height = panel.settled_height(MOTION_TRAINER)
     site.queue()
     panel.wait_state(r"^Stage 1 of 2 \(appearance\)\. Training: step [3-9]\d* of 5000, .* left$")
-    assert panel.stages()[1] == "2 motion: not begun"
-    assert "motion then begins" in panel.element.locator(".fewshot-hint").inner_text()
+    site.sees(lambda: panel.stages()[1:], ["2 motion: not begun"])
+    hint = panel.element.locator(".fewshot-hint")
+    site.until(lambda: "motion then begins" in hint.inner_text(), "what a stop leads to")
     panel.button("sample").focus()
     site.page.keyboard.press("Enter")
     panel.element.locator(".fewshot-thumb video").first.wait_for(timeout=PATIENCE * 1000)
     site.until(lambda: panel.height(MOTION_TRAINER) > height, "the node has grown by the room for previews")
-    height = panel.height(MOTION_TRAINER)
+    height = panel.settled_height(MOTION_TRAINER)
     panel.button("sample").focus()
     site.page.keyboard.press("Enter")
     panel.element.locator(".fewshot-thumb video").nth(1).wait_for(timeout=PATIENCE * 1000)
-    site.page.wait_for_timeout(500)
-    assert panel.height(MOTION_TRAINER) == height  # no further preview, nor the host's still, makes it grow
+    assert panel.settled_height(MOTION_TRAINER) == height  # no further preview, nor the host's still, makes it grow
     stop_with_keyboard(panel)
 
     panel.wait_state(r"^Stage 2 of 2 \(motion\)\. Training: step [2-9]")
     ended = r"1 appearance: stopped at \d+ of 5000$"
     site.until(lambda: re.match(ended, panel.stages()[0]), "the end of the first stage is shown, too")
-    assert panel.element.locator(".fewshot-hint").inner_text() == ""
+    site.sees(hint.inner_text, "")
     first = panel.element.locator(".fewshot-stages button").first
     first.locator(".fewshot-swatch").wait_for(timeout=PATIENCE * 1000)  # its curve is laid over
     first.focus()

@@ -32,6 +32,14 @@ NOISE = re.compile(
     r"Autofocus processing|missingModelDownload|Content Security Policy"
 )
 READY = "() => window.app?.vueAppReady && window.app.extensionManager?.workflow?.activeWorkflow"
+# What the template browser does with the file of a template; the graph as it is saved, and the prompt, as one text.
+OPEN = """async ([name, pack]) => {
+    const answer = await fetch(`/api/workflow_templates/${pack}/${name}.json`)
+    await app.loadGraphData(await answer.json(), true, true, name, { openSource: 'template' })
+    return JSON.stringify(await app.graphToPrompt()) }"""
+CLEAR = """() => { app.canvas.setGraph(app.graph.rootGraph); app.canvas.deselectAll(); app.canvas.ds.reset()
+    app.graph.clear()
+    document.activeElement?.blur() }"""
 OPENED = "n => app.extensionManager.workflow.activeWorkflow.filename === n && app.graph.nodes.length > 0"
 PATIENCE = 240.0  # seconds, for a machine that has much else to do
 SETTINGS = {"Comfy.InstalledVersion": "1.47.12", "Comfy.Workflow.Persist": False, "Comfy.Locale": "en"}
@@ -85,17 +93,35 @@ class Site:
         self.page, self.host, self.nodes2 = page, host, nodes2
         self.errors = watch(page)
 
-    def open_template(self, name: str) -> Site:
-        """Open a shipped workflow as the template browser does, and wait until it is there."""
+    @property
+    def loaded(self) -> bool:
+        """Whether the front end has been loaded into the page."""
+        return self.page.url != "about:blank"
+
+    def begin_anew(self) -> None:
+        """Forget what an earlier test has logged, and leave nothing on the canvas for this one."""
+        self.errors.clear()
+        if self.loaded:
+            self.page.evaluate(CLEAR)
+
+    def load(self, name: str) -> Site:
+        """Load the page with a shipped workflow named in its address, and wait until it is there."""
         self.page.goto(f"{self.host.url}/?template={name}&source={PACK_NAME}")
         self.wait_ready()
         self.page.wait_for_function(OPENED, arg=name, timeout=PATIENCE * 1000)
         return self
 
+    def open_template(self, name: str) -> Site:
+        """Open a shipped workflow as the template browser does, in the page that is there or in a new one."""
+        if not self.loaded:
+            return self.load(name)
+        self.page.evaluate(OPEN, [name, PACK_NAME])
+        return self
+
     def open_graph(self, workflow: dict[str, Any], again: bool = False) -> Site:
         """Open a workflow in the front end's own form, in the page that is there or, ``again``, in one loaded anew."""
-        if again or self.page.url == "about:blank":
-            self.open_template("tic_ft_zero_shot_toy")  # with no template the host greets newcomers
+        if again or not self.loaded:
+            self.load("tic_ft_zero_shot_toy")  # with no template the host greets newcomers
         self.page.evaluate("async graph => { await app.loadGraphData(graph) }", workflow)
         self.page.wait_for_function("n => app.graph.nodes.length === n", arg=len(workflow["nodes"]))
         return self
@@ -118,15 +144,34 @@ class Site:
         assert self.page.evaluate("async () => await app.queuePrompt(0)"), "the prompt was refused"
 
     def listen(self) -> None:
-        """Wait from now on for the end of what is queued next."""
-        self.page.evaluate("""() => { window.__done = null
-            for (const n of ['execution_success', 'execution_error', 'execution_interrupted'])
-                app.api.addEventListener(n, e => { window.__done = [n, e.detail] }) }""")
+        """Wait from now on for the end of what is queued next; news of earlier prompts may still be under way."""
+        self.page.evaluate(
+            """earlier => { window.__done = null
+            const first = !window.__earlier
+            window.__earlier = earlier
+            for (const n of first ? ['execution_success', 'execution_error', 'execution_interrupted'] : [])
+                app.api.addEventListener(n, e => {
+                    if (!window.__earlier.includes(e.detail.prompt_id)) window.__done = [n, e.detail] }) }""",
+            list(self.host.get("/history")),
+        )
 
     def wait_done(self, timeout: float = PATIENCE) -> str:
         """Wait for the end of what ``queue`` started; returns how it ended, in the host's word."""
         self.page.wait_for_function("() => window.__done", timeout=timeout * 1000)
         return self.page.evaluate("() => window.__done[0]")
+
+    def sees(self, look: Callable[[], Any], wanted: Any, timeout: float = PATIENCE) -> None:
+        """Look until there is what is wanted: the page draws when it comes to it.
+
+        Raises:
+            AssertionError: something else was there to the end.
+        """
+        for _ in range(int(timeout / 0.1)):
+            found = look()
+            if found == wanted:
+                return
+            self.page.wait_for_timeout(100)
+        assert found == wanted, f"not within {timeout:.0f} s"
 
     def until(self, test: Callable[[], Any], what: str, timeout: float = PATIENCE) -> Any:
         """Ask until ``test`` gives something true, and return it.

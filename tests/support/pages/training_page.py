@@ -166,6 +166,18 @@ class Panel:
             kind,
         )
 
+    def settled_height(self, kind: str) -> float:
+        """That height, once the page has ceased to change it."""
+        heights = [0.0]
+
+        def rests() -> bool:
+            self.page.wait_for_timeout(500)
+            heights.append(self.height(kind))
+            return heights[-1] == heights[-2]
+
+        self.site.until(rests, "the node keeps its height")
+        return heights[-1]
+
     def overlay(self, place: int) -> None:
         """Lay a run of the list over the curves."""
         self.element.locator("details.fewshot-runs li input").nth(place).check()
