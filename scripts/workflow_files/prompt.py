@@ -72,6 +72,6 @@ def shortened(prompt: Prompt, train_steps: int = 3, sample_steps: int = 3, clips
         if "learning_rate" in inputs:
             limits = {"steps": train_steps, "appearance_steps": train_steps, "batch_size": 2}
             inputs |= {name: min(inputs[name], most) for name, most in limits.items() if name in inputs}
-        if kind == "FewShotToyClips":
+        if kind in ("FewShotToyClips", "FewShotTemplateClips"):
             inputs["count"] = min(inputs["count"], clips)
     return short
