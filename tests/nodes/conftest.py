@@ -23,6 +23,15 @@ def _nothing_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, seconds, 1e9)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_loaded() -> None:
+    """No file of tests finds models of another one in the host's list, whatever those have left behind."""
+    import comfy.model_management
+
+    comfy.model_management.unload_all_models()
+    comfy.model_management.current_loaded_models.clear()
+
+
 @pytest.fixture(scope="session")
 def host_base() -> Path:
     """Temporary folder that holds the host's models, input, output and temp folders."""
