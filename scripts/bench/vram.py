@@ -7,7 +7,8 @@
 Networks of the host's classes at their true size, whose weights have a shape and no numbers: a step of image to video,
 13 latents (49 frames), batch 1, LoRA of rank 128 on attention, AdamW in fp32, is counted as Training Plan counts it,
 with its margin. No card is needed, and less than 3 GB of memory. What a GPU's kernels keep beside the tensors is not in
-it. The check runs medium steps on the CPU and compares them with their count.
+it. The check runs medium steps on the CPU and compares them with their count: what its tensors take, and what the
+system says that a process of its own has taken.
 
 With ``--run`` steps are run on the CUDA device at hand instead: bf16 and fp8 weights, all of them on the card and three
 quarters lent, each beside its count with seconds a step and use of the card; then a card that is left too little, and
@@ -19,7 +20,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ from parts.public_models import MODELS, Public, true_size
 GIB = 2**30
 FRAMES, PREFIX = 13, 4  # latents, and how many of them are condition and buffer
 STREAMS = 2  # of lent weights, as the host has them on NVIDIA's and AMD's cards
-CHECKED = (4, 20, 20)  # latent frames, height and width of the steps that are run
+CASES = ((MODELS[0], 4), (MODELS[3], 1))  # and blocks, of the steps that are run
+CHECKED, SMALL = (4, 20, 20), (2, 4, 4)  # latent frames, height and width of the steps that are run
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,12 @@ def main() -> None:
     parser.add_argument("--no-check", action="store_true", help="run no step")
     parser.add_argument("--run", nargs="?", const="card", choices=("card", "dry"), help="run steps instead of counting")
     parser.add_argument("--out", type=Path, default=Path("out") / "vram")
+    parser.add_argument("--process", nargs=2, metavar=("CASE", "MODE"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     host_pack.start(options.threads)
+    if options.process:
+        sys.stdout.write(f"{of_process(CASES[int(options.process[0])], options.process[1], options.rank)}\n")
+        return
     chosen = [model for model in MODELS if model.name in options.models]
     if options.run:
         text, name = run_table(chosen, options.rank, options.run == "dry"), "card.md"
@@ -168,30 +174,59 @@ def decision(found: Found, stored: str, card: int) -> str:
 
 def check_table(rank: int) -> str:
     """Counted and really run steps of two networks of true width on the CPU in fp32, in GiB."""
+    from parts.memory.process_step import asked
+
+    from pack.nodes.host.plan import memory_profile
+    from pack.training.core.config import CHECKPOINTING, TrainConfig
+
+    names = ("run on the CPU in fp32", "checkpointing", "counted", "its tensors", "off by", "the process", "off by")
+    lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
+    for i, (public, blocks) in enumerate(CASES):
+        video, clip = of_true_width(public, blocks)
+        counts = memory_profile.counted_steps(video, TrainConfig(rank=rank), clip)
+        for mode in CHECKPOINTING[:2]:
+            counted, run = counts[mode], run_step(video, clip, mode, rank)
+            whole = asked(__file__, ["--process", str(i), mode, "--rank", str(rank)])
+            name = f"{public.name}, {blocks} blocks, {CHECKED[0]} x {CHECKED[1]} x {CHECKED[2]} latents"
+            cells = [f"{counted / GIB:.3f}", f"{run / GIB:.3f}", f"{counted / run - 1:+.1%}"]
+            cells += ["", ""] if whole is None else [f"{whole / GIB:.3f}", f"{counted / whole - 1:+.1%}"]
+            lines.append(f"| {name} | {mode} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def of_process(case: tuple[Public, int], mode: str, rank: int) -> int:
+    """Bytes by which this process grows for a step."""
+    from parts.memory.process_step import taken
+
+    video, clip = of_true_width(*case)
+    small = largest_clip(case[0], video, SMALL)
+    return taken(lambda: run_step(video, clip, mode, rank), lambda: run_step(video, small, mode, rank))
+
+
+def of_true_width(public: Public, blocks: int) -> tuple[Any, Any]:
+    """A network of so many blocks with random weights on the CPU, and a clip."""
     import torch
 
     from pack.nodes.host.model.video_model import video_model
+
+    model = filled(true_size(public, torch.float32, "cpu", blocks))
+    with torch.inference_mode():
+        video = video_model(model)
+    return video, largest_clip(public, video, CHECKED)
+
+
+def run_step(video: Any, clip: Any, mode: str, rank: int) -> int:
+    """Bytes that the tensors of a step take when it is run."""
+    import torch
+
     from pack.nodes.host.plan import memory_profile
     from pack.nodes.host.session.session import training_session
-    from pack.training.core.config import CHECKPOINTING, TrainConfig
+    from pack.training.core.config import TrainConfig
 
     memory_profile.TIMED = 1  # time is not asked for
-    lines = ["| run on the CPU in fp32 | checkpointing | counted | run | off by |", "|---|---|---|---|---|"]
-    for public, blocks in ((MODELS[0], 4), (MODELS[3], 1)):
-        model = filled(true_size(public, torch.float32, "cpu", blocks))
-        with torch.inference_mode():
-            video = video_model(model)
-        clip = largest_clip(public, video, CHECKED)
-        config = TrainConfig(rank=rank)
-        counts = memory_profile.counted_steps(video, config, clip)
-        for mode in CHECKPOINTING[:2]:
-            own = replace(config, checkpointing=mode)
-            with torch.inference_mode(), training_session(video, own) as session:
-                run = memory_profile.profile_step(session, own, clip, tuple(clip.x0.shape)).memory
-            name = f"{public.name}, {blocks} blocks, {CHECKED[0]} x {CHECKED[1]} x {CHECKED[2]} latents"
-            sizes = f"{counts[mode] / GIB:.3f} | {run / GIB:.3f} | {counts[mode] / run - 1:+.1%}"
-            lines.append(f"| {name} | {mode} | {sizes} |")
-    return "\n".join(lines) + "\n"
+    config = TrainConfig(rank=rank, checkpointing=mode)
+    with torch.inference_mode(), training_session(video, config) as session:
+        return memory_profile.profile_step(session, config, clip, tuple(clip.x0.shape)).memory
 
 
 def filled(model: Any) -> Any:
