@@ -23,7 +23,7 @@ class FewShotConvertLoRA(Node):
             category="FewShot Video/training",
             description=(
                 "Writes a LoRA in the names that another tool reads, without loss: converted back it is the same, bit "
-                "for bit. For Wan, CogVideoX, LTXV and HunyuanVideo. The new file is in output/loras."
+                "for bit. For Wan, CogVideoX, LTX, HunyuanVideo and Kandinsky 5. The new file is in output/loras."
             ),
             search_aliases=["export lora", "diffusers lora", "peft", "kohya", "musubi", "rename lora keys"],
             is_output_node=True,

@@ -53,7 +53,7 @@ def test_both_networks_answer_the_same_with_the_same_weights(family):
 def test_the_table_has_every_layer_of_the_network_and_of_diffusers(family):
     twin = TWINS[family]
     table = twin.table()
-    ours = files.layers_of(tiny_families.model_of(twin.model).model.diffusion_model)
+    ours = twin.layers()
     theirs = files.layers_of(twin.diffusers())
     assert {table.to_host(name) for name in theirs} == ours.keys()
     parts = {part for name in ours for part, _ in table.parts(name)}

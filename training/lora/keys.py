@@ -7,9 +7,19 @@ from collections.abc import Iterable, Sequence
 
 from .layers import KEY_PREFIX
 from .table import KOHYA_PREFIX, KeyTable, flat_names, template
-from .tables import COGVIDEOX, HUNYUAN, LTXV, TABLES, WAN
+from .tables import COGVIDEOX, HUNYUAN, HUNYUAN_15, KANDINSKY, LTXV, TABLES, WAN
 
-__all__ = ["COGVIDEOX", "HUNYUAN", "KOHYA_PREFIX", "LTXV", "TABLES", "WAN", "KeyTable"]
+__all__ = [
+    "COGVIDEOX",
+    "HUNYUAN",
+    "HUNYUAN_15",
+    "KANDINSKY",
+    "KOHYA_PREFIX",
+    "LTXV",
+    "TABLES",
+    "WAN",
+    "KeyTable",
+]
 
 DIFFUSERS_PREFIX = "transformer."
 DOWN, UP, ALPHA = "lora_down", "lora_up", "alpha"  # what a tensor is for its layer, in the host's words
@@ -77,17 +87,22 @@ def kohya_key(layer: str, role: str) -> str:
 def table_of_network(names: Iterable[str]) -> KeyTable | None:
     """The table whose layers a network of the host has, by the names of its layers without a prefix; or None."""
     found = {template(name) for name in names}
-    return next((table for table in TABLES if found.issuperset(table.marks)), None)
+    fitting = [table for table in TABLES if found.issuperset(table.marks)]
+    return max(fitting, key=lambda table: len(table.marks), default=None)  # HunyuanVideo 1.5 has the marks of 1.0, too
 
 
 def tables_of_file(layers: Sequence[str]) -> list[KeyTable]:
-    """The tables that know most of a file's layers, more than one where the names are those of several families."""
+    """The tables that know most of a file's layers, more than one where the names are those of several families.
+
+    Of tables that call all of these layers the same, the first one stands for the others.
+    """
     counts = {table.family: sum(table.to_host(layer) is not None for layer in layers) for table in TABLES}
     most = max(counts.values())
     found = [table for table in TABLES if most and counts[table.family] == most]
     # CogVideoX has LTXV's names in diffusers alone, and the host's prefix is not used for those.
     ours = [table for table in found if all(_is_hosts(layer, table) for layer in layers)]
-    return ours if len(found) > 1 and ours else found
+    found = ours if len(found) > 1 and ours else found
+    return list({_all_names(layers, table): table for table in reversed(found)}.values())[::-1]
 
 
 def describe_layers(layers: Iterable[str]) -> str:
@@ -105,6 +120,11 @@ def some(names: Sequence[str]) -> str:
     """The first few names and how many more there are."""
     rest = len(names) - NAMED
     return ", ".join(names[:NAMED]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _all_names(layers: Iterable[str], table: KeyTable) -> tuple[tuple[str | int | None, ...], ...]:
+    """What a table makes of layers."""
+    return tuple((table.to_host(layer), table.part_of(layer), table.to_diffusers(layer)) for layer in layers)
 
 
 def _is_hosts(layer: str, table: KeyTable) -> bool:

@@ -140,6 +140,23 @@ def _thirds(block: str, *names: str) -> Parts:
     return tuple((f"{block}.{{}}.attn.{name}", 1) for name in names)
 
 
+# What both versions have, and its parts.
+_HUNYUAN_BOTH = (
+    *_of_blocks("double_blocks", "transformer_blocks", _HUNYUAN_DOUBLE),
+    *_of_blocks(_REFINER, _DIFFUSERS_REFINER, _HUNYUAN_REFINER),
+    ("img_in.proj", "x_embedder.proj"),
+    ("txt_in.input_embedder", "context_embedder.proj_in"),
+    *_embedder("txt_in.t_embedder", f"{_TEXT_TIME}.timestep_embedder"),
+    *_embedder("txt_in.c_embedder", f"{_TEXT_TIME}.text_embedder"),
+    ("final_layer.linear", "proj_out"),
+    ("final_layer.adaLN_modulation.1", "norm_out.linear"),
+)
+_HUNYUAN_FUSED = (
+    ("double_blocks.{}.img_attn.qkv", _thirds("transformer_blocks", "to_q", "to_k", "to_v")),
+    ("double_blocks.{}.txt_attn.qkv", _thirds("transformer_blocks", "add_q_proj", "add_k_proj", "add_v_proj")),
+    (f"{_REFINER}.{{}}.self_attn.qkv", _thirds(_DIFFUSERS_REFINER, "to_q", "to_k", "to_v")),
+)
+_HUNYUAN_MARKS = ("double_blocks.{}.img_attn.qkv", f"{_REFINER}.{{}}.self_attn.qkv")
 # Names of the authors' code, which musubi-tuner and diffusion-pipe write.
 _HUNYUAN_OTHERS = (
     *(
@@ -153,7 +170,6 @@ _HUNYUAN_OTHERS = (
             ("mlp.2", "mlp.fc2"),
         )
     ),
-    ("single_blocks.{}.modulation.lin", "single_blocks.{}.modulation.linear"),
     *(
         (f"{_REFINER}.{{}}.{ours}", f"{_REFINER}.{{}}.{theirs}")
         for ours, theirs in (
@@ -165,50 +181,26 @@ _HUNYUAN_OTHERS = (
     ),
     *(
         (f"{place}.{ours}", f"{place}.mlp.{theirs}")
-        for place in ("txt_in.t_embedder", "time_in", "guidance_in")
+        for place in ("txt_in.t_embedder", "time_in")
         for ours, theirs in (("in_layer", 0), ("out_layer", 2))
     ),
     ("txt_in.c_embedder.in_layer", "txt_in.c_embedder.linear_1"),
     ("txt_in.c_embedder.out_layer", "txt_in.c_embedder.linear_2"),
-)
-# Version 1.5 has the same blocks, without single ones. These are diffusers' names of what it has besides them.
-# Source: diffusers models/transformers/transformer_hunyuan_video15.py.
-_HUNYUAN_15 = (
-    *((host, theirs) for host, theirs in _embedder("time_in", "time_embed.timestep_embedder")),
-    *((f"byt5_in.fc{i}", f"context_embedder_2.linear_{i}") for i in (1, 2, 3)),
-    ("vision_in.proj.1", "image_embedder.linear_1"),
-    ("vision_in.proj.3", "image_embedder.linear_2"),
-)
-# Its authors' code has three projections in place of one, and so have LoRAs that musubi-tuner makes of it.
-_HUNYUAN_15_PARTS = tuple(
-    (f"transformer_blocks.{{}}.attn.{theirs}", f"double_blocks.{{}}.{side}_attn_{part}")
-    for side, form in (("img", "to_{}"), ("txt", "add_{}_proj"))
-    for part in "qkv"
-    for theirs in (form.format(part),)
 )
 # Source: diffusers models/transformers/transformer_hunyuan_video.py, the host's comfy/ldm/hunyuan_video/model.py and
 # comfy/ldm/flux/layers.py; the swapped halves are scale and shift.
 HUNYUAN = KeyTable(
     "HunyuanVideo",
     (
-        *_of_blocks("double_blocks", "transformer_blocks", _HUNYUAN_DOUBLE),
+        *_HUNYUAN_BOTH,
         *_of_blocks("single_blocks", "single_transformer_blocks", _HUNYUAN_SINGLE),
-        *_of_blocks(_REFINER, _DIFFUSERS_REFINER, _HUNYUAN_REFINER),
-        ("img_in.proj", "x_embedder.proj"),
-        ("txt_in.input_embedder", "context_embedder.proj_in"),
-        *_embedder("txt_in.t_embedder", f"{_TEXT_TIME}.timestep_embedder"),
-        *_embedder("txt_in.c_embedder", f"{_TEXT_TIME}.text_embedder"),
         *_embedder("time_in", "time_text_embed.timestep_embedder"),
         *_embedder("vector_in", "time_text_embed.text_embedder"),
         *_embedder("guidance_in", "time_text_embed.guidance_embedder"),
-        ("final_layer.linear", "proj_out"),
-        ("final_layer.adaLN_modulation.1", "norm_out.linear"),
     ),
-    marks=("double_blocks.{}.img_attn.qkv", f"{_REFINER}.{{}}.self_attn.qkv"),
+    marks=_HUNYUAN_MARKS,
     fused=(
-        ("double_blocks.{}.img_attn.qkv", _thirds("transformer_blocks", "to_q", "to_k", "to_v")),
-        ("double_blocks.{}.txt_attn.qkv", _thirds("transformer_blocks", "add_q_proj", "add_k_proj", "add_v_proj")),
-        (f"{_REFINER}.{{}}.self_attn.qkv", _thirds(_DIFFUSERS_REFINER, "to_q", "to_k", "to_v")),
+        *_HUNYUAN_FUSED,
         (
             "single_blocks.{}.linear1",  # its last rows are the MLP's, four times as wide
             (
@@ -218,9 +210,66 @@ HUNYUAN = KeyTable(
         ),
     ),
     swapped=("final_layer.adaLN_modulation.1",),
-    # Names of the authors' code, which musubi-tuner and diffusion-pipe write.
-    others=(*_HUNYUAN_OTHERS, *_HUNYUAN_15),
-    other_parts=_HUNYUAN_15_PARTS,
+    others=(
+        *_HUNYUAN_OTHERS,
+        ("single_blocks.{}.modulation.lin", "single_blocks.{}.modulation.linear"),
+        ("guidance_in.in_layer", "guidance_in.mlp.0"),
+        ("guidance_in.out_layer", "guidance_in.mlp.2"),
+    ),
+)
+# Version 1.5 has no single blocks, and layers for the texts and images that it is given besides. Its authors' code has
+# three projections in place of one, and so have LoRAs that musubi-tuner makes of it.
+# Source: diffusers models/transformers/transformer_hunyuan_video15.py.
+HUNYUAN_15 = KeyTable(
+    "HunyuanVideo 1.5",
+    (
+        *_HUNYUAN_BOTH,
+        *_embedder("time_in", "time_embed.timestep_embedder"),
+        *((f"byt5_in.fc{i}", f"context_embedder_2.linear_{i}") for i in (1, 2, 3)),
+        ("vision_in.proj.1", "image_embedder.linear_1"),
+        ("vision_in.proj.3", "image_embedder.linear_2"),
+    ),
+    marks=(*_HUNYUAN_MARKS, "byt5_in.fc1"),
+    fused=_HUNYUAN_FUSED,
+    swapped=("final_layer.adaLN_modulation.1",),
+    others=_HUNYUAN_OTHERS,
+    other_parts=tuple(
+        (f"transformer_blocks.{{}}.attn.{form.format(part)}", f"double_blocks.{{}}.{side}_attn_{part}")
+        for side, form in (("img", "to_{}"), ("txt", "add_{}_proj"))
+        for part in "qkv"
+    ),
 )
 
-TABLES = (WAN, COGVIDEOX, LTXV, HUNYUAN)
+_KANDINSKY_LAYERS = ("to_query", "to_key", "to_value", "out_layer")
+
+
+def _kandinsky_block(modulation: str, *attentions: str) -> tuple[str, ...]:
+    attention = (f"{part}.{layer}" for part in attentions for layer in _KANDINSKY_LAYERS)
+    return (f"{modulation}.out_layer", *attention, "feed_forward.in_layer", "feed_forward.out_layer")
+
+
+# All have one name for each layer: diffusers, the host, and musubi-tuner with underscores.
+# Source: diffusers models/transformers/transformer_kandinsky.py, the host's comfy/ldm/kandinsky5/model.py.
+KANDINSKY = KeyTable(
+    "Kandinsky 5",
+    tuple(
+        (name, name)
+        for name in (
+            *(
+                f"visual_transformer_blocks.{{}}.{layer}"
+                for layer in _kandinsky_block("visual_modulation", "self_attention", "cross_attention")
+            ),
+            *(
+                f"text_transformer_blocks.{{}}.{layer}"
+                for layer in _kandinsky_block("text_modulation", "self_attention")
+            ),
+            *(f"{part}_embeddings.in_layer" for part in ("time", "text", "pooled_text", "visual")),
+            "time_embeddings.out_layer",
+            "out_layer.modulation.out_layer",
+            "out_layer.out_layer",
+        )
+    ),
+    marks=("visual_transformer_blocks.{}.self_attention.to_query", "visual_embeddings.in_layer"),
+)
+
+TABLES = (WAN, COGVIDEOX, LTXV, HUNYUAN, HUNYUAN_15, KANDINSKY)

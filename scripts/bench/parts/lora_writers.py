@@ -10,10 +10,20 @@ import torch
 from torch import Tensor, nn
 
 RANK, ALPHA = 4, 6.0
+# Of diffusers, by the first letters of the network's class: each saves the LoRAs of its own. That of HunyuanVideo 1.5
+# has no method for it in 0.42; that of 1.0 writes what a script for 1.5 gives it.
+PIPELINES = {
+    "CogVideoX": "CogVideoXPipeline",
+    "HunyuanVideo": "HunyuanVideoPipeline",
+    "Kandinsky5": "Kandinsky5T2VPipeline",
+    "LTX2": "LTX2Pipeline",
+    "LTX": "LTXPipeline",
+    "Wan": "WanPipeline",
+}
 Change = dict[str, Tensor]  # what is added, by the layer's name in the network
 Writer = Callable[[nn.Module, Path], Change]  # writes into a new folder, which then holds one safetensors file
 
-ATTENTION = ("to_q", "to_k", "to_v")
+ATTENTION = ("to_q", "to_k", "to_v", "to_query", "to_key", "to_value")  # the last three of Kandinsky 5
 
 
 def stir(modules: Iterator[tuple[str, Tensor]]) -> None:
@@ -69,12 +79,13 @@ def diffusers(metadata: bool = True, **settings: Any) -> Writer:
     """A file of a pipeline's ``save_lora_weights``; diffusers calls PEFT for the layers."""
 
     def write(network: nn.Module, folder: Path) -> Change:
+        import diffusers as library_of_networks
         import peft as library
-        from diffusers import CogVideoXPipeline, HunyuanVideoPipeline, LTXPipeline, WanPipeline
 
-        pipelines = (CogVideoXPipeline, HunyuanVideoPipeline, LTXPipeline, WanPipeline)
-        kind: Any = type(network).__name__
-        pipeline = next(some for some in pipelines if kind.startswith(some.__name__.removesuffix("Pipeline")))
+        kind = type(network).__name__
+        pipeline = getattr(
+            library_of_networks, next(name for start, name in PIPELINES.items() if kind.startswith(start))
+        )
         config = library.LoraConfig(r=RANK, target_modules=list(ATTENTION), **settings)
         before = weights_of(network)
         network.add_adapter(config)
@@ -141,7 +152,8 @@ WRITERS: dict[str, tuple[str, Writer]] = {
     "PEFT, LoRA": ("diffusers", peft("Lora", lora_alpha=ALPHA)),
     "PEFT, rank-stabilised LoRA": ("diffusers", peft("Lora", lora_alpha=ALPHA, use_rslora=True)),
     "PEFT, LoRA with alphas by layer": (
-        "diffusers", peft("Lora", lora_alpha=ALPHA, rank_pattern={"to_k": 2}, alpha_pattern={"to_v": 1})
+        "diffusers", peft("Lora", lora_alpha=ALPHA, rank_pattern={"to_k": 2, "to_key": 2},
+                                alpha_pattern={"to_v": 1, "to_value": 1})
     ),
     "PEFT, DoRA": ("diffusers", peft("Lora", lora_alpha=ALPHA, use_dora=True)),
     "PEFT, LoRA with biases": ("diffusers", peft("Lora", lora_alpha=ALPHA, bias="lora_only")),

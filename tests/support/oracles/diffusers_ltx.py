@@ -49,14 +49,7 @@ def ltx2(weights: dict[str, Tensor], frame_rate: float, sizes: dict[str, Any]) -
 
     The text goes through diffusers' connectors first. Timesteps are ``[B]`` or ``[B, T h w]``.
     """
-    newer = sizes is tiny_ltx.LTX_23
-    names = ("num_attention_heads", "attention_head_dim", "cross_attention_dim")
-    names += tuple(f"audio_{name}" for name in names)
-    network = LTX2VideoTransformer3DModel(
-        **{name: sizes[name] for name in (*names, "num_layers", "caption_channels", "rope_type")},
-        gated_attn=newer, audio_gated_attn=newer, cross_attn_mod=newer, audio_cross_attn_mod=newer,
-        use_prompt_embeddings=not newer,
-    ).eval()  # fmt: skip
+    network = ltx2_network(sizes).eval()
     own = {name: value for name, value in weights.items() if "_embeddings_connector." not in name}
 
     def answer(xt: Tensor, timestep: Tensor, text: Tensor) -> Tensor:
@@ -71,6 +64,18 @@ def ltx2(weights: dict[str, Tensor], frame_rate: float, sizes: dict[str, Any]) -
         return as_frames(functional_call(network, renamed(own, NAMES), given, more, strict=True)[0], xt)
 
     return answer
+
+
+def ltx2_network(sizes: dict[str, Any]) -> LTX2VideoTransformer3DModel:
+    """The bare network of such sizes."""
+    newer = sizes is tiny_ltx.LTX_23
+    names = ("num_attention_heads", "attention_head_dim", "cross_attention_dim")
+    names += tuple(f"audio_{name}" for name in names)
+    return LTX2VideoTransformer3DModel(
+        **{name: sizes[name] for name in (*names, "num_layers", "caption_channels", "rope_type")},
+        gated_attn=newer, audio_gated_attn=newer, cross_attn_mod=newer, audio_cross_attn_mod=newer,
+        use_prompt_embeddings=not newer,
+    )  # fmt: skip
 
 
 def connected(weights: dict[str, Tensor], sizes: dict[str, Any], text: Tensor) -> tuple[Tensor, Tensor]:

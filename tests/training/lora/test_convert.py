@@ -11,7 +11,7 @@ from torch import Tensor
 from pack.training.lora.convert import FAMILIES, ORIGIN, convert_lora, format_of, table_of, with_joined_layers
 from pack.training.lora.file import LoraModel, same_lora
 from pack.training.lora.foreign import COMFYUI, DIFFUSERS, FORMATS, HINTS, KOHYA
-from pack.training.lora.keys import COGVIDEOX, HUNYUAN, LTXV, TABLES, WAN, KeyTable
+from pack.training.lora.keys import COGVIDEOX, HUNYUAN, HUNYUAN_15, LTXV, TABLES, WAN, KeyTable
 
 IN, BLOCK = 8, 11
 RECORD = {"fewshot_video.method": '"tic_ft"', "ss_network_dim": "3"}
@@ -219,7 +219,24 @@ def test_names_of_two_families_are_not_guessed():
     hosts = {key.replace("transformer.", "diffusion_model.", 1): value for key, value in lora.items()}
     assert table_of(LoraModel(hosts)) is LTXV
     assert table_of(lora, "CogVideoX") is COGVIDEOX
-    assert FAMILIES == ("Wan", "CogVideoX", "LTXV", "HunyuanVideo")
+    assert FAMILIES == ("Wan", "CogVideoX", "LTXV", "HunyuanVideo", "HunyuanVideo 1.5", "Kandinsky 5")
+
+
+def test_the_versions_of_hunyuan_are_told_by_their_own_layers_and_asked_for_where_it_matters():
+    def lora(*names: str) -> LoraModel:
+        return LoraModel({f"{name}.lora_{m}.weight": torch.ones(6, 6) for name in names for m in ("up", "down")})
+
+    shared = "diffusion_model.double_blocks.0.img_attn.proj"
+    times = "diffusion_model.time_in.in_layer"  # which diffusers calls otherwise in each
+    assert table_of(lora(shared)) is HUNYUAN
+    assert table_of(lora(shared, times, "diffusion_model.vector_in.in_layer")) is HUNYUAN
+    assert table_of(lora(shared, times, "diffusion_model.byt5_in.fc1")) is HUNYUAN_15
+    with pytest.raises(ValueError, match=r"may be those of HunyuanVideo or HunyuanVideo 1\.5; choose `family`"):
+        table_of(lora(shared, times))
+    found = convert_lora(lora(shared, times), DIFFUSERS, "a.safetensors", "HunyuanVideo 1.5")
+    assert "transformer.time_embed.timestep_embedder.linear_1.lora_A.weight" in found
+    first = convert_lora(lora(shared, times), DIFFUSERS, "a.safetensors", "HunyuanVideo")
+    assert "transformer.time_text_embed.timestep_embedder.linear_1.lora_A.weight" in first
 
 
 @pytest.mark.parametrize(

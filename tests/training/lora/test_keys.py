@@ -9,6 +9,8 @@ from pack.training.lora.keys import (
     COGVIDEOX,
     DOWN,
     HUNYUAN,
+    HUNYUAN_15,
+    KANDINSKY,
     LTXV,
     TABLES,
     UP,
@@ -103,7 +105,7 @@ def test_parts_of_a_layer_know_it_and_their_place(table):
         assert [table.part_of(name) for name in (f"transformer.{part}" for part in parts)] == list(range(len(parts)))
         assert {table.to_host(name) for name in parts} == {host}
         assert table.to_diffusers(host) is None
-    assert len(fused(table)) == (4 if table is HUNYUAN else 0)
+    assert len(fused(table)) == {HUNYUAN: 4, HUNYUAN_15: 3}.get(table, 0)
     assert all(table.part_of(name) is None and table.parts(name) == () for name in layers(table, 0))
 
 
@@ -126,14 +128,16 @@ def test_the_three_projections_of_the_authors_of_hunyuan_1_5_are_parts_of_one():
     for side in ("img", "txt"):
         for i, part in enumerate("qkv"):
             for name in (f"double_blocks.3.{side}_attn_{part}", f"lora_unet_double_blocks_3_{side}_attn_{part}"):
-                assert HUNYUAN.to_host(name) == f"double_blocks.3.{side}_attn.qkv"
-                assert HUNYUAN.part_of(name) == i
+                assert HUNYUAN_15.to_host(name) == f"double_blocks.3.{side}_attn.qkv"
+                assert HUNYUAN_15.part_of(name) == i
 
 
-def test_a_network_of_hunyuan_1_5_has_no_single_blocks_and_the_same_table():
+def test_a_network_of_hunyuan_1_5_is_told_from_one_of_1_0():
     names = [f"double_blocks.0.{part}" for part in ("img_attn.qkv", "txt_attn.qkv")]
-    assert table_of_network([*names, "txt_in.individual_token_refiner.blocks.0.self_attn.qkv"]) is HUNYUAN
     assert table_of_network(names) is None
+    names.append("txt_in.individual_token_refiner.blocks.0.self_attn.qkv")
+    assert table_of_network(names) is HUNYUAN
+    assert table_of_network([*names, "byt5_in.fc1"]) is HUNYUAN_15
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.family)
@@ -173,8 +177,9 @@ def test_a_network_is_known_by_its_layers(table):
     hosts = [name.format(0) for name in table.names(0)]
     assert table_of_network(hosts) is table
     assert table_of_network(mark.format(3) for mark in table.marks) is table
-    assert table_of_network(layers(table, 1)) is None
-    assert all(table_of_network(name for name in hosts if name != mark.format(0)) is None for mark in table.marks)
+    assert table_of_network(layers(table, 1)) is (table if table is KANDINSKY else None)  # which has the host's names
+    without = [table_of_network(name for name in hosts if name != mark.format(0)) for mark in table.marks]
+    assert without == [None, None, HUNYUAN] if table is HUNYUAN_15 else not any(without)
     assert table_of_network(["double_blocks.0.img_attn.qkv", "transformer_blocks.0.attn1.to_q"]) is None
 
 
