@@ -94,7 +94,7 @@ class FewShotMotionTrain(Node):
                     max=256,
                     optional=True,
                     tooltip="Of a long clip at most so many latent frames a step, evenly spaced, with their own "
-                    "position ids (Wan only); 0: all of them.",
+                    "position ids; 0: all of them. Not for CogVideoX 1.5 and image to video.",
                 ),
                 io.Boolean.Input(
                     "classic",

@@ -40,7 +40,7 @@ class Family:
     motion: str = ""  # pattern of the projections that decide where a token looks: one-shot motion is learned there
     classic: str = ""  # of the queries alone, which Tune-A-Video trains
     appearance: str = ""  # of attention and feed-forward, where the appearance of a clip is learned
-    stretches_time: bool = False  # whether the host can space the tokens' temporal position ids out
+    positions: str = ""  # method of the network that tells where tokens lie; empty: sparse latents cannot be told
     frame_rate: bool = False  # whether the network takes frames a second, which the host has 25 of without one
     per_token_timesteps: bool = False  # whether timesteps of frames are given token by token
     fused: tuple[tuple[str, Parts], ...] = ()  # patterns of projections that are several in one
@@ -82,7 +82,7 @@ WAN: Any = {
     "motion": r"blocks\.\d+\.(self_attn\.[qk]|cross_attn\.q)",
     "classic": r"blocks\.\d+\.(self_attn|cross_attn)\.q",
     "appearance": rf"{WAN_ATTENTION}|blocks\.\d+\.ffn\.[02]",
-    "stretches_time": True,
+    "positions": "rope_encode",
 }
 WAN_I2V: Any = {**WAN, "class_name": "WAN21", "spatial": 16, "takes_image": True, "like": "Wan 2.1"}
 CLIP_CHANNELS = 1280  # of CLIP ViT-H
@@ -110,6 +110,7 @@ LTX: Any = {
     "classic": r"transformer_blocks\.\d+\.attn[12]\.to_q",
     "appearance": rf"{LTX_ATTENTION}|transformer_blocks\.\d+\.ff\.net\.(0\.proj|2)",
     "frame_rate": True,
+    "positions": "patchifier.get_latent_coords",
     "per_token_timesteps": True,
     "changes_tokens": True,
 }
@@ -129,6 +130,7 @@ HUNYUAN: Any = {
     "classic": rf"{HUNYUAN_FUSED}\.q",
     "fused": ((rf"{HUNYUAN_DOUBLE}_attn\.qkv", QKV), (r"single_blocks\.\d+\.linear1", (*QKV, ("mlp", 4)))),
     "changes_tokens": True,
+    "positions": "img_ids",
 }
 KANDINSKY_ATTENTION = r"visual_transformer_blocks\.\d+\.(self|cross)_attention\.(to_query|to_key|to_value|out_layer)"
 KANDINSKY: Any = {
@@ -139,6 +141,7 @@ KANDINSKY: Any = {
     "motion": r"visual_transformer_blocks\.\d+\.(self_attention\.to_(query|key)|cross_attention\.to_query)",
     "classic": r"visual_transformer_blocks\.\d+\.(self|cross)_attention\.to_query",
     "appearance": rf"{KANDINSKY_ATTENTION}|visual_transformer_blocks\.\d+\.feed_forward\.(in|out)_layer",
+    "positions": "rope_encode_3d",
 }
 
 # Where several of a class match, the first one counts.
@@ -155,8 +158,8 @@ FAMILIES: tuple[Family, ...] = (
     Family("Wan 2.2 5B", "WAN22", spatial=32, takes_image=True, **WAN),
     Family("CogVideoX 1.5", time_patch=2, matches=_patches_time, **COGVIDEOX),
     # Its schedule is shifted: arXiv 2408.06072, and snr_shift_scale of its scheduler in diffusers.
-    Family("CogVideoX 2B", snr_shift=3.0, matches=is_2b, **COGVIDEOX),
-    Family("CogVideoX 5B", matches=_has_no_table, **COGVIDEOX),
+    Family("CogVideoX 2B", snr_shift=3.0, positions="patch_embed.forward", matches=is_2b, **COGVIDEOX),
+    Family("CogVideoX 5B", positions="_get_rotary_emb", matches=_has_no_table, **COGVIDEOX),
     Family("LTXV", "LTXV", **LTX),
     Family("LTX-2.3", "LTXAV", sound=True, matches=_modulates_text, **LTX),
     Family("LTX-2", "LTXAV", sound=True, **LTX),

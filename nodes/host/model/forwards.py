@@ -1,4 +1,4 @@
-"""The ``.forward`` of a network's modules, replaced by patches of a MODEL.
+"""The ``.forward`` of a network's modules, and other methods of it, replaced by patches of a MODEL.
 
 Never the module itself: its weights keep their names, so that LoRAs still find them.
 """
@@ -17,7 +17,7 @@ Forward = Callable[..., Any]
 
 
 class Replaced:
-    """A ``.forward`` in place of another, which it gets first; known again when it is replaced in turn."""
+    """A method in place of another, which it gets first; known again when it is replaced in turn."""
 
     def __init__(self, original: Forward, forward: Forward, own: bool) -> None:
         """``own`` says that the original is the module's own one, and not that of another node pack."""
@@ -29,13 +29,25 @@ class Replaced:
 
 def replace_forward(clone: Any, name: str, forward: Forward) -> None:
     """Patch the ``.forward`` of a module of the network around what is there: its own, or that of another node pack."""
-    from comfy.patcher_extension import CallbacksMP
-
     key = f"{NETWORK}{name}.forward"
     there = clone.object_patches.get(key)
-    own = there.own if isinstance(there, Replaced) else there is None
-    original = there.original if isinstance(there, Replaced) else there or _own_forward(clone, key)
-    clone.add_object_patch(key, Replaced(original, forward, own))
+    if isinstance(there, Replaced):  # by this pack, earlier
+        _put(clone, key, Replaced(there.original, forward, there.own))
+    else:
+        wrap_method(clone, f"{name}.forward", forward)
+
+
+def wrap_method(clone: Any, name: str, method: Forward) -> None:
+    """Patch a method of the network, or of a part of it (``part.method``), around whatever is there."""
+    key = f"{NETWORK}{name}"
+    there = clone.object_patches.get(key)
+    _put(clone, key, Replaced(there or _own_method(clone, key), method, there is None))
+
+
+def _put(clone: Any, key: str, patch: Replaced) -> None:
+    from comfy.patcher_extension import CallbacksMP
+
+    clone.add_object_patch(key, patch)
     clone.remove_callbacks_with_key(CallbacksMP.ON_CLONE, FORWARDS_KEY)
     clone.add_callback_with_key(CallbacksMP.ON_CLONE, FORWARDS_KEY, _follow)
 
@@ -48,13 +60,20 @@ def _follow(model: Any, clone: Any) -> None:
     if clone.model is model.model:
         return
     for key, patch in clone.object_patches.items():
-        if isinstance(patch, Replaced) and patch.own:
-            clone.object_patches[key] = Replaced(_own_forward(clone, key), patch.forward, own=True)
+        clone.object_patches[key] = _following(clone, key, patch)
 
 
-def _own_forward(model: Any, key: str) -> Forward:
-    """The forward of a module's class, so that it is the module's own one while the module is patched, too."""
+def _following(clone: Any, key: str, patch: Any) -> Any:
+    if not isinstance(patch, Replaced):
+        return patch
+    original = _own_method(clone, key) if patch.own else _following(clone, key, patch.original)
+    return Replaced(original, patch.forward, patch.own)
+
+
+def _own_method(model: Any, key: str) -> Forward:
+    """The method of a part's class, so that it is the part's own one while it is patched, too."""
     from comfy.utils import get_attr
 
-    module = get_attr(model.model, key.removesuffix(".forward"))
-    return partial(type(module).forward, module)
+    part, _, name = key.rpartition(".")
+    owner = get_attr(model.model, part)
+    return partial(getattr(type(owner), name), owner)

@@ -30,6 +30,7 @@ from ....training.tune_a_video.objective import PUBLISHED
 from ....training.tune_a_video.recipe import ClipRecipe, FrameWindow
 from ..model.image_model import trainable_image_model
 from ..model.known_model import KnownModel
+from ..model.sparse import stretched
 from ..model.video_model import VideoModel, trainable_video_model
 from ..model.vision import CLIP_VISION
 from ..sampling.context import check_size
@@ -38,7 +39,7 @@ from ..session.aicl import aicl_session
 from ..session.clip import Form, clip_session
 from ..session.session import Opened, training_session
 from ..trainers.aicl_plan import AiclRequest, aicl_video_model, plan_aicl, sizes_for
-from ..trainers.motion_settings import MotionRequest, check_request, stage_config, stretched
+from ..trainers.motion_settings import MotionRequest, check_request, stage_config
 from ..trainers.tune_a_video import check_model, check_sizes, settings_for
 from .memory_profile import LargestClip
 
@@ -110,7 +111,7 @@ def motion_subject(model: Any, encoded: EncodedDataset, config: TrainConfig, req
     config = stage_config(config, video)
     recipe = MotionRecipe(stride, family.compression, family.time_patch, video.channels, family.known_frames)
     sample = encode_largest(encoded, recipe, recipe.latents_of)
-    video = video.with_model(stretched(video.model, stride))
+    video = video.with_model(stretched(video.model, family.positions, stride))
     clip = _clip(video, sample.latents["x0"][:, ::stride], sample)
     return Subject(video, config, replace(clip, loss=_motion_loss, least=LEAST))
 

@@ -14,6 +14,7 @@ from ....training.data.encoding import EncodedDataset, former_clips
 from ....training.lora.file import LoraModel
 from ....training.motion.objective import MotionTerms
 from ....training.motion.recipe import AppearanceRecipe, MotionRecipe, plan_stride, still_captions
+from ..model.sparse import stretched
 from ..model.video_model import VideoModel
 from ..runs.job import Job, check_config, run_job
 from ..runs.kinds import LORA
@@ -23,7 +24,7 @@ from ..runs.previews import Note, Preview, Sample, make_sample
 from ..session.session import Session
 from .motion_loras import digest_of, known_appearance, no_lora, with_lora
 from .motion_objectives import appearance_objective, motion_objective
-from .motion_settings import MotionRequest, check_request, stage_config, stage_name, stretched
+from .motion_settings import MotionRequest, check_request, stage_config, stage_name
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ def _train_appearance(stages: _Stages, config: TrainConfig) -> Trained:
 def _train_motion(stages: _Stages, config: TrainConfig, stride: int, appearance: LoraModel) -> Trained:
     encoded, request = stages.encoded, stages.request
     family = stages.video.family
-    video = stages.video.with_model(stretched(with_lora(stages.video.model, appearance), stride))
+    video = stages.video.with_model(stretched(with_lora(stages.video.model, appearance), family.positions, stride))
     recipe = MotionRecipe(stride, family.compression, family.time_patch, video.channels, family.known_frames)
     chosen = {
         "classic": request.classic, "stride": stride, "debiased_weight": stages.terms.debiased,

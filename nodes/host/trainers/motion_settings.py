@@ -1,4 +1,4 @@
-"""One-shot motion in the host: what is asked for, which layers a stage trains, and where sparse latents lie."""
+"""One-shot motion in the host: what is asked for, and which layers a stage trains."""
 
 from __future__ import annotations
 
@@ -68,20 +68,6 @@ def stage_config(
     return resolved(config, video.model, video.family)
 
 
-def stretched(model: Any, stride: int) -> Any:
-    """A clone whose tokens lie ``stride`` latents apart in time, by the host's rope options.
-
-    Source: Follow-Your-Motion, arXiv 2506.05207; the host's ``rope_encode`` of Wan takes ``scale_t``.
-    """
-    if stride == 1:
-        return model
-    clone = model.clone()
-    options = clone.model_options.setdefault("transformer_options", {})
-    rope = options.get("rope_options") or {}
-    options["rope_options"] = {**rope, "scale_t": rope.get("scale_t", 1.0) * stride}
-    return clone
-
-
 def _exactly(pattern: str) -> str:
     """The pattern as ``target_modules``, matched by whole names."""
     return f"regex:^(?:{pattern})$"
@@ -95,8 +81,11 @@ def check_request(dataset: Dataset, config: TrainConfig, request: MotionRequest,
     """
     if config.per_frame_timesteps:
         raise ValueError("one-shot motion has one noise level for all frames; switch per_frame_timesteps off")
-    if stride > 1 and not family.stretches_time:
-        raise ValueError(f"{family.name} cannot be told where sparse latents lie in the clip; set sparse_latents to 0")
+    if stride > 1 and not family.positions:
+        raise ValueError(
+            f"{family.name} puts two neighbouring latents into one token, and sparse latents are no neighbours; set "
+            "sparse_latents to 0"
+        )
     if stride > 1 and family.known_frames:
         raise ValueError(
             f"{family.name} is given the first frame of a clip, which sparse latents may not have; "

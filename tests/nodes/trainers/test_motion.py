@@ -305,13 +305,6 @@ def test_both_stages_show_previews_where_they_are_asked_for(family, caplog):
     assert "was skipped" not in caplog.text
 
 
-def test_the_host_lays_sparse_latents_where_they_were_in_the_clip(model):
-    rope = model.model.diffusion_model.rope_encode
-    whole = rope(9, 4, 4).reshape(9, -1)
-    sparse = rope(3, 4, 4, transformer_options={"rope_options": {"scale_t": 3.0}}).reshape(3, -1)
-    assert torch.equal(sparse, whole[::3])
-
-
 def test_a_run_that_was_named_by_the_pack_goes_on_under_that_name(model, monkeypatch):
     interrupt_after(monkeypatch, 2)
     with pytest.raises(Interrupt):
@@ -351,11 +344,6 @@ def test_what_cannot_be_trained_is_refused_in_one_sentence_and_leaves_nothing(mo
         train(model, **{"run_name": "refused", **values})
     assert not list(LORA.folder().glob("refused*")) if LORA.folder().is_dir() else True
     assert not any(module._forward_hooks for module in model.model.modules())
-
-
-def test_cogvideox_is_not_offered_sparse_latents():
-    with pytest.raises(ValueError, match="CogVideoX 5B cannot be told where sparse latents lie"):
-        train(tiny.model_of("CogVideoX 5B"), "sparse", encoded=data_for(tiny.COG_5B), sparse_latents=3)
 
 
 def test_layers_that_the_settings_name_are_the_ones_trained(model):
