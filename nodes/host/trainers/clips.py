@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -20,6 +21,8 @@ from ..model.ltx import FRAME_RATE
 from ..model.vision import CLIP_VISION
 from ..services.node_text import warn
 from ..services.progress import encoding_progress
+
+WAITING = 16  # clips of a step whose frames wait for it; those of a larger step are read again
 
 
 @dataclass(frozen=True)
@@ -43,19 +46,44 @@ def encoded_clips(model: KnownModel, encoded: EncodedDataset, recipe: Recipe, la
     shapes = found.shapes(latents)
     for shape in {*shapes}:  # those of the cache have not passed the recipe's own check
         check_channels(torch.empty(shape, device="meta"), model.channels)
+    clips = _Clips(found, latents)
     return EncodedClips(
-        Lazy(len(found), lambda i: model.in_model_space(found.latents(i, latents)[latents]), shapes),
-        Lazy(len(found), lambda i: {**found.caption(i, "caption"), **_given(found, i), **rate}),
+        Lazy(len(found), lambda i: model.in_model_space(clips.learned(i)), shapes),
+        Lazy(len(found), lambda i: {**found.caption(i, "caption"), **clips.given(i), **rate}),
         {**found.unconditional, **rate},
         found,
     )
 
 
-def _given(found: EncodedSet, i: int) -> Conditioning:
-    """The frames that an image-to-video network is given, in the host's names; nothing for other networks."""
-    names = {KNOWN: "concat_latent_image", UNKNOWN: "concat_mask", FEATURES: CLIP_VISION}
-    given = [name for name in found.names(i) if name in names]
-    return {names[name]: value for name, value in found.latents(i, *given).items()} if given else {}
+class _Clips:
+    """Clips whose entry is read once for a step: for what is learned, and with it what the network is given."""
+
+    NAMES: ClassVar = {KNOWN: "concat_latent_image", UNKNOWN: "concat_mask", FEATURES: CLIP_VISION}  # the host's
+
+    def __init__(self, found: EncodedSet, latents: str) -> None:
+        """``latents`` names those that are learned."""
+        self.found, self.latents = found, latents
+        self._waiting: dict[int, Conditioning] = {}  # read with what is learned, and not asked for yet
+
+    def learned(self, i: int) -> Tensor:
+        """Latents in VAE space."""
+        names = self._names(i)
+        read = self.found.latents(i, self.latents, *names)
+        if names:
+            self._waiting[i] = {self.NAMES[name]: read[name] for name in names}
+            if len(self._waiting) > WAITING:
+                del self._waiting[next(iter(self._waiting))]
+        return read[self.latents]
+
+    def given(self, i: int) -> Conditioning:
+        """The frames that an image-to-video network is given, in the host's names; nothing for other networks."""
+        if i in self._waiting:
+            return self._waiting.pop(i)
+        names = self._names(i)
+        return {self.NAMES[name]: value for name, value in self.found.latents(i, *names).items()} if names else {}
+
+    def _names(self, i: int) -> list[str]:
+        return [name for name in self.found.names(i) if name in self.NAMES]
 
 
 def tell_other_sizes(training: Dataset, validation: Dataset) -> None:
