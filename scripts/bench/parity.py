@@ -3,7 +3,8 @@
     COMFYUI_PATH=... python scripts/bench/parity.py [--family Wan]
 
 Small networks of the host's classes, with random weights, as the nodes use them; diffusers' networks with the same
-weights and schedulers as published. Seeds are fixed.
+weights and schedulers as published. Seeds are fixed. Where the two programs are known to compute otherwise, a second
+line has the same runs with that one thing alike in both.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by path
 
 from parts import host_pack
+from parts.alike import ALIKE, alike
 
 SUPPORT = Path(__file__).resolve().parents[2] / "tests" / "support"
 STEPS, TEXT_TOKENS = 8, 512  # diffusers' Wan knows CLIP features from text by this number of tokens
@@ -237,9 +239,15 @@ def rows(wanted: str) -> Iterator[str]:
         if wanted in tiny.name:
             print(tiny.name, file=sys.stderr)
             with torch.inference_mode():
-                answer, loss = training(Subject(tiny))
-                sampled = sampling(Subject(tiny))
-            yield f"| {tiny.name} | {answer:.1e} | {loss:.1e} | {sampled:.1e} |"
+                yield _row(tiny.name, tiny)
+                if what := ALIKE.get(tiny.name.split()[0]):
+                    with alike(Subject(tiny)):
+                        yield _row(f"{tiny.name}, {what}", tiny)
+
+
+def _row(name: str, tiny: Any) -> str:
+    answer, loss = training(Subject(tiny))
+    return f"| {name} | {answer:.1e} | {loss:.1e} | {sampling(Subject(tiny)):.1e} |"
 
 
 def main() -> None:
