@@ -96,7 +96,7 @@ export const JA = {
   '{condition} condition + {buffer} buffer + {target} target latents = {frames} frames':
     '条件 {condition} + バッファ {buffer} + ターゲット {target} latent = {frames} フレーム',
   '{condition} condition + {buffer} buffer + target latents': '条件 {condition} + バッファ {buffer} + ターゲット latent',
-  'The target is as long as the clips; a run shows it.': 'ターゲットの長さはクリップと同じです。実行すると表示されます。',
+  'The target is as long as the clips; a run shows it.': 'ターゲットはクリップと同じ長さ（実行後に表示）',
   'After the crop: {count} frame at': '切り出し後：{count} フレーム、',
   'After the crop: {count} frames at': '切り出し後：{count} フレーム、',
   'After the crop: {count} frame = {seconds} s at': '切り出し後：{count} フレーム = {seconds} 秒、',
