@@ -1,7 +1,7 @@
 """Where latents lie that are only every so many-th of a clip: their tokens get the positions they had in the whole.
 
 All families but Wan: the network's own method computes the positions of the whole clip, and those of the latents that
-are there are kept. Wan's is told by the host's rope options.
+are there are kept. Wan takes them from the host's RoPE options.
 """
 
 from __future__ import annotations
