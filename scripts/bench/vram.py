@@ -27,7 +27,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by path
 
 from parts import host_pack
-from parts.public_models import MODELS, Public, true_size
+from parts.memory.public_models import MODELS, Public, true_size
 
 GIB = 2**30
 FRAMES, PREFIX = 13, 4  # latents, and how many of them are condition and buffer

@@ -18,10 +18,10 @@ from torch import Tensor
 from ....training.lora.file import LoraModel
 from ....training.lora.metadata import from_metadata
 from ..layers.frozen_layers import has_packed_layers
+from ..layers.stored_weights import quantised_as
 from ..model.experts import mark_expert
 from ..model.loras import fitting_patches
 from ..model.noise import loaded_model
-from ..model.quantization import quantised_as
 from ..services.keys import MOTION_KEY
 
 log = logging.getLogger(__name__)

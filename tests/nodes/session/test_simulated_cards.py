@@ -26,7 +26,7 @@ from pack.training.core.plan import MARGIN
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "scripts" / "bench"))
 
-from parts.public_models import MODELS, true_size
+from parts.memory.public_models import MODELS, true_size
 
 OFF, BLOCKS, OFFLOADED = CHECKPOINTING
 GIB = 2**30

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from parts.public_models import Public, true_size
+from parts.memory.public_models import Public, true_size
 
 GIB = 2**30
 STEPS = 3  # of which the fastest counts
