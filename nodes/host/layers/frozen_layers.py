@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from .simulation import is_simulated
-from .stored_weights import is_linear, is_stored_otherwise
+from .stored_weights import is_foreign, is_linear, is_stored_otherwise
 
 CLOSE = 0.1  # relative; rounding in 16 bits and in the host's quantised products stays below, a wrong gradient does not
 
@@ -59,7 +59,7 @@ def _recasting_forward(module: Any, dtype: torch.dtype, device: torch.device) ->
     otherwise = is_linear(module) and is_stored_otherwise(module, dtype)
     if is_of_the_host(module) and (otherwise or weight.device != device):
         return _recasting(module)
-    if weight.device != device or (otherwise and _is_foreign(module)):
+    if weight.device != device or (otherwise and is_foreign(module)):
         return _computing_again(module.forward)
     return None  # as it lies, or a copy too small to matter
 
@@ -74,7 +74,7 @@ def check_gradients(network: nn.Module, dtype: torch.dtype, device: torch.device
     """
     kinds: dict[Any, Any] = {}
     for module in network.modules():
-        if is_linear(module) and (_is_foreign(module) or is_stored_otherwise(module, dtype)):
+        if is_linear(module) and (is_foreign(module) or is_stored_otherwise(module, dtype)):
             kinds.setdefault((type(module), getattr(module, "quant_format", None)), module)
     for (kind, stored), layer in kinds.items():
         x = torch.randn(2, layer.in_features, generator=torch.Generator().manual_seed(0)).to(device, dtype)
@@ -99,15 +99,9 @@ def _passes(layer: Any, x: Tensor) -> bool:
     return bool((found - expected).abs() <= CLOSE * expected)
 
 
-def _is_foreign(module: nn.Module) -> bool:
-    """Whether this is a linear layer of another pack; the host's own and torch's are known."""
-    known = type(module).__module__.startswith(("comfy.", "torch."))
-    return not known and is_linear(module)
-
-
 def has_packed_layers(network: nn.Module) -> bool:
     """Whether another pack stores the weights of linear layers as other numbers than they are, GGUF's for one."""
-    layers: list[Any] = [module for module in network.modules() if _is_foreign(module)]
+    layers: list[Any] = [module for module in network.modules() if is_foreign(module)]
     return any(not one.weight.is_floating_point() or is_stored_otherwise(one, one.weight.dtype) for one in layers)
 
 

@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
+from torch.utils.checkpoint import checkpoint
+
+from .stored_weights import is_foreign, is_stored_otherwise
 
 
 @dataclass(frozen=True)
@@ -71,8 +75,12 @@ def patched_for_simulation(model: Any) -> None:
 def simulated_weights(network: nn.Module) -> Iterator[None]:
     """Put tensors of the same shapes without memory in the place of a network's weights, for a while."""
     swapped: list[tuple[dict[str, Any], str, Any]] = []
+    replaced: list[Any] = []
     try:
         for module in network.modules():
+            if _is_packed(module):
+                replaced.append(module)
+                module.forward = partial(_product, module)
             tables: tuple[dict[str, Any], ...] = (module._parameters, module._buffers)
             for table in tables:
                 for name, tensor in table.items():
@@ -81,15 +89,32 @@ def simulated_weights(network: nn.Module) -> Iterator[None]:
                         table[name] = _stand_in(module, tensor)
         yield
     finally:
+        for module in replaced:
+            del module.forward
         for table, name, tensor in swapped:
             table[name] = tensor
+
+
+def _is_packed(module: nn.Module) -> bool:
+    """Whether a layer of another pack unpacks its weight in its own way, which needs numbers to work on."""
+    simulated = _simulated.get()
+    if simulated is None or "forward" in vars(module):
+        return False
+    return is_foreign(module) and is_stored_otherwise(module, simulated.dtype)
+
+
+def _product(layer: Any, x: Tensor) -> Tensor:
+    """What such a layer gives, which is computed again in the backward pass."""
+    found: Any = checkpoint(nn.functional.linear, x, layer.weight.to(x), layer.bias, use_reentrant=False)
+    return found
 
 
 def _stand_in(module: nn.Module, tensor: Any) -> Any:
     """Of the type in which the layer computes, whatever the host has stored: a cast copy is gone after the layer."""
     casts = getattr(module, "comfy_cast_weights", False) or hasattr(tensor, "__tensor_flatten__")
     simulated = _simulated.get()
-    dtype = simulated.dtype if simulated and casts and tensor.is_floating_point() else tensor.dtype
+    numbers = tensor.is_floating_point() or is_foreign(module)  # packed ones are bytes
+    dtype = simulated.dtype if simulated and casts and numbers else tensor.dtype
     stand_in = torch.empty(tuple(tensor.shape), dtype=dtype)
     return nn.Parameter(stand_in, requires_grad=False) if isinstance(tensor, nn.Parameter) else stand_in
 

@@ -37,6 +37,12 @@ def is_linear(module: nn.Module) -> bool:
     return isinstance(weight, Tensor) and weight.ndim == 2 and all(isinstance(size, int) for size in sizes)
 
 
+def is_foreign(module: nn.Module) -> bool:
+    """Whether this is a linear layer of another pack; the host's own and torch's are known."""
+    known = type(module).__module__.startswith(("comfy.", "torch."))
+    return not known and is_linear(module)
+
+
 def is_stored_otherwise(layer: Any, dtype: torch.dtype) -> bool:
     """Whether a linear layer's weight is stored as other numbers than it computes with in ``dtype``.
 

@@ -14,6 +14,7 @@ import tic_ft_runs
 import tiny_wan
 import torch
 import tuning_clips
+from clip_pairs import encoded_pairs
 from quantised_files import CONVROT, FP8, INT8, KINDS, MXFP8, NVFP4, W4A4, quantised_unet, quantised_wan, unpacking
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -24,9 +25,12 @@ from pack.nodes.host.layers.autograd import gradients, ordinary_weights
 from pack.nodes.host.layers.stored_weights import stored_bytes, stored_parts
 from pack.nodes.host.model.fingerprint import describe_base, model_fingerprint
 from pack.nodes.host.model.video_model import video_model
+from pack.nodes.host.plan import plan
 from pack.nodes.host.session.memory_use import peak_memory
 from pack.nodes.host.session.session import training_session
+from pack.nodes.plan import FewShotTrainingPlan
 from pack.training.core.config import TrainConfig
+from pack.training.core.plan import MARGIN
 
 pytestmark = pytest.mark.usefixtures("own_output")
 CONFIG = TrainConfig(rank=4, batch_size=2)
@@ -70,6 +74,8 @@ def test_a_lora_trained_on_a_quantised_base_is_that_of_the_numbers_it_stands_for
     expected, others, *_ = tic_ft_runs.train(plain, run("plain", kind))
     assert losses == others
     assert same(lora, expected)
+    of_the_run = {"fewshot_video.run_key", "modelspec.title", "ss_output_name"}
+    assert {name for name in lora.metadata if lora.metadata[name] != expected.metadata.get(name)} == of_the_run
     assert model_fingerprint(stored) == before
     assert describe_base(stored) == describe_base(plain)
 
@@ -119,6 +125,29 @@ def test_so_is_one_on_weights_that_are_stored_in_another_way_without_a_format(tm
     expected, told, *_ = tic_ft_runs.train(plain, run("expected", kind))
     assert losses["loss"] == pytest.approx(told["loss"], rel=1e-5)
     assert distance(lora, expected) < 1e-3
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "plain fp8", "packed"])
+def test_the_plan_counts_the_weights_as_they_are_stored(tmp_path, monkeypatch, kind):
+    models = pair(tmp_path, kind) if kind in KINDS else others(tmp_path, kind)
+    report, told = plan.report, []
+
+    def noted(rows: Any, network: Any, *rest: Any) -> str:
+        told.append((rows, network))
+        return report(rows, network, *rest)
+
+    monkeypatch.setattr(plan, "report", noted)
+    for model in models:
+        with torch.inference_mode():
+            FewShotTrainingPlan.execute(model, encoded=encoded_pairs(), rank=4, batch_size=1)
+    (rows, network), (like, plain) = told
+    assert (network.stored, plain.stored) == tuple(stored_bytes(one.model.parameters()) for one in models)
+    assert network.stored < 0.5 * plain.stored
+    steps = [[row.step for row in found if row.by_settings] for found in (rows, like)]
+    more = {one - other for one, other in zip(*steps, strict=True)}
+    if kind in KINDS:  # one layer at a time is unpacked
+        assert max(more) == pytest.approx(min(more)) == pytest.approx(MARGIN * 512 * 256 * 4)
+    assert 0 < max(more) < plain.stored / 3
 
 
 @pytest.mark.parametrize("kind", KINDS)

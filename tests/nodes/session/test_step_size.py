@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import packed_layers
 import pytest
 import tiny_families
 import torch
@@ -47,3 +48,13 @@ def test_the_counted_step_is_the_one_that_is_run(make: Callable[[str], Subject],
     after = dict(found.model.model.model.diffusion_model.named_parameters())
     assert all(after[key] is weight for key, weight in weights.items())
     assert counted[OFFLOADED] <= counted[BLOCKS] < counted[OFF]
+
+
+def test_a_step_on_packed_layers_of_another_pack_is_counted_too(tmp_path):
+    """They would unpack bytes that are not there; what one layer takes to unpack follows from its size."""
+    model = packed_layers.load(tmp_path)
+    found = Subject(trainable_video_model(model), TrainConfig(rank=8), clip_of(tiny_families.WAN))
+    counted = counted_steps(found.model, found.config, found.clip, found.opened)
+    for mode in (OFF, BLOCKS):
+        assert counted[mode] == pytest.approx(run_step(found, mode), rel=0.05)
+    assert not any("forward" in vars(module) for module in model.model.diffusion_model.modules())
