@@ -30,7 +30,11 @@ class TICFTContext(Node):
             ),
             search_aliases=["temporal in-context", "image to video", "condition frames", "buffer frames"],
             inputs=[
-                io.Model.Input("model", tooltip="Video model, with or without a TIC-FT LoRA. It is not changed."),
+                io.Model.Input(
+                    "model",
+                    tooltip="Video model, with or without a TIC-FT LoRA. It is not changed. Of LTX-2 the video stream "
+                    "alone, without sound.",
+                ),
                 io.Vae.Input("vae", tooltip="The model's own video VAE; it encodes the conditions."),
                 io.Combo.Input(
                     "task",

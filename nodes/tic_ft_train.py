@@ -45,7 +45,11 @@ class TICFTTrain(Node):
             search_aliases=["temporal in-context fine-tuning", "train lora", "few-shot"],
             is_output_node=True,
             inputs=[
-                io.Model.Input("model", tooltip="The video model to train on; it is not changed."),
+                io.Model.Input(
+                    "model",
+                    tooltip="The video model to train on; it is not changed. Of LTX-2 the video stream alone, without "
+                    "sound.",
+                ),
                 Encoded.Input("encoded", tooltip="Clip pairs with their encoders, from Encode Dataset."),
                 io.Combo.Input(
                     "task",

@@ -28,6 +28,21 @@ export function isWired(node, name) {
 }
 
 /**
+ * The node that an input is wired to, or the one around the subgraph that it comes from.
+ * @param {any} node @param {string} name @param {any} root the workflow's outermost graph
+ * @returns {any} null where there is none, or copies of a subgraph are wired to several
+ */
+export function originOf(node, name, root, depth = 0) {
+  if (!node.graph || depth > DEEPEST) return null // not in a graph yet, while the page makes the node
+  const link = linkOf(node, name)
+  if (!link) return null
+  if (String(link.origin_id) !== SUBGRAPH_INPUT) return node.graph.getNodeById?.(link.origin_id) ?? null
+  const outer = node.graph.inputs?.[link.origin_slot]?.name
+  const origins = new Set(hostsOf(node.graph, root).map((host) => originOf(host, outer, root, depth + 1)))
+  return origins.size === 1 ? [...origins][0] : null
+}
+
+/**
  * The key the page keeps a node's outputs under: its id, behind that of its subgraph.
  * @param {any} node @param {any} root
  */

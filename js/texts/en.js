@@ -112,6 +112,7 @@ export const EN = {
     frame: 'frame {from}',
     range: 'frames {from} to {to}',
     part: '{role}: {latents}, {range} of the decoded video ({frames})',
+    compressionOpen: "A latent counts for 4 frames here; a run shows the model's own number.",
     wiredOne: '{names} is wired: its value shows after a run',
     wiredMany: '{names} are wired: their values show after a run',
   },

@@ -106,6 +106,8 @@ export const JA = {
   'frame {from}': 'フレーム {from}',
   'frames {from} to {to}': 'フレーム {from}～{to}',
   '{role}: {latents}, {range} of the decoded video ({frames})': '{role}：{latents}、デコード後の動画の{range}（{frames}）',
+  "A latent counts for 4 frames here; a run shows the model's own number.":
+    'ここでは 1 latent を 4 フレームとして数えます。実行するとモデル本来の数が表示されます。',
   '{names} is wired: its value shows after a run': '{names} は接続されています。値は実行後に表示されます',
   '{names} are wired: their values show after a run': '{names} は接続されています。値は実行後に表示されます',
   "the LoRA was trained for '{trained}', the task is '{task}'; choose one of them":

@@ -106,6 +106,8 @@ export const KO = {
   'frame {from}': '프레임 {from}',
   'frames {from} to {to}': '프레임 {from}~{to}',
   '{role}: {latents}, {range} of the decoded video ({frames})': '{role}: {latents}, 디코딩된 비디오의 {range} ({frames})',
+  "A latent counts for 4 frames here; a run shows the model's own number.":
+    '여기서는 latent 하나를 4프레임으로 셉니다. 한 번 실행하면 모델의 실제 수가 표시됩니다.',
   '{names} is wired: its value shows after a run': '{names}: 연결되어 있어 값은 실행 후 표시됩니다',
   '{names} are wired: their values show after a run': '{names}: 연결되어 있어 값은 실행 후 표시됩니다',
   "the LoRA was trained for '{trained}', the task is '{task}'; choose one of them": "LoRA는 '{trained}' 작업용으로 학습되었는데 현재 작업은 '{task}'입니다. 하나로 맞추세요",

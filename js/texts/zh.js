@@ -106,6 +106,8 @@ export const ZH = {
   'frame {from}': '第 {from} 帧',
   'frames {from} to {to}': '第 {from} 至 {to} 帧',
   '{role}: {latents}, {range} of the decoded video ({frames})': '{role}：{latents}，解码后视频的{range}（{frames}）',
+  "A latent counts for 4 frames here; a run shows the model's own number.":
+    '这里按每个 latent 4 帧计算；运行一次后显示模型自己的数。',
   '{names} is wired: its value shows after a run': '{names} 已连线：运行后显示它的值',
   '{names} are wired: their values show after a run': '{names} 已连线：运行后显示它们的值',
   "the LoRA was trained for '{trained}', the task is '{task}'; choose one of them": "该 LoRA 是为任务 '{trained}' 训练的，当前任务是 '{task}'；请选择其中之一",

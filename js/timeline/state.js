@@ -1,10 +1,11 @@
 // What the timeline shows of a node: its inputs, or the last run's where they are wired, and the sequence they make.
 
+import { compressionOf } from '../lib/model_file.js'
 import { isWired, outputKey, readInput } from '../lib/node_inputs.js'
 import { TASKS } from '../lib/tic_ft_tasks.js'
 import { planSequence } from '../lib/timeline_layout.js'
 import { formatLevels } from '../lib/timeline_levels.js'
-import { linkedText } from '../lib/timeline_text.js'
+import { TEXTS, linkedText } from '../lib/timeline_text.js'
 
 export const INPUTS = ['task', 'target_frames', 'condition_latents', 'buffer_latents', 'buffer_levels']
 export const FPS = 'fewshot_fps' // property of a node: the rate a user looks at seconds at
@@ -25,7 +26,8 @@ function lastRun(node, app) {
 export function readState(node, app) {
   const run = lastRun(node, app)
   const inputs = Object.fromEntries(INPUTS.map((name) => [name, readInput(node, name, app.rootGraph)]))
-  const numbers = numbersOf(node, inputs, run)
+  const compression = run.compression ?? compressionOf(node, app.rootGraph)
+  const numbers = { ...numbersOf(node, inputs, run), compression: compression ?? undefined }
   const sequence = planSequence(numbers)
   const wired = INPUTS.filter((name) => inputs[name]?.linked)
   if (inputs.target_frames && isWired(node, 'settings')) wired.push('settings') // the LoRA's counts, for what is -1
@@ -45,8 +47,14 @@ export function readState(node, app) {
     },
     limits: limitsOf(inputs, numbers),
     step: run.time_patch ?? 1,
-    notes: run.task ? [] : [linkedText(wired.map((name) => shownName(node, name)))].filter(Boolean)
+    notes: run.task ? [] : notesOf(node, wired, compression)
   }
+}
+
+/** What a run will tell. @param {any} node @param {string[]} wired @param {number | null} compression */
+function notesOf(node, wired, compression) {
+  const unknown = compression === null && isWired(node, 'model') ? TEXTS.compressionOpen : ''
+  return [linkedText(wired.map((name) => shownName(node, name))), unknown].filter(Boolean)
 }
 
 /** What an input is called on its node, which depends on the language. */
@@ -67,7 +75,6 @@ function numbersOf(node, inputs, run) {
     buffer: shown('buffer_latents', run.buffer),
     levels: shown('buffer_levels', levels) ?? '',
     targetFrames: isContext ? shown('target_frames', run.target_frames) : null,
-    compression: run.compression,
     timePatch: run.time_patch,
     trained: isContext ? trained : { target: run.target },
     connected,
