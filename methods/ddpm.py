@@ -66,6 +66,19 @@ class DdpmProcess:
         s = per_frame(sigmas, x)
         return x * (math.hypot(1.0, sigma) / (1.0 + s.square()).sqrt())
 
+    def carried(self, x: Tensor, own: Tensor, denoised: Tensor, sigma: float, last: Tensor) -> Tensor:
+        """One Euler step of frames from sigmas of their own, see ``FlowProcess.carried``.
+
+        ``x' = x + (s' - s) noise`` with ``noise = (s x / sqrt(1 + s^2) + v) / sqrt(1 + s^2)``, where the sampler made
+        ``denoised = x'' / (1 + sigma^2) - v sigma / sqrt(1 + sigma^2)`` of v and of ``x''``, see ``as_shown``.
+
+        Source: Salimans and Ho, arXiv 2202.00512, appendix D.
+        """
+        s, scale = per_frame(own, x), math.hypot(1.0, sigma)
+        v = (self.as_shown(x, own, sigma) / scale - denoised * scale) / sigma
+        root = (1.0 + s.square()).sqrt()
+        return x + per_frame(last - own, x) * (s * x / root + v) / root
+
     def network_input(self, x0: Tensor, noise: Tensor, sigmas: Tensor) -> Tensor:
         """What the network sees: ``(x0 + s noise) / sqrt(1 + s^2)``."""
         s = per_frame(sigmas, x0)
@@ -82,6 +95,10 @@ class NoisePrediction(DdpmProcess):
 
     Source: Ho et al., arXiv 2006.11239, equation 14.
     """
+
+    def carried(self, x: Tensor, own: Tensor, denoised: Tensor, sigma: float, last: Tensor) -> Tensor:
+        """One Euler step ``x' = x + (s' - s) noise``, see ``FlowProcess.carried``; ``denoised = x'' - sigma noise``."""
+        return x + per_frame(last - own, x) * (self.as_shown(x, own, sigma) - denoised) / sigma
 
     def target(self, x0: Tensor, noise: Tensor, sigmas: Tensor) -> Tensor:  # noqa: ARG002 - as others have it
         """What the network predicts: the noise."""

@@ -61,6 +61,20 @@ class FlowProcess:
         """States at sigmas of their own; the sampler scales nothing, so they are shown as they are."""
         return x
 
+    def carried(self, x: Tensor, own: Tensor, denoised: Tensor, sigma: float, last: Tensor) -> Tensor:
+        """One Euler step of frames from sigmas of their own, with the velocity of an evaluation at the global sigma.
+
+        ``x' = x + (s' - s) v`` with ``v = (x - denoised) / sigma``, as the sampler takes x0 from the velocity.
+
+        Args:
+            x: states ``[B, C, T, H, W]`` at sigmas ``own [B, T]``, as they were given to the sampler's network.
+            own: sigmas of the states.
+            denoised: what the sampler made of the network's answer, of the shape of ``x``.
+            sigma: the global one of that evaluation, > 0.
+            last: sigmas to go to, ``[B, T]``.
+        """
+        return x + per_frame(last - own, x) * (x - denoised) / sigma
+
     def network_input(self, x0: Tensor, noise: Tensor, sigmas: Tensor) -> Tensor:
         """What the network sees, see ``add_noise``."""
         return add_noise(x0, noise, sigmas)
@@ -88,6 +102,8 @@ class NoiseProcess(Protocol):
     def noise_in(self, x: Tensor, x0: Tensor, sigma: float) -> Tensor: ...
 
     def as_shown(self, x: Tensor, sigmas: Tensor, sigma: float) -> Tensor: ...
+
+    def carried(self, x: Tensor, own: Tensor, denoised: Tensor, sigma: float, last: Tensor) -> Tensor: ...
 
     def network_input(self, x0: Tensor, noise: Tensor, sigmas: Tensor) -> Tensor: ...
 

@@ -148,12 +148,13 @@ def pending_frames(layout: Layout, sigma: float) -> int:
     return layout.condition + sum(level <= sigma or same_level(level, sigma) for level in layout.levels)
 
 
-def insert_levels(sigmas: Tensor, layout: Layout) -> Tensor:
+def insert_levels(sigmas: Tensor, layout: Layout, extra: bool = True) -> Tensor:
     """The schedule with every buffer level inside its range made a point of it.
 
     Args:
         sigmas: falling levels ``[n + 1]``, the whole run or one stage of it.
         layout: its levels are the points to insert.
+        extra: make new points; else those at a level are moved onto it and a step may lead across another one.
 
     Returns:
         Falling levels ``[n + 1 + m]``, m <= B. A point within ``TOLERANCE`` of a level is moved onto it.
@@ -165,7 +166,7 @@ def insert_levels(sigmas: Tensor, layout: Layout) -> Tensor:
         shifted schedule the lowest levels may never come. Inserting costs up to B evaluations and
         makes the unfreezing exact for every schedule and every split of it.
     """
-    values = [float(sigma) for sigma in sigmas]
+    values = sigmas.tolist()  # at once, as each reading waits for the device
     if layout.prefix and any(later > sigma for sigma, later in pairwise(values)):
         raise ValueError(
             f"TIC-FT got sigmas that rise ({min(values):g} to {max(values):g}); "
@@ -176,19 +177,21 @@ def insert_levels(sigmas: Tensor, layout: Layout) -> Tensor:
         near = [i for i, sigma in enumerate(values) if same_level(sigma, level)]
         if near:
             points[near] = level
-        elif min(values) < level < max(values):
+        elif extra and min(values) < level < max(values):
             new.append(level)
     return torch.cat([points, points.new_tensor(new)]).sort(descending=True).values if new else points
 
 
 def split_where_unfrozen(sigmas: Tensor, layout: Layout) -> list[Tensor]:
-    """Cut a schedule where a buffer is unfrozen, so that no solver carries its history across.
+    """Cut a schedule where a buffer begins to move, so that no solver carries its history across.
 
-    Neighbouring segments share the point they are cut at; where nothing is unfrozen there is one segment.
+    That is at the buffer's level, or at the end of the step that leads across it. Neighbouring segments share the
+    point they are cut at; where nothing is unfrozen there is one segment.
     """
-    last = len(sigmas) - 1
-    inner = range(1, last)
-    cuts = [i for i in inner if any(same_level(float(sigmas[i]), level) for level in layout.levels)]
+    last, values = len(sigmas) - 1, sigmas.tolist()
+    pending = [pending_frames(layout, sigma) for sigma in values]
+    frozen = [frozen_frames(layout, sigma) for sigma in values]
+    cuts = [i for i in range(1, last) if pending[i] > frozen[i] or pending[i] < frozen[i - 1]]
     return [sigmas[a : b + 1] for a, b in pairwise([0, *cuts, max(last, 0)])]
 
 

@@ -122,6 +122,14 @@ class TICFTContext(Node):
                     tooltip="For Wan 2.1 image-to-video models alone: CLIP ViT-H, whose features of the first "
                     "condition frame they take.",
                 ),
+                io.Combo.Input(
+                    "buffer_steps",
+                    options=list(host_context.BUFFER_STEPS),
+                    default=host_context.BUFFER_STEPS[0],
+                    optional=True,
+                    tooltip="How buffers begin to move. exact: at a step of their own, up to one more a buffer. "
+                    "no extra steps: within the sampler's steps, for distilled models of 4 to 8 steps.",
+                ),
             ],
             outputs=[
                 io.Model.Output(display_name="model", tooltip="To the sampler."),
@@ -135,12 +143,12 @@ class TICFTContext(Node):
         cls, model, vae, task, width, height, target_frames, condition=None, condition_2=None, condition_3=None,
         condition_4=None, condition_latents=-1, buffer_latents=-1, buffer_levels="", batch_size=1, model_2=None,
         settings=None, resize="crop", encoding=host_context.AS_TRAINED, timesteps=host_context.AS_TRAINED,
-        clip_vision=None,
+        clip_vision=None, buffer_steps=host_context.BUFFER_STEPS[0],
     ) -> io.NodeOutput:  # fmt: skip
         settings, video = settings or {}, video_model(model)
         request = host_context.ContextRequest(
             task, width, height, target_frames, condition_latents, buffer_latents, buffer_levels, batch_size,
-            resize, encoding, timesteps, settings,
+            resize, encoding, timesteps, settings, buffer_steps,
         )  # fmt: skip
         images = [frames_of(clip, settings.get("fps")) for clip in (condition, condition_2, condition_3, condition_4)]
         connected = [clip for clip in images if clip is not None]

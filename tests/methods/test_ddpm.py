@@ -96,6 +96,20 @@ def test_scaling_by_the_global_sigma_shows_each_frame_at_its_own():
     assert torch.allclose(shown, process().network_input(x0, noise, own), atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", [ddpm.DdpmProcess, ddpm.NoisePrediction])
+def test_frames_at_sigmas_of_their_own_are_carried_along_what_the_network_says_of_them(kind):
+    x0, noise = (x.double() for x in pair())
+    ours, sigma = kind(sigmas_of()), 9.0
+    own = torch.tensor([[0.1, 0.4, 2.0, 9.0]], dtype=torch.float64)
+    last = torch.tensor([[0.0, 0.4, 1.5, 0.7]], dtype=torch.float64)
+    state, answer = ours.add_noise(x0, noise, own), ours.target(x0, noise, own)
+    shown, scale = ours.as_shown(state, own, sigma), math.hypot(1.0, sigma)
+    by_velocity = shown / scale**2 - answer * sigma / scale
+    denoised = by_velocity if kind is ddpm.DdpmProcess else shown - sigma * answer  # as k-samplers make x0
+    carried = ours.carried(state, own, denoised, sigma, last)
+    assert torch.allclose(carried, ours.add_noise(x0, noise, last), atol=1e-9)
+
+
 def test_input_and_target_turn_back_into_the_clean_latent():
     x0, noise = (x.double() for x in pair())
     sigmas = torch.tensor([0.3, 40.0], dtype=torch.float64)

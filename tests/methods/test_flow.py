@@ -44,6 +44,16 @@ def test_velocity_is_the_derivative_of_the_path_by_sigma():
     assert torch.allclose(slope, flow.velocity(x0, noise), atol=1e-8)
 
 
+def test_frames_at_levels_of_their_own_are_carried_along_what_the_network_says_of_them():
+    generator = torch.Generator().manual_seed(3)
+    x0, noise = (torch.randn(2, 3, 4, 5, 5, generator=generator, dtype=torch.float64) for _ in range(2))
+    own = torch.tensor([[0.1, 0.4, 0.7, 0.9]], dtype=torch.float64)
+    last = torch.tensor([[0.0, 0.4, 0.2, 0.6]], dtype=torch.float64)
+    state, sigma = flow.add_noise(x0, noise, own), 0.9
+    denoised = state - sigma * flow.velocity(x0, noise)  # as k-samplers make x0
+    assert torch.allclose(flow.FLOW.carried(state, own, denoised, sigma, last), flow.add_noise(x0, noise, last))
+
+
 @pytest.mark.parametrize("shift", [1.0, 3.0, 5.0, 8.0])
 def test_a_shift_keeps_the_ends_and_the_order_and_is_undone_by_its_inverse(shift):
     sigmas = torch.linspace(0, 1, 21, dtype=torch.float64)

@@ -140,6 +140,22 @@ def test_pieces_share_their_ends_and_add_up_to_the_schedule(buffer, steps):
     assert [float(piece[-1]) for piece in pieces[:-1]] == pytest.approx(layout.levels[::-1])
 
 
+def test_without_extra_points_a_piece_ends_behind_the_step_that_leads_across_a_level():
+    layout = Layout.linear(1, 3, 4)
+    points = tic_ft.insert_levels(torch.tensor([1.0, 0.9, 0.6, 0.4999999, 0.4, 0.1, 0.0]), layout, extra=False)
+    assert points.tolist() == pytest.approx([1.0, 0.9, 0.6, 0.5, 0.4, 0.1, 0.0])
+    assert 0.5 in points
+    pieces = tic_ft.split_where_unfrozen(points, layout)
+    assert [piece.tolist() for piece in pieces] == [
+        pytest.approx(levels) for levels in ([1.0, 0.9, 0.6], [0.6, 0.5], [0.5, 0.4, 0.1], [0.1, 0.0])
+    ]
+
+
+def test_one_step_across_all_levels_is_one_piece():
+    pieces = tic_ft.split_where_unfrozen(torch.tensor([1.0, 0.0]), Layout.linear(1, 3, 4))
+    assert [piece.tolist() for piece in pieces] == [[1.0, 0.0]]
+
+
 def test_a_schedule_of_one_point_is_one_piece():
     assert [piece.tolist() for piece in tic_ft.split_where_unfrozen(torch.tensor([1.0]), Layout.linear(1, 3, 1))] == [
         [1.0]

@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 AS_TRAINED = "as trained"  # without settings: the first of the others
 ENCODINGS = ("separate", "joint")
 TIMESTEPS = ("one for all frames", "one per frame")
+BUFFER_STEPS = ("exact", "no extra steps")
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class ContextRequest:
     encoding: str = AS_TRAINED
     timesteps: str = AS_TRAINED
     settings: dict[str, Any] = field(default_factory=dict)  # TICFT_SETTINGS of a LoRA, or empty
+    buffer_steps: str = BUFFER_STEPS[0]
 
 
 def build_context(
@@ -83,7 +85,8 @@ def build_context(
     if per_frame and not family.per_frame_timesteps:
         raise ValueError(f"{family.name} takes one timestep for all frames; choose '{TIMESTEPS[0]}'")
     known = known_inputs(family, vae, clip_vision, segments, latents[:1], layout)
-    context = Context(layout, latents[:1, :, : layout.prefix].clone(), per_frame, known)
+    extra = request.buffer_steps == BUFFER_STEPS[0]
+    context = Context(layout, latents[:1, :, : layout.prefix].clone(), per_frame, known, extra)
     return context, {"samples": latents, "tic_ft": place, CLEAN: latents[:1, :, : layout.condition].clone()}
 
 

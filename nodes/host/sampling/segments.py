@@ -22,13 +22,18 @@ RESEED = 7919  # apart from one another, so that no segment repeats the noise of
 class PendingFrames(Protocol):
     """What keeps the frames that no solver has moved yet in place."""
 
-    def start_segment(self, x: Tensor, sigma: float, last_sigma: float) -> None:
+    def start_segment(self, x: Tensor, sigmas: list[float]) -> None:
         """Note the levels a solver is about to walk from this state."""
         ...
 
     def end_segment(self, x: Tensor, last_sigma: float) -> Tensor:
         """Put pending frames back in place."""
         ...
+
+
+def is_segmented(sampler: Any) -> bool:
+    """Whether ``in_segments`` can cut a sampler's run: the host's own k-samplers, and those of packs made alike."""
+    return getattr(sampler, "sampler_function", None) is not None
 
 
 def in_segments(sampler: Any, layout: tic_ft.Layout, frames: PendingFrames) -> Any:
@@ -39,8 +44,8 @@ def in_segments(sampler: Any, layout: tic_ft.Layout, frames: PendingFrames) -> A
     if function is None:
         if layout.buffer:
             log.info(
-                "FewShot Video: %s is no k-sampler; it unfreezes buffers at its first evaluation at or below "
-                "their level and may carry history across",
+                "FewShot Video: %s is no k-sampler; its schedule gets the buffers' levels, and it unfreezes them at "
+                "its first evaluation at or below their level and may carry history across",
                 type(sampler).__name__,
             )
         return sampler
@@ -56,8 +61,9 @@ def _segmented(function: Callable[..., Tensor], layout: tic_ft.Layout, frames: P
     ) -> Tensor:
         done, told = 0, False
         for number, segment in enumerate(tic_ft.split_where_unfrozen(sigmas, layout)):
-            frames.start_segment(x, float(segment[0]), float(segment[-1]))
-            short = _is_too_short(function, segment)
+            levels = segment.tolist()
+            frames.start_segment(x, levels)
+            short = _is_too_short(function, levels)
             if short and not told:
                 log.info("FewShot Video: %s cannot take one step alone, Euler takes it", _name(function))
                 told = True
@@ -65,7 +71,7 @@ def _segmented(function: Callable[..., Tensor], layout: tic_ft.Layout, frames: P
             options["extra_args"] = {**(extra_args or {}), "seed": _seed(extra_args, number)}
             # A copy, because UniPC writes into its schedule.
             x = run(model, x, segment.clone(), callback=_counting(callback, done), **options)
-            x = frames.end_segment(x, float(segment[-1]))
+            x = frames.end_segment(x, levels[-1])
             done += len(segment) - 1
         return x
 
@@ -83,11 +89,11 @@ def _counting(callback: Any, done: int) -> Any:
     return callback and (lambda state: callback({**state, "i": state["i"] + done}))
 
 
-def _is_too_short(function: Callable[..., Tensor], segment: Tensor) -> bool:
+def _is_too_short(function: Callable[..., Tensor], levels: list[float]) -> bool:
     """Whether a host sampler cannot take a segment: UniPC's order would be 0, two others never step to 0."""
     name = _name(function)
-    never_to_zero = name in ("dpm_fast_function", "dpm_adaptive_function") and float(segment[-1]) == 0
-    return len(segment) == 2 and ("unipc" in name or never_to_zero)
+    never_to_zero = name in ("dpm_fast_function", "dpm_adaptive_function") and levels[-1] == 0
+    return len(levels) == 2 and ("unipc" in name or never_to_zero)
 
 
 def _name(function: Callable[..., Tensor]) -> str:

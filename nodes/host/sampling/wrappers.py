@@ -1,26 +1,25 @@
 """TIC-FT inside the host's sampling: any stock sampler, the base model untouched.
 
-Two wrappers do it. OUTER_SAMPLE puts the buffer levels into the schedule and runs the sampler segment
-by segment, restarting it wherever a buffer is unfrozen; PREDICT_NOISE shows the network every frozen frame at its own
-level and returns its clean latents. Nothing relies on the host's noise mask, so a mask of the user's still works.
+Two wrappers do it. OUTER_SAMPLE runs the sampler segment by segment, restarting it wherever a buffer is unfrozen, and
+puts the buffer levels into the schedule where that is asked for; PREDICT_NOISE shows the network every frozen frame at
+its own level and returns its clean latents. Nothing relies on the host's noise
+mask, so a mask of the user's still works.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ....methods import tic_ft
-from ....methods.flow import NoiseProcess
 from ....training.data.known_frames import FEATURES, KNOWN, UNKNOWN
 from ..model.families import find_family
 from ..model.ltx import per_token
-from ..model.noise import process_of
 from ..services.keys import TIC_FT_KEY
 from .known import check_prompts, leaves_image_empty
-from .segments import in_segments
+from .sampling_run import SamplingRun, expand, lead
+from .segments import in_segments, is_segmented
 
 CLIP = "clip_fea"  # the host's name of the CLIP features that a network gets
 
@@ -33,6 +32,8 @@ class Context:
         x0: clean latents of the first L + B frames, as the VAE gave them, ``[B, C, L + B, H, W]``.
         per_frame_timesteps: give the network every frame's own level instead of the global one.
         known: what an image-to-video network is given of the known frames, see ``training.data.known_frames``.
+        extra_steps: make every buffer level a point of the schedule, up to B evaluations more; else a step that leads
+            across a level carries the buffer from there, see ``SamplingRun.end_segment``.
     """
 
     def __init__(
@@ -41,10 +42,12 @@ class Context:
         x0: Tensor,
         per_frame_timesteps: bool = False,
         known: dict[str, Tensor] | None = None,
+        extra_steps: bool = True,
     ) -> None:
         self.layout = layout
         self.x0 = x0
         self.known = known
+        self.extra_steps = extra_steps
         self.per_frame_timesteps = per_frame_timesteps
         self.run: SamplingRun | None = None  # the sampler run under way; runs may nest
 
@@ -71,7 +74,7 @@ class Context:
         check_latent(latent, self.layout, self.x0)
         check_prompts(executor.class_obj, find_family(executor.class_obj.model_patcher))
         run = SamplingRun(self, executor.class_obj.model_patcher)
-        points = tic_ft.insert_levels(sigmas, run.layout)
+        points = tic_ft.insert_levels(sigmas, run.layout, self.extra_steps or not is_segmented(sampler))
         earlier, self.run = self.run, run
         try:
             solver = in_segments(sampler, run.layout, run)
@@ -88,6 +91,7 @@ class Context:
         sigma = float(timestep.flatten()[0])
         frozen = self.run.frozen_frames(sigma)
         denoised = executor(self.run.show(x, sigma, frozen), timestep, *args, **options)
+        self.run.note(denoised, sigma)
         return lead(self.run.clean.to(denoised), denoised, frozen)
 
     def _apply_model(
@@ -122,66 +126,6 @@ class Context:
         timesteps = timesteps[:, frames_in(video, timesteps.shape[1], transformer)]
         timesteps = per_token(timesteps, video) if self.run.per_token else timesteps
         return executor(x, timesteps.expand(len(video), -1), *args, **options)
-
-
-class SamplingRun:
-    """One sampler run: its clean latents in model space, and the noise of its pending frames."""
-
-    def __init__(self, context: Context, patcher: Any) -> None:
-        self.process: NoiseProcess = process_of(patcher)
-        self.layout = tic_ft.sigma_layout(context.layout, self.process)
-        self.model = patcher.model
-        family = find_family(patcher)
-        self.per_token = family is not None and family.per_token_timesteps
-        self.x0 = context.x0
-        self.started = False  # until the first state is seen, the next three are not what they are called
-        self.clean = self.noise = self.highest = self.own_levels = context.x0
-        self.pending: int | None = None  # leading frames that stay where they are in the segment under way
-
-    def start_segment(self, x: Tensor, sigma: float, last_sigma: float) -> None:
-        """Fix which frames are pending from ``sigma`` to ``last_sigma``, whatever levels a solver tries between."""
-        self.start(x, sigma)
-        self.pending = tic_ft.pending_frames(self.layout, last_sigma)
-
-    def end_segment(self, x: Tensor, last_sigma: float) -> Tensor:
-        """``x`` with the pending frames exactly on their line at ``last_sigma``.
-
-        Samplers that add noise, or that step by another estimate, leave the line while a frame is frozen.
-        """
-        pending, self.pending = self.pending or 0, None
-        return lead(self.at_levels(x.new_full((self.layout.prefix,), last_sigma)), x, pending)
-
-    def frozen_frames(self, sigma: float) -> int:
-        """Leading frames to show frozen: those pending in this segment, else those frozen at ``sigma``."""
-        return tic_ft.frozen_frames(self.layout, sigma) if self.pending is None else self.pending
-
-    def start(self, x: Tensor, sigma: float) -> None:
-        """Derive the prefix's noise from a state on the line; in a flow ``noise = (x - (1 - s) x0) / s``.
-
-        So a second stage goes on with the very noise of the first, though the host gives it none.
-        """
-        if self.started:
-            return
-        prefix = x[:, :, : self.layout.prefix]
-        # A copy, because some latent formats work in place.
-        self.clean = expand(self.model.process_latent_in(self.x0.clone().to(x)), x)
-        self.noise = self.process.noise_in(prefix, self.clean, sigma) if sigma > 0 else torch.zeros_like(prefix)
-        self.own_levels = self.layout.max_sigmas(x.device)[: self.layout.prefix]
-        self.highest = self.at_levels(self.own_levels)
-        self.started = True
-
-    def at_levels(self, levels: Tensor) -> Tensor:
-        """Prefix latents at ``levels [L + B]``, made of the clean latents and the run's own noise."""
-        return self.process.add_noise(self.clean, self.noise, levels[None])
-
-    def show(self, x: Tensor, sigma: float, frozen: int) -> Tensor:
-        """``x`` with the frozen frames at their own levels, as the network is to see it."""
-        self.start(x, sigma)
-        if frozen <= tic_ft.pending_frames(self.layout, sigma):
-            return lead(self.process.as_shown(self.highest, self.own_levels[None], sigma), x, frozen)
-        # A solver looks below a level before it gets there; the frame is shown as far down its line.
-        levels = tic_ft.frame_sigmas(self.layout, x.new_tensor([sigma]))[0, : self.layout.prefix]
-        return lead(self.process.as_shown(self.at_levels(levels), levels[None], sigma), x, frozen)
 
 
 def frames_in(x: Tensor, frames: int, options: dict[str, Any]) -> list[int]:
@@ -238,13 +182,3 @@ def check_latent(latent: Tensor, layout: tic_ft.Layout, x0: Tensor) -> None:
             f"the sampler got a latent of shape {shape}, its TIC-FT model needs one of {layout.frames} "
             f"frames ({parts}){size}; wire the LATENT of the same TICFTContext to the sampler"
         )
-
-
-def lead(prefix: Tensor, x: Tensor, count: int) -> Tensor:
-    """``x`` with its first ``count`` frames taken from ``prefix``, both ``[B, C, T, H, W]``."""
-    return torch.cat([prefix[:, :, :count], x[:, :, count:]], dim=2) if count else x
-
-
-def expand(clean: Tensor, like: Tensor) -> Tensor:
-    """Repeat a batch of clean latents to the batch of ``like``."""
-    return clean.repeat(like.shape[0] // clean.shape[0], 1, 1, 1, 1)
