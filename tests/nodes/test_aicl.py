@@ -62,7 +62,8 @@ def counted(monkeypatch):
 
 @pytest.mark.usefixtures("folder")
 def test_from_a_file_to_a_video(host_base):
-    trained = [path.name for path in (host_base / "output" / "aicl").glob("*.safetensors")]  # by other tests
+    place = host_base / "output" / "aicl"
+    trained = [path.relative_to(place).as_posix() for path in place.rglob("*.safetensors")]  # by other tests
     names = [name for name in adapter_names() if name not in trained]
     assert names == ["tiny.safetensors", "toy_actions.safetensors"]  # the last comes with the pack
     model = tiny_aicl.model_of(WAN)
