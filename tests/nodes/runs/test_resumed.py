@@ -141,10 +141,12 @@ def test_an_empty_name_is_a_new_run_but_a_finished_one_is_returned(model, monkey
 
 def test_stop_returns_the_lora_as_it_is_and_the_run_can_go_on(model, monkeypatch):
     show = StepProgress.show
+    live = lambda: {entry["run"] for entry in run_list() if entry["live"]}  # noqa: E731
+    others = live()  # which other tests have left behind
 
     def press(self: Any, done: int, total: int | None = None) -> None:
         if total is None and done == 2:
-            (run,) = (entry["run"] for entry in run_list() if entry["live"])
+            (run,) = live() - others
             assert stop.request_stop(run)
         show(self, done, total)
 
@@ -154,7 +156,7 @@ def test_stop_returns_the_lora_as_it_is_and_the_run_can_go_on(model, monkeypatch
     assert steps == len(loss["loss"]) == 2
     assert record_of(lora)["finished"] == "false"
     assert same(load_lora(Path(path)), lora)
-    assert not any(entry["live"] for entry in run_list())
+    assert live() == others
     assert same(train(model, "stopped")[0], train(model, "not stopped")[0])
 
 
