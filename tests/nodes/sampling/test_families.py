@@ -6,6 +6,7 @@ import re
 from itertools import pairwise
 from typing import Any
 
+import comfy.samplers
 import pytest
 import tiny_families as families
 import tiny_sampling as tiny
@@ -100,6 +101,17 @@ def test_held_frames_are_shown_at_their_level_and_released_there(family, sampler
             assert not torch.equal(output[:, :, frame], start.x0[:, :, frame]), "the buffer never moved"
     assert torch.equal(output[:, :, : layout.condition], start.x0[:, :, : layout.condition])
     assert torch.isfinite(output).all()
+
+
+@EVERY
+def test_every_sampler_of_the_host_keeps_the_condition_bit_for_bit(family):
+    model, start = context_model(family)
+    model, _ = tiny.record(model, tiny.curved)
+    count = layout_of(family).condition
+    for sampler in comfy.samplers.SAMPLER_NAMES:
+        output = tiny.sample(model, start, sampler, steps=2)
+        assert torch.equal(output[:, :, :count], start.x0[:, :, :count]), sampler
+        assert torch.isfinite(output).all(), sampler
 
 
 @pytest.mark.parametrize("scheduler", ["normal", "karras", "beta", "sgm_uniform", "ddim_uniform", "linear_quadratic"])
