@@ -12,6 +12,12 @@ VERSION_FREE = {  # node ids of pytest, or how they begin; and why one version i
     "tests/nodes/runs/test_killed.py": "the files of a run are written by training/storage, which knows no host",
     "tests/nodes/runs/test_disk_faults.py": "likewise; each kind of fault is put into our own calls",
     "tests/nodes/workflows/test_demo.py": "the demo's script; its nodes and templates run in workflows/test_run.py",
+    "tests/nodes/workflows/test_run.py::test_a_toy_workflow_runs_and_makes_exactly_its_frames[tic_ft_grid_toy]": (
+        "it trains as tic_ft_train_toy does; the grid itself is test_grid.py's"
+    ),
+    "tests/nodes/workflows/test_run.py::test_a_toy_workflow_runs_and_makes_exactly_its_frames[aicl_train_toy]": (
+        "aicl_toy runs in each, and so do session/test_aicl.py and trainers/test_aicl.py"
+    ),
     "tests/nodes/session/test_step_size.py": "counted and real step are of one network; plan/test_plan.py runs in each",
     "tests/nodes/plan/test_methods.py": "the methods' losses are ours; the plan of a network is plan/test_plan.py's",
     "tests/nodes/model/test_toy.py::test_the_base_follows_held_out_prompts": "what the shipped weights have learned",

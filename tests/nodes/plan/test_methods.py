@@ -44,7 +44,7 @@ COG = "CogVideoX 5B"
         (aicl, WAN, 0.01),
         (aicl, COG, 0.01),
         (aicl, "LTX-2.3", 0.01),
-        (aicl, "HunyuanVideo 1.5", 0.01),
+        (aicl, "HunyuanVideo", 0.01),
         (aicl, "Kandinsky 5", 0.01),
         (aicl, "Wan 2.1 I2V", 0.01),
         (tune_a_video, "SD 1.5", 0.01),
