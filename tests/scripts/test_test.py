@@ -119,12 +119,17 @@ def test_every_test_on_the_list_of_those_is_there_and_has_its_reason(root):
     for test, reason in VERSION_FREE.items():
         path, _, name = test.partition("::")
         assert (root / path).exists(), test
+        name, _, workflow = name.removesuffix("]").partition("[")
         assert not name or f"def {name}(" in (root / path).read_text(encoding="utf-8"), test
+        assert not workflow or (root / "workflows" / f"{workflow}.json").exists(), test
         assert reason
         assert is_version_free(f"{test}/test_some.py" if (root / path).is_dir() else test)
     assert is_version_free("tests/nodes/model/test_toy_pretrain.py::test_a_stage_goes_on_where_it_stopped")
     assert not is_version_free("tests/nodes/model/test_toy.py::test_the_combo_offers_every_kind")
     assert not is_version_free("tests/nodes/model/test_families.py::test_anything")
+    run = "tests/nodes/workflows/test_run.py::test_a_toy_workflow_runs_and_makes_exactly_its_frames"
+    assert is_version_free(f"{run}[aicl_train_toy]")
+    assert not is_version_free(f"{run}[aicl_toy]")
 
 
 @pytest.mark.parametrize(
