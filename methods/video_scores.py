@@ -70,12 +70,17 @@ def frame_consistency(planes: Tensor) -> tuple[float, float]:
     Source: frame consistency of Tune-A-Video, arXiv 2212.11565, section 5.
     Differs: of pixels instead of CLIP features, so it needs no net, and motion lowers it too.
     """
+    alike = cosines(planes)
+    row, column = torch.triu_indices(len(alike), len(alike), 1)
+    return float(alike.diagonal(1).mean()), float(alike[row, column].mean())
+
+
+def cosines(planes: Tensor) -> Tensor:
+    """Cosine of each frame ``[T, 3, H, W]`` with each, ``[T, T]``, see ``frame_consistency``."""
     flat = (planes - planes.mean((0, 2, 3), keepdim=True)).flatten(1)
     products = flat @ flat.T / flat.shape[1]
     length = products.diagonal().clamp(min=0).sqrt()
-    alike = image_scores.cosine(products, length[:, None], length[None])
-    row, column = torch.triu_indices(len(flat), len(flat), 1)
-    return float(alike.diagonal(1).mean()), float(alike[row, column].mean())
+    return image_scores.cosine(products, length[:, None], length[None])
 
 
 def flicker(planes: Tensor) -> float:
@@ -83,7 +88,12 @@ def flicker(planes: Tensor) -> float:
 
     Motion counts too, so compare clips of like motion. VBench's temporal flickering is 1 minus this.
     """
-    return float(torch.stack([(b - a).abs().mean() for a, b in pairwise(planes)]).mean())
+    return float(changes(planes).mean())
+
+
+def changes(planes: Tensor) -> Tensor:
+    """Mean absolute change from each frame ``[T, 3, H, W]`` to the next, ``[T - 1]``."""
+    return torch.stack([(b - a).abs().mean() for a, b in pairwise(planes)])
 
 
 def jerk(planes: Tensor) -> float:
@@ -106,22 +116,28 @@ def _alone(clip: Tensor, small: Tensor, motion: Motion | None) -> dict[str, floa
 def _against_condition(small: Tensor, pictures: Tensor) -> dict[str, float]:
     """How much each frame keeps of the condition's patches and of its colours, of the best picture."""
     pictures = shrink(pictures, MOTION)
-    frames, tiny = shrink(small, FOUND), shrink(pictures, FOUND)
-    found = [image_scores.patches_found(frames, picture) for picture in tiny.split(1)]
     agree = image_scores.colour_agreement
     colours = [torch.cat([agree(piece, p) for piece in small.split(PIECE)]) for p in pictures.split(1)]
-    best = (torch.stack(scores).amax(0).mean() for scores in (found, colours))
-    return dict(zip(("condition_fidelity", "condition_colour"), map(float, best), strict=True))
+    best = patches_kept(small, pictures), torch.stack(colours).amax(0)
+    return {
+        name: float(kept.mean()) for name, kept in zip(("condition_fidelity", "condition_colour"), best, strict=True)
+    }
+
+
+def patches_kept(small: Tensor, pictures: Tensor) -> Tensor:
+    """Share of the condition's patches that each frame keeps, of the best picture, ``[T]``."""
+    frames, tiny = shrink(small, FOUND), shrink(pictures, FOUND)
+    return torch.stack([image_scores.patches_found(frames, picture) for picture in tiny.split(1)]).amax(0)
 
 
 def _against_reference(clip: Tensor, small: Tensor, motion: Motion | None, other: Tensor) -> dict[str, float]:
     """What compares frame by frame; all clips have the same length, but the motion may be that of a longer one."""
     small_other = shrink(other, MOTION)
     out: dict[str, float] = {
-        "ssim": float(_each(image_scores.ssim, clip, other).mean()),
-        "psnr": image_scores.psnr(float(_each(lambda a, b: (a - b).square().mean((1, 2, 3)), clip, other).mean())),
-        "colour_agreement": float(_each(image_scores.colour_agreement, small, small_other).mean()),
-        "edge_agreement": float(_each(image_scores.edge_agreement, clip, other).mean()),
+        "ssim": float(each(image_scores.ssim, clip, other).mean()),
+        "psnr": image_scores.psnr(float(each(lambda a, b: (a - b).square().mean((1, 2, 3)), clip, other).mean())),
+        "colour_agreement": float(each(image_scores.colour_agreement, small, small_other).mean()),
+        "edge_agreement": float(each(image_scores.edge_agreement, clip, other).mean()),
         "compared_frames": len(clip),
     }
     if motion is not None and len(other) > 1:
@@ -131,7 +147,7 @@ def _against_reference(clip: Tensor, small: Tensor, motion: Motion | None, other
     return out | ({"self_similarity": motion_scores.self_similarity(small, small_other)} if len(clip) > 2 else {})
 
 
-def _each(function: Callable[[Tensor, Tensor], Tensor], first: Tensor, second: Tensor) -> Tensor:
+def each(function: Callable[[Tensor, Tensor], Tensor], first: Tensor, second: Tensor) -> Tensor:
     """A score of each pair of pictures ``[T]``, in pieces so that memory stays small."""
     pieces = zip(first.split(PIECE), second.split(PIECE), strict=True)
     return torch.cat([function(a, b) for a, b in pieces])
