@@ -43,17 +43,20 @@ def test_every_sampler_holds_each_buffer_at_its_level_and_releases_it_there(samp
             assert not torch.equal(output[:, :, frame], start.x0[:, :, frame]), "the buffer never moved"
 
 
-@pytest.mark.parametrize("steps", [4, 8, 20])
+@pytest.mark.parametrize("extra_steps", [True, False], ids=["exact", "no extra steps"])
+@pytest.mark.parametrize("steps", [1, 4, 8, 20])
 @pytest.mark.parametrize("shift", [None, 3.0, 5.0, 8.0])
-def test_euler_steps_every_frame_from_its_level_to_the_next(shift, steps):
+def test_euler_steps_every_frame_from_its_level_to_the_next(shift, steps, extra_steps):
     start = tiny.scene(LAYOUT)
-    base = tiny.with_shift(Context(LAYOUT, start.x0).put_on(tiny.tiny_model()), shift)
+    context = Context(LAYOUT, start.x0, extra_steps=extra_steps)
+    base = tiny.with_shift(context.put_on(tiny.tiny_model()), shift)
     model, calls = tiny.record(base, tiny.curved)
     output = tiny.sample(model, start, steps=steps)
 
     levels = torch.tensor([0.0, *LAYOUT.levels, 1.0, 1.0, 1.0])
     plain = tiny.schedule(base, "simple", steps).tolist()
-    points = sorted({*plain, *torch.tensor(LAYOUT.levels).tolist()}, reverse=True)
+    own = torch.tensor(LAYOUT.levels).tolist() if extra_steps else []
+    points = sorted({*plain, *own}, reverse=True)
     assert [call.sigma for call in calls] == pytest.approx(points[:-1], abs=1e-6)
 
     x = start.noise.clone()

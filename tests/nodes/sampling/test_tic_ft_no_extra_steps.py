@@ -48,29 +48,6 @@ def test_a_run_costs_no_evaluation_more(sampler, shift, steps):
         assert [call.sigma for call in calls] == [call.sigma for call in expected]
 
 
-@pytest.mark.parametrize("steps", [1, 4, 8, 20])
-@pytest.mark.parametrize("shift", [None, 3.0, 8.0])
-def test_euler_steps_every_frame_from_its_level_to_the_end_of_the_step(shift, steps):
-    model, start = context_model(shift)
-    plain = tiny.schedule(model, "simple", steps).tolist()
-    model, calls = tiny.record(model, tiny.curved)
-    output = tiny.sample(model, start, steps=steps)
-    levels = torch.tensor([0.0, *LAYOUT.levels, 1.0, 1.0, 1.0])
-    x = start.noise.clone()
-    x[:, :, :4] = torch.stack([tiny.on_line(start.clean, start.noise, f, float(levels[f])) for f in range(4)], 2)
-    for call, (sigma, following) in zip(calls, pairwise(plain), strict=True):
-        assert (call.x - x).abs().max() < 1e-4, sigma
-        for frame in range(4):
-            if sigma > levels[frame] + 1e-6:
-                expected = tiny.on_line(start.clean, start.noise, frame, float(levels[frame]))
-                assert torch.equal(call.x[:, :, frame], expected)
-        change = levels.clamp(max=following) - levels.clamp(max=sigma)
-        x = x + change.view(1, 1, -1, 1, 1) * call.velocity
-    expected = tiny.tiny_model().model.process_latent_out(x)
-    assert (output - expected)[:, :, 1:].abs().max() < 1e-4
-    assert torch.equal(output[:, :, :1], start.x0[:, :, :1])
-
-
 def test_euler_steps_a_network_of_discrete_timesteps_alike():
     model = repaired(families.model_of("CogVideoX 5B"))
     prompts = (families.COG_5B.conditioning(1), families.COG_5B.conditioning(2))
