@@ -17,6 +17,7 @@ from ....training.data.known_frames import FEATURES, KNOWN, UNKNOWN
 from ..model.families import find_family
 from ..model.ltx import per_token
 from ..services.keys import TIC_FT_KEY
+from .context_windows import lead_windows
 from .known import check_prompts, leaves_image_empty
 from .sampling_run import SamplingRun, expand, lead
 from .segments import in_segments, is_segmented
@@ -73,6 +74,7 @@ class Context:
     ) -> Tensor:
         check_latent(latent, self.layout, self.x0)
         check_prompts(executor.class_obj, find_family(executor.class_obj.model_patcher))
+        lead_windows(executor.class_obj.model_options, self.layout)
         run = SamplingRun(self, executor.class_obj.model_patcher)
         points = tic_ft.insert_levels(sigmas, run.layout, self.extra_steps or not is_segmented(sampler))
         earlier, self.run = self.run, run
