@@ -58,15 +58,15 @@ class DdpmProcess:
         """The noise that leads from ``x0`` to the state ``x`` at ``sigma`` > 0."""
         return (x - x0) / sigma
 
-    def as_shown(self, x: Tensor, sigmas: Tensor, sigma: float) -> Tensor:
+    def as_shown(self, x: Tensor, sigmas: Tensor, sigma: float | Tensor) -> Tensor:
         """States at sigmas ``[B, T]`` of their own, so that scaling by the global sigma fits them.
 
         ``x sqrt((1 + sigma^2) / (1 + s^2))``: the sampler divides the whole sequence by ``sqrt(1 + sigma^2)``.
         """
         s = per_frame(sigmas, x)
-        return x * (math.hypot(1.0, sigma) / (1.0 + s.square()).sqrt())
+        return x * ((1.0 + sigma * sigma) ** 0.5 / (1.0 + s.square()).sqrt())
 
-    def carried(self, x: Tensor, own: Tensor, denoised: Tensor, sigma: float, last: Tensor) -> Tensor:
+    def carried(self, x: Tensor, own: Tensor, denoised: Tensor, sigma: float | Tensor, last: Tensor) -> Tensor:
         """One Euler step of frames from sigmas of their own, see ``FlowProcess.carried``.
 
         ``x' = x + (s' - s) noise`` with ``noise = (s x / sqrt(1 + s^2) + v) / sqrt(1 + s^2)``, where the sampler made
@@ -74,7 +74,7 @@ class DdpmProcess:
 
         Source: Salimans and Ho, arXiv 2202.00512, appendix D.
         """
-        s, scale = per_frame(own, x), math.hypot(1.0, sigma)
+        s, scale = per_frame(own, x), (1.0 + sigma * sigma) ** 0.5
         v = (self.as_shown(x, own, sigma) / scale - denoised * scale) / sigma
         root = (1.0 + s.square()).sqrt()
         return x + per_frame(last - own, x) * (s * x / root + v) / root
@@ -96,7 +96,7 @@ class NoisePrediction(DdpmProcess):
     Source: Ho et al., arXiv 2006.11239, equation 14.
     """
 
-    def carried(self, x: Tensor, own: Tensor, denoised: Tensor, sigma: float, last: Tensor) -> Tensor:
+    def carried(self, x: Tensor, own: Tensor, denoised: Tensor, sigma: float | Tensor, last: Tensor) -> Tensor:
         """One Euler step ``x' = x + (s' - s) noise``, see ``FlowProcess.carried``; ``denoised = x'' - sigma noise``."""
         return x + per_frame(last - own, x) * (self.as_shown(x, own, sigma) - denoised) / sigma
 

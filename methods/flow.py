@@ -57,11 +57,11 @@ class FlowProcess:
         """The noise that leads from ``x0`` to the state ``x`` at ``sigma`` > 0: ``(x - (1 - s) x0) / s``."""
         return (x - (1.0 - sigma) * x0) / sigma
 
-    def as_shown(self, x: Tensor, sigmas: Tensor, sigma: float) -> Tensor:  # noqa: ARG002 - as others have it
+    def as_shown(self, x: Tensor, sigmas: Tensor, sigma: float | Tensor) -> Tensor:  # noqa: ARG002 - as others have it
         """States at sigmas of their own; the sampler scales nothing, so they are shown as they are."""
         return x
 
-    def carried(self, x: Tensor, own: Tensor, denoised: Tensor, sigma: float, last: Tensor) -> Tensor:
+    def carried(self, x: Tensor, own: Tensor, denoised: Tensor, sigma: float | Tensor, last: Tensor) -> Tensor:
         """One Euler step of frames from sigmas of their own, with the velocity of an evaluation at the global sigma.
 
         ``x' = x + (s' - s) v`` with ``v = (x - denoised) / sigma``, as the sampler takes x0 from the velocity.
@@ -101,9 +101,9 @@ class NoiseProcess(Protocol):
 
     def noise_in(self, x: Tensor, x0: Tensor, sigma: float) -> Tensor: ...
 
-    def as_shown(self, x: Tensor, sigmas: Tensor, sigma: float) -> Tensor: ...
+    def as_shown(self, x: Tensor, sigmas: Tensor, sigma: float | Tensor) -> Tensor: ...
 
-    def carried(self, x: Tensor, own: Tensor, denoised: Tensor, sigma: float, last: Tensor) -> Tensor: ...
+    def carried(self, x: Tensor, own: Tensor, denoised: Tensor, sigma: float | Tensor, last: Tensor) -> Tensor: ...
 
     def network_input(self, x0: Tensor, noise: Tensor, sigmas: Tensor) -> Tensor: ...
 

@@ -148,16 +148,16 @@ def pending_frames(layout: Layout, sigma: float) -> int:
     return layout.condition + sum(level <= sigma or same_level(level, sigma) for level in layout.levels)
 
 
-def insert_levels(sigmas: Tensor, layout: Layout, extra: bool = True) -> Tensor:
+def insert_levels(sigmas: list[float], layout: Layout, extra: bool = True) -> list[float]:
     """The schedule with every buffer level inside its range made a point of it.
 
     Args:
-        sigmas: falling levels ``[n + 1]``, the whole run or one stage of it.
+        sigmas: ``n + 1`` falling levels, the whole run or one stage of it.
         layout: its levels are the points to insert.
         extra: make new points; else those at a level are moved onto it and a step may lead across another one.
 
     Returns:
-        Falling levels ``[n + 1 + m]``, m <= B. A point within ``TOLERANCE`` of a level is moved onto it.
+        ``n + 1 + m`` falling levels, m <= B. A point within ``TOLERANCE`` of a level is moved onto it.
 
     Raises:
         ValueError: the schedule rises somewhere, so that frames would have to be frozen again.
@@ -166,33 +166,32 @@ def insert_levels(sigmas: Tensor, layout: Layout, extra: bool = True) -> Tensor:
         shifted schedule the lowest levels may never come. Inserting costs up to B evaluations and
         makes the unfreezing exact for every schedule and every split of it.
     """
-    values = sigmas.tolist()  # at once, as each reading waits for the device
-    if layout.prefix and any(later > sigma for sigma, later in pairwise(values)):
+    if layout.prefix and any(later > sigma for sigma, later in pairwise(sigmas)):
         raise ValueError(
-            f"TIC-FT got sigmas that rise ({min(values):g} to {max(values):g}); "
+            f"TIC-FT got sigmas that rise ({min(sigmas):g} to {max(sigmas):g}); "
             "condition and buffer frames need falling ones, so take Flip Sigmas out"
         )
-    points, new = sigmas.clone(), []
+    points, new = list(sigmas), []
     for level in layout.levels:
-        near = [i for i, sigma in enumerate(values) if same_level(sigma, level)]
-        if near:
-            points[near] = level
-        elif extra and min(values) < level < max(values):
+        near = [i for i, sigma in enumerate(sigmas) if same_level(sigma, level)]
+        for i in near:
+            points[i] = level
+        if not near and extra and min(sigmas) < level < max(sigmas):
             new.append(level)
-    return torch.cat([points, points.new_tensor(new)]).sort(descending=True).values if new else points
+    return sorted([*points, *new], reverse=True) if new else points
 
 
-def split_where_unfrozen(sigmas: Tensor, layout: Layout) -> list[Tensor]:
-    """Cut a schedule where a buffer begins to move, so that no solver carries its history across.
+def split_where_unfrozen(sigmas: list[float], layout: Layout) -> list[tuple[int, int]]:
+    """First and last point of each segment of a schedule, cut so that no solver carries history into a frame's start.
 
-    That is at the buffer's level, or at the end of the step that leads across it. Neighbouring segments share the
-    point they are cut at; where nothing is unfrozen there is one segment.
+    A cut is where a buffer begins to move: at its level, or at the end of the step that leads across it. Neighbouring
+    segments share the point they are cut at; where nothing is unfrozen there is one segment.
     """
-    last, values = len(sigmas) - 1, sigmas.tolist()
-    pending = [pending_frames(layout, sigma) for sigma in values]
-    frozen = [frozen_frames(layout, sigma) for sigma in values]
+    last = len(sigmas) - 1
+    pending = [pending_frames(layout, sigma) for sigma in sigmas]
+    frozen = [frozen_frames(layout, sigma) for sigma in sigmas]
     cuts = [i for i in range(1, last) if pending[i] > frozen[i] or pending[i] < frozen[i - 1]]
-    return [sigmas[a : b + 1] for a, b in pairwise([0, *cuts, max(last, 0)])]
+    return list(pairwise([0, *cuts, max(last, 0)]))
 
 
 def target_loss(prediction: Tensor, velocity: Tensor, layout: Layout) -> Tensor:

@@ -55,8 +55,8 @@ def level_drift(steps: int) -> Iterator[list[str]]:
         scheduler = wan_scheduler(shift)
         scheduler.set_timesteps(steps)
         theirs = [scheduler.sigmas[:-1][scheduler.timesteps == picked(scheduler.timesteps, level)] for level in LEVELS]
-        points = insert_levels(scheduler.sigmas, Layout.linear(1, 3, 9))
-        ours = [points[(points - level).abs().argmin()] for level in LEVELS]
+        points = insert_levels(scheduler.sigmas.tolist(), Layout.linear(1, 3, 9))
+        ours = [min(points, key=lambda point, level=level: abs(point - level)) for level in LEVELS]
         yield [f"{shift:g}", *(" ".join(f"{float(level):.3f}" for level in row) for row in (LEVELS, theirs, ours))]
 
 

@@ -118,7 +118,8 @@ def sample_frozen(
 
     Source: TIC-FT, arXiv 2506.00996, section 3.2, algorithm 1.
     """
-    x0, sigmas = clean.clone(), tic_ft.insert_levels(sigmas.float(), layout)
+    points = tic_ft.insert_levels(sigmas.float().tolist(), layout)
+    x0, sigmas = clean.clone(), sigmas.new_tensor(points, dtype=torch.float32)
     x0[:, :, layout.target_slice] = 0.0
     for i, sigma in enumerate(sigmas[:-1]):
         if on_step is not None:
@@ -127,7 +128,7 @@ def sample_frozen(
         xt = process.network_input(x0, noise, levels)
         output = predict(xt, levels if per_frame else sigma.expand(len(clean)))
         made, left = split(process, xt, output, levels)
-        free = slice(tic_ft.frozen_frames(layout, float(sigma)), None)
+        free = slice(tic_ft.frozen_frames(layout, points[i]), None)
         x0[:, :, free], noise = made[:, :, free], torch.cat([noise[:, :, : free.start], left[:, :, free]], dim=2)
     return process.add_noise(x0, noise, tic_ft.frame_sigmas(layout, sigmas[-1:].expand(len(clean))))
 

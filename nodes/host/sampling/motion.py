@@ -8,7 +8,8 @@ noise level. The host then patches the weights, keeps the original ones aside an
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -35,9 +36,15 @@ class Windowed:
     start: float  # share of the sampling, in [0, 1]
     end: float
 
-    def holds(self, level: float, to_sigma: Callable[[float], float]) -> bool:
-        """Whether it acts at a noise level; the ends count as they do for the host's conditioning."""
-        return (self.start <= 0.0 or level <= to_sigma(self.start)) and level >= to_sigma(self.end)
+    @property
+    def always(self) -> bool:
+        """Whether it acts at every noise level."""
+        return self.start <= 0.0 and self.end >= 1.0
+
+    def sigmas(self, sampling: Any) -> tuple[float, float]:
+        """First and last sigma at which it acts, in the schedule of the host's ``model_sampling``."""
+        first = float(sampling.percent_to_sigma(self.start)) if self.start > 0.0 else math.inf
+        return first, float(sampling.percent_to_sigma(self.end))
 
 
 def apply_motion(model: Any, lora: LoraModel | dict[str, Tensor], strength: float, start: float, end: float) -> Any:
@@ -85,6 +92,7 @@ class Schedule:
 
     def __init__(self, loras: Sequence[Windowed]) -> None:
         self.loras = tuple(loras)
+        self._windows: WeakKeyDictionary[Any, list[tuple[float, float]]] = WeakKeyDictionary()
         # The host tells hooks apart by their group's identity, so each set of them has one group.
         self._own: dict[tuple[int, ...], Any] = {}
         self._joined: WeakKeyDictionary[Any, dict[tuple[int, ...], Any]] = WeakKeyDictionary()
@@ -93,11 +101,19 @@ class Schedule:
         self, executor: Any, model: Any, conds: list[Any], x: Tensor, timestep: Tensor, options: dict[str, Any]
     ) -> Any:
         """``timestep`` is the sigma of each sample, all the same; ``conds`` are lists of prompts, or None."""
-        level, to_sigma = float(timestep.flatten()[0]), model.model_sampling.percent_to_sigma
-        acting = tuple(i for i, one in enumerate(self.loras) if one.holds(level, to_sigma))
+        acting = self._acting(model.model_sampling, timestep)
         if acting:
             conds = [prompts and [self._hooked(one, acting) for one in prompts] for prompts in conds]
         return executor(model, conds, x, timestep, options)
+
+    def _acting(self, sampling: Any, timestep: Tensor) -> tuple[int, ...]:
+        """Numbers of the LoRAs that act; the ends of a window count as they do for the host's conditioning."""
+        if all(one.always for one in self.loras):
+            return tuple(range(len(self.loras)))  # without reading the level, which waits for the device
+        if sampling not in self._windows:
+            self._windows[sampling] = [one.sigmas(sampling) for one in self.loras]
+        level = float(timestep.flatten()[0])
+        return tuple(i for i, (first, last) in enumerate(self._windows[sampling]) if last <= level <= first)
 
     def _hooked(self, prompt: dict[str, Any], acting: tuple[int, ...]) -> dict[str, Any]:
         return {**prompt, "hooks": self._group(prompt.get("hooks"), acting)}

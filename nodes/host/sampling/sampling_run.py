@@ -26,25 +26,23 @@ class SamplingRun:
         family = find_family(patcher)
         self.per_token = family is not None and family.per_token_timesteps
         self.x0 = context.x0
-        self.started = False  # until the first state is seen, the next three are not what they are called
-        self.clean = self.noise = self.highest = self.own_levels = context.x0
+        self.started = False  # until the first state is seen, the next are not what they are called
+        self.clean = self.noise = self.own_levels = context.x0
         self.pending: int | None = None  # leading frames that stay where they are in the segment under way
         self.held = 0  # those, and the ones whose level its last step leads across
-        self.leaving = 0.0  # where that step begins
-        self.answer: tuple[Tensor, float] | None = None  # x0 by the evaluation there, and its sigma
+        self.crossing: Crossing | None = None  # that step
 
     def start_segment(self, x: Tensor, sigmas: list[float]) -> None:
         """Fix which frames are held over a segment, whatever levels a solver tries between."""
         self.start(x, sigmas[0])
         self.pending = tic_ft.pending_frames(self.layout, sigmas[-1])
         self.held = max(self.pending, tic_ft.frozen_frames(self.layout, sigmas[0]))
-        self.leaving, self.answer = sigmas[max(len(sigmas) - 2, 0)], None
+        self.crossing = Crossing(sigmas, self.held) if self.held > self.pending else None
 
-    def note(self, denoised: Tensor, sigma: float) -> None:
+    def note(self, denoised: Tensor, sigma: Tensor) -> None:
         """Keep the first evaluation of the step that leads across a level: it carries those frames from there."""
-        begun = sigma <= self.leaving or tic_ft.same_level(sigma, self.leaving)
-        if self.pending is not None and self.held > self.pending and self.answer is None and begun:
-            self.answer = denoised[:, :, : self.held], sigma
+        if self.crossing:
+            self.crossing.note(denoised, sigma)
 
     def end_segment(self, x: Tensor, last_sigma: float) -> Tensor:
         """``x`` with the pending frames exactly on their line at ``last_sigma``, and the others of the held there.
@@ -55,22 +53,24 @@ class SamplingRun:
         pending, held = self.pending or 0, self.held
         last = x.new_full((self.layout.prefix,), last_sigma)
         x = lead(self.at_levels(last), lead(self.carried(last), x, held), pending)
-        self.pending, self.held, self.answer = None, 0, None
+        self.pending, self.held, self.crossing = None, 0, None
         return x
 
     def carried(self, levels: Tensor) -> Tensor:
         """Prefix at ``levels [L + B]``: each frame gone from its own level by the noted answer, else on its line."""
-        if self.answer is None:
-            return self.at_levels(levels)
-        denoised, sigma = self.answer
-        own = self.own_levels.clamp(max=sigma)
+        line = self.at_levels(levels)
+        if self.crossing is None or self.crossing.answer is None:
+            return line
+        answer, sigma = self.crossing.answer, self.crossing.sigma
+        own = torch.minimum(self.own_levels, sigma)
         states = self.at_levels(own)[:, :, : self.held]
         own, last = own[None, : self.held], levels[None, : self.held]
-        return lead(self.process.carried(states, own, denoised, sigma, last), self.at_levels(levels), self.held)
+        moved = self.process.carried(states, own, answer, sigma, last)
+        return lead(torch.where(self.crossing.noted, moved, line[:, :, : self.held]), line, self.held)
 
-    def frozen_frames(self, sigma: float) -> int:
+    def frozen_frames(self, sigma: Tensor) -> int:
         """Leading frames to show frozen: those held in this segment, else those frozen at ``sigma``."""
-        return tic_ft.frozen_frames(self.layout, sigma) if self.pending is None else self.held
+        return tic_ft.frozen_frames(self.layout, float(sigma)) if self.pending is None else self.held
 
     def start(self, x: Tensor, sigma: float) -> None:
         """Derive the prefix's noise from a state on the line; in a flow ``noise = (x - (1 - s) x0) / s``.
@@ -84,23 +84,49 @@ class SamplingRun:
         self.clean = expand(self.model.process_latent_in(self.x0.clone().to(x)), x)
         self.noise = self.process.noise_in(prefix, self.clean, sigma) if sigma > 0 else torch.zeros_like(prefix)
         self.own_levels = self.layout.max_sigmas(x.device)[: self.layout.prefix]
-        self.highest = self.at_levels(self.own_levels)
         self.started = True
 
     def at_levels(self, levels: Tensor) -> Tensor:
         """Prefix latents at ``levels [L + B]``, made of the clean latents and the run's own noise."""
         return self.process.add_noise(self.clean, self.noise, levels[None])
 
-    def show(self, x: Tensor, sigma: float, frozen: int) -> Tensor:
-        """``x`` with the frozen frames at their own levels, as the network is to see it."""
-        self.start(x, sigma)
-        if frozen <= tic_ft.pending_frames(self.layout, sigma):
-            return lead(self.process.as_shown(self.highest, self.own_levels[None], sigma), x, frozen)
-        # A solver looks below a level before it gets there; the frame is shown as far down its way.
-        levels = tic_ft.frame_sigmas(self.layout, x.new_tensor([sigma]))[0, : self.layout.prefix]
-        pending = self.pending or 0
-        states = lead(self.at_levels(levels), self.carried(levels), pending)
+    def show(self, x: Tensor, sigma: Tensor, frozen: int) -> Tensor:
+        """``x`` with the frozen frames at their own levels, as the network is to see it.
+
+        A solver may look below a level before it gets there; the frame is then shown as far down its way. ``sigma`` is
+        a scalar on the device and stays there: to read it would make every evaluation wait for the one before.
+        """
+        if not self.started:  # in a run that is not cut into segments
+            self.start(x, float(sigma))
+        levels = torch.minimum(self.own_levels, sigma)
+        states = self.at_levels(levels)
+        if self.crossing:
+            states = lead(states, self.carried(levels), self.pending or 0)
         return lead(self.process.as_shown(states, levels[None], sigma), x, frozen)
+
+
+class Crossing:
+    """The step of a segment that leads across a level, and the first evaluation that it made.
+
+    Which evaluation that is only the device knows, so it is chosen there.
+    """
+
+    def __init__(self, sigmas: list[float], held: int) -> None:
+        leaving = sigmas[max(len(sigmas) - 2, 0)]
+        self.begins = leaving + tic_ft.TOLERANCE * max(1.0, leaving)  # the step's first sigma, but for rounding
+        self.held = held
+        self.answer: Tensor | None = None  # x0 by that evaluation
+        self.sigma = self.noted = torch.zeros(())  # its sigma, and whether there was one
+
+    def note(self, denoised: Tensor, sigma: Tensor) -> None:
+        """Take an evaluation if it is the first at or below the step's beginning."""
+        denoised, begun = denoised[:, :, : self.held], sigma <= self.begins
+        if self.answer is None:
+            self.answer, self.sigma, self.noted = denoised, sigma, begun
+            return
+        self.answer = torch.where(self.noted, self.answer, denoised)
+        self.sigma = torch.where(self.noted, self.sigma, sigma)
+        self.noted = self.noted | begun
 
 
 def lead(prefix: Tensor, x: Tensor, count: int) -> Tensor:

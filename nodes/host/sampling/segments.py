@@ -9,6 +9,7 @@ import copy
 import functools
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -36,8 +37,27 @@ def is_segmented(sampler: Any) -> bool:
     return getattr(sampler, "sampler_function", None) is not None
 
 
-def in_segments(sampler: Any, layout: tic_ft.Layout, frames: PendingFrames) -> Any:
-    """A copy of a host sampler that restarts wherever a frame is unfrozen; other samplers are left as they are."""
+@dataclass(frozen=True)
+class Schedule:
+    """The sigmas of a run as they lie on the device, and their values."""
+
+    sigmas: Tensor
+    values: list[float]
+
+    def read(self, sigmas: Tensor) -> list[float]:
+        """Values of the sigmas that a sampler got; known where nobody made others of them on the way."""
+        return self.values if sigmas is self.sigmas else sigmas.tolist()
+
+
+def in_segments(sampler: Any, layout: tic_ft.Layout, frames: PendingFrames, schedule: Schedule) -> Any:
+    """A copy of a host sampler that restarts wherever a frame is unfrozen; other samplers are left as they are.
+
+    Args:
+        sampler: the host's.
+        layout: its levels are sigmas of the sampler.
+        frames: what is held over each segment.
+        schedule: the sigmas that the sampler will get.
+    """
     function = getattr(sampler, "sampler_function", None)
     if layout.prefix == 0:
         return sampler
@@ -50,18 +70,21 @@ def in_segments(sampler: Any, layout: tic_ft.Layout, frames: PendingFrames) -> A
             )
         return sampler
     segmented = copy.copy(sampler)
-    segmented.sampler_function = _segmented(function, layout, frames)
+    segmented.sampler_function = _segmented(function, layout, frames, schedule)
     return segmented
 
 
-def _segmented(function: Callable[..., Tensor], layout: tic_ft.Layout, frames: PendingFrames) -> Callable[..., Tensor]:
+def _segmented(
+    function: Callable[..., Tensor], layout: tic_ft.Layout, frames: PendingFrames, schedule: Schedule
+) -> Callable[..., Tensor]:
     @functools.wraps(function)
     def sample(
         model: Any, x: Tensor, sigmas: Tensor, extra_args: Any = None, callback: Any = None, **options: Any
     ) -> Tensor:
         done, told = 0, False
-        for number, segment in enumerate(tic_ft.split_where_unfrozen(sigmas, layout)):
-            levels = segment.tolist()
+        values = schedule.read(sigmas)
+        for number, (first, last) in enumerate(tic_ft.split_where_unfrozen(values, layout)):
+            levels, segment = values[first : last + 1], sigmas[first : last + 1]
             frames.start_segment(x, levels)
             short = _is_too_short(function, levels)
             if short and not told:

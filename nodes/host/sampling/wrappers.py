@@ -20,7 +20,7 @@ from ..services.keys import TIC_FT_KEY
 from .context_windows import lead_windows
 from .known import check_prompts, leaves_image_empty
 from .sampling_run import SamplingRun, expand, lead
-from .segments import in_segments, is_segmented
+from .segments import Schedule, in_segments, is_segmented
 
 CLIP = "clip_fea"  # the host's name of the CLIP features that a network gets
 
@@ -76,11 +76,13 @@ class Context:
         check_prompts(executor.class_obj, find_family(executor.class_obj.model_patcher))
         lead_windows(executor.class_obj.model_options, self.layout)
         run = SamplingRun(self, executor.class_obj.model_patcher)
-        points = tic_ft.insert_levels(sigmas, run.layout, self.extra_steps or not is_segmented(sampler))
+        values = sigmas.tolist()  # once for the whole run, as each reading waits for the device
+        points = tic_ft.insert_levels(values, run.layout, self.extra_steps or not is_segmented(sampler))
+        sigmas = sigmas if points == values else sigmas.new_tensor(points)
         earlier, self.run = self.run, run
         try:
-            solver = in_segments(sampler, run.layout, run)
-            output = executor(noise, latent, solver, points, *args, **more)
+            solver = in_segments(sampler, run.layout, run, Schedule(sigmas, points))
+            output = executor(noise, latent, solver, sigmas, *args, **more)
         finally:
             self.run = earlier
         # The way into the model's space and back is not exact, so the result gets the latents themselves.
@@ -90,7 +92,7 @@ class Context:
         if self.run is None or self.layout.prefix == 0:
             return executor(x, timestep, *args, **options)
         check_state(x, self.layout, self.run.x0)
-        sigma = float(timestep.flatten()[0])
+        sigma = timestep.flatten()[0].float()
         frozen = self.run.frozen_frames(sigma)
         denoised = executor(self.run.show(x, sigma, frozen), timestep, *args, **options)
         self.run.note(denoised, sigma)
