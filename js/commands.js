@@ -1,4 +1,4 @@
-/** Commands of the pack, in ComfyUI's menu; keys for them can be set in its settings. */
+/** Commands of the pack, in ComfyUI's menu; one has a key, and keys of all can be set in its settings. */
 
 import { api } from '../../scripts/api.js'
 import { app } from '../../scripts/app.js'
@@ -6,6 +6,7 @@ import { openCitation } from './dialogs/citation.js'
 import { openResults } from './dialogs/results_list.js'
 import { citableOf } from './lib/citable.js'
 import { PACK, TEXTS } from './lib/command_texts.js'
+import { FIRST_RUN, packFolder } from './lib/first_run.js'
 import { REGISTERED } from './lib/registered_texts.js'
 import { sentence } from './lib/training_texts.js'
 
@@ -15,15 +16,24 @@ const CITATION = '/fewshot_video/citation'
 app.registerExtension({
   name: 'FewShotVideo.Commands',
   commands: [
+    command('FewShotVideo.FirstRun', 'pi pi-play', openFirstRun),
     command('FewShotVideo.ListResults', 'pi pi-list', listResults),
     command('FewShotVideo.Cite', 'pi pi-book', citeSelected),
   ],
+  keybindings: [{ commandId: 'FewShotVideo.FirstRun', combo: { key: 'f', ctrl: true, shift: true } }],
   menuCommands: [{ path: [PACK], commands: Object.keys(REGISTERED.menu) }],
 })
 
 /** @param {keyof typeof REGISTERED.commands} id @param {string} icon @param {() => Promise<void>} run */
 function command(id, icon, run) {
   return { id, ...REGISTERED.commands[id], menubarLabel: REGISTERED.menu[id], icon, function: () => void run() }
+}
+
+/** Open the workflow that a newcomer runs first, as the template browser does. */
+async function openFirstRun() {
+  const file = [packFolder(import.meta.url), `${FIRST_RUN}.json`].map(encodeURIComponent).join('/')
+  const graph = await ask(`/workflow_templates/${file}`)
+  if (graph) await app.loadGraphData(graph, true, true, FIRST_RUN, { openSource: 'template' })
 }
 
 async function listResults() {

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from host_setup.pins import ROOT
+from workflow_files.names import title_of
 
-WORKFLOW = ROOT / "workflows" / "tic_ft_train_toy.json"
+WORKFLOW = ROOT / "workflows" / f"{title_of('tic_ft_train_toy')}.json"
 KIND = "image to video"  # of FewShotToyClips, and the task
 BUFFERS = 3  # latent frames; the task's own number
 TARGET_FRAMES = 36  # pixel frames of a clip: 9 latents

@@ -28,9 +28,10 @@ from example_files import write_examples
 from host import find_or_build
 from host_setup.pins import ROOT, HostError, say
 from host_setup.server import Server
-from workflow_checks import MODEL_FILES
+from workflow_checks import MODEL_FILES, NAMES, path_of
+from workflow_files.names import key_of, title_of
 
-WORKFLOWS, PICTURES, PAGES = ROOT / "workflows", ROOT / "docs" / "images" / "workflows", ROOT / "js" / "docs" / "images"
+PICTURES, PAGES = ROOT / "docs" / "images" / "workflows", ROOT / "js" / "docs" / "images"
 WIDTH, THUMBNAIL = 1600, 512  # pixels of a workflow's picture, and of the one in the template browser
 MARGIN = 24  # around a node, on the canvas
 LIMIT, SMALL = 50_000, 30_000  # bytes of a workflow's and of a node's picture
@@ -107,8 +108,8 @@ def provide_files(base: Path) -> None:
 
 def load(site: Site, name: str) -> None:
     """Open a workflow file."""
-    graph = json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8"))
-    site.page.evaluate(LOAD, [name, graph])
+    graph = json.loads(path_of(name).read_text(encoding="utf-8"))
+    site.page.evaluate(LOAD, [title_of(name), graph])
 
 
 def shoot(site: Site, box: list[float], scale: float) -> Any:
@@ -152,7 +153,7 @@ def picture_workflow(site: Site, name: str) -> None:
     save(picture, PICTURES / f"{name}.webp", LIMIT)
     if not name.endswith("_toy"):  # `workflows.py --thumbnails` shows what those make
         small = picture.convert("RGB").resize((THUMBNAIL, picture.height * THUMBNAIL // picture.width))
-        small.save(WORKFLOWS / f"{name}.jpg", quality=85, optimize=True)
+        small.save(path_of(name, ".jpg"), quality=85, optimize=True)
 
 
 def picture_nodes(site: Site) -> None:
@@ -196,23 +197,23 @@ def train(site: Site, kind: str) -> None:
 def where_nodes_are(schema_of: Callable[[str], dict[str, Any] | None]) -> dict[str, list[str]]:
     """Nodes of the pack by the workflow that their picture is taken in; ``schema_of`` knows a node's schema."""
     found = dict(SEEN_IN)
-    for path in sorted(WORKFLOWS.glob("*.json"), key=lambda path: ("toy" not in path.stem, path.stem)):
-        for node in json.loads(path.read_text(encoding="utf-8"))["nodes"]:
+    for name in sorted(NAMES, key=lambda name: ("toy" not in name, name)):
+        for node in json.loads(path_of(name).read_text(encoding="utf-8"))["nodes"]:
             schema = schema_of(node["type"])
             if schema and schema["category"].startswith("FewShot Video"):
-                found.setdefault(node["type"], path.stem)
+                found.setdefault(node["type"], name)
     return {name: [kind for kind, where in found.items() if where == name] for name in dict.fromkeys(found.values())}
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     parser = argparse.ArgumentParser(description="Write pictures of workflows and nodes.")
-    parser.add_argument("names", nargs="*", help="file stems of workflows (default: all)")
+    parser.add_argument("names", nargs="*", help="keys or titles of workflows (default: all)")
     parser.add_argument("--nodes", action="store_true", help="only the nodes")
     parser.add_argument("--nodes2", action="store_true", help="drawn as Nodes 2.0")
     options = parser.parse_args(arguments)
-    names = options.names or sorted(path.stem for path in WORKFLOWS.glob("*.json"))
     try:
+        names = [key_of(name) for name in options.names] or NAMES
         with open_site(options.nodes2) as site:
             for name in [] if options.nodes else names:
                 picture_workflow(site, name)
@@ -221,7 +222,7 @@ def main(arguments: list[str] | None = None) -> int:
     except ImportError as error:
         print(f"error: pictures need {error.name}; run this script with the Python of ComfyUI", file=sys.stderr)
         return 1
-    except HostError as error:
+    except (HostError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -19,6 +19,7 @@ from host import find_or_build
 from host_setup.pins import ROOT, HostError, say
 from host_setup.server import Server
 from workflow_files.catalogue import all_graphs
+from workflow_files.names import key_of
 from workflow_files.writer import Writer
 
 FOLDER = ROOT / "workflows"
@@ -32,16 +33,17 @@ def as_text(workflow: dict[str, Any]) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     parser = argparse.ArgumentParser(description="Write the files of workflows/.")
-    parser.add_argument("names", nargs="*", help="file stems (default: all)")
+    parser.add_argument("names", nargs="*", help="keys or titles (default: all)")
     parser.add_argument("--thumbnails", action="store_true", help="run the workflows and write their pictures")
     parser.add_argument("--quick", action="store_true", help="with --thumbnails: few steps, for a draft")
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is out of date")
     options = parser.parse_args(arguments)
-    graphs = [graph for graph in all_graphs() if not options.names or graph.name in options.names]
     try:
+        chosen = {key_of(name) for name in options.names}
+        graphs = [graph for graph in all_graphs() if not chosen or graph.name in chosen]
         with Server(find_or_build()) as server:
             schemas = server.object_info()
-            texts = {graph.name: as_text(Writer(graph, schemas).write()) for graph in graphs}
+            texts = {graph.title: as_text(Writer(graph, schemas).write()) for graph in graphs}
             if options.check:
                 return check(texts)
             write(texts)

@@ -1,6 +1,9 @@
 /** English texts of what ComfyUI's page lists of the pack. The value is JSON: `scripts/locales.py` reads it, too. */
 export const REGISTERED = {
   "commands": {
+    "FewShotVideo.FirstRun": {
+      "label": "FewShot Video: first run"
+    },
     "FewShotVideo.ListResults": {
       "label": "FewShot Video: open results folder list"
     },
@@ -9,6 +12,7 @@ export const REGISTERED = {
     }
   },
   "menu": {
+    "FewShotVideo.FirstRun": "First run",
     "FewShotVideo.ListResults": "Open results folder list",
     "FewShotVideo.Cite": "Cite this LoRA"
   },

@@ -11,7 +11,7 @@ from workflow_files.models import CLIP, RUN_NOTE, Model, add_model
 from workflow_files.steps import RED, WIDE, Base, Sampling, add_text, add_text_to_video, add_video
 from workflow_files.toy import SHIFT, add_clips, add_toy_model, toy_sampling
 
-TOY, THREE, TOY_TRAIN = "aicl_toy", "aicl_three_references_toy", "aicl_train_toy"
+TOY, TOY_TRAIN = "aicl_toy", "aicl_train_toy"
 WAN, COGVIDEOX = "aicl_wan21_1_3b", "aicl_cogvideox_5b"
 TRAIN_WAN, TRAIN_COGVIDEOX = "aicl_train_wan21_1_3b", "aicl_train_cogvideox_5b"
 ADAPTER = "toy_actions.safetensors"  # comes with the pack
@@ -70,9 +70,9 @@ def _add_adapter(graph: Graph, base: Base, name: str) -> Wire:
     return graph.add("AICLLoad", name=name, model=base.model, size=WIDE)["adapter"]
 
 
-def toy(name: str, summary: str, count: int) -> Graph:
-    """The shipped adapter on the toy model, with so many references."""
-    graph, form = Graph(name, summary), toy_sampling(FRAMES, CFG)
+def toy() -> Graph:
+    """The shipped adapter on the toy model; any number of the references can be muted."""
+    graph, form, count = Graph(TOY, TOY_SUMMARY), toy_sampling(FRAMES, CFG), len(REFERENCES)
     with graph.group("Load"):
         base = add_toy_model(graph)
         adapter = _add_adapter(graph, base, ADAPTER)
@@ -208,28 +208,25 @@ Put the clips of each action into a folder of its own, then press R and choose t
 All other clips of a clip's folder are its references.
 """
 TOY_SUMMARY = """
-## AICL: the action of a clip, by another subject
-
 Press **Run**. The graph
 
 1. loads the toy model and an adapter that comes with the pack,
-2. draws {clips} of a motion that neither of them was trained on,
-3. reads the motion out of {them},
+2. draws three clips of a motion that neither of them was trained on,
+3. reads the motion out of all three,
 4. makes a video of another object that moves like that. The caption says nothing of the motion.
 
 Nothing has to be downloaded, and nothing is trained.
 
-**Change** the clips' seed in step 2 (then their captions too), the caption and `strength` in step 3.
+**Change** the clips' seed in step 2 (then their captions too), the caption and `strength` in step 3. For fewer
+references mute them in step 2 together with their captions (Ctrl+M); one will do.
 
 **Out come** two videos in `output/video`, the result and the reference, and scores that say how alike they move.
 """
 TRAIN_TOY_SUMMARY = f"""
-## AICL: train an adapter
-
 Press **Run**. The graph draws clips with references, trains an adapter on them for a minute or two, and makes a video
 with it. Nothing has to be downloaded.
 
-This shows the wiring. A hundred steps on two dozen clips teach no action: the adapter of `{TOY}` was trained for hours
+This shows the wiring. A hundred steps on two dozen clips teach no action: the adapter of [{TOY}] was trained for hours
 on hundreds of paths, by `toy/train.py action`.
 
 **Change** the clips in step 2, steps and size in step 3.
@@ -238,9 +235,7 @@ on hundreds of paths, by `toy/train.py action`.
 `output/video`.
 """
 USE_SUMMARY = """
-## AICL with {title}
-
-The action of a reference clip, performed by another subject. There is no public adapter: the workflow `{train}` trains
+The action of a reference clip, performed by another subject. There is no public adapter: the workflow [{train}] trains
 one.
 
 **Load** the three files of step 1, your adapter in **AICL Load** (press R when it is not in the list) and a clip of the
@@ -248,18 +243,16 @@ action in step 2.
 
 **Change** the captions in steps 2 and 3, `strength` in step 3, the seed in step 4.
 
-**Out comes** a video in `output/video`. No file at hand? Open `aicl_toy`.
+**Out comes** a video in `output/video`. No file at hand? Open [aicl_toy].
 """
 TRAIN_SUMMARY = """
-## AICL: train an adapter for {title}
-
 Teaches {title} to take an action from reference clips.
 
 **Load** the three files of step 1 and your clips in step 2, then press **Run**.
 
 **Change** the adapter's size, steps and batch in step 3.
 
-**Out comes** an adapter in `output/aicl`, for the workflow `{use}`. No file at hand? Open `aicl_train_toy`.
+**Out comes** an adapter in `output/aicl`, for the workflow [{use}]. No file at hand? Open [aicl_train_toy].
 """
 REAL = (
     Real("Wan 2.1", workflow_wan.MODEL, WAN, TRAIN_WAN),
@@ -269,11 +262,8 @@ REAL = (
 
 def aicl_workflows() -> list[Graph]:
     """All of them."""
-    one = TOY_SUMMARY.format(clips="one clip", them="it")
-    three = TOY_SUMMARY.format(clips="three clips", them="all three")
     return [
-        toy(TOY, one, 1),
-        toy(THREE, three, 3),
+        toy(),
         train_toy(),
         *(make(real) for real in REAL for make in (use, train)),
     ]

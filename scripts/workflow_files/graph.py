@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from workflow_files.names import title_of
+
 WIDTH = 300  # of a node
+NAMESPACE = uuid.UUID("5f1f4b0e-2f61-4c1f-9d0c-2a4c55a3a5f1")  # of the ids of workflows and blocks
+
+
+def block_id(block: Block) -> uuid.UUID:
+    """Id of a subgraph, which is also the type of its node; the same at every writing."""
+    return uuid.uuid5(NAMESPACE, f"block {block.name}")
 
 
 @dataclass(frozen=True)
@@ -28,6 +38,7 @@ class Node:
     size: tuple[int, int | None] = (WIDTH, None)  # width and height on the canvas
     color: str | None = None
     id: int = 0
+    block: Block | None = None  # what is inside, of a subgraph
 
     def __getitem__(self, output: str) -> Wire:
         return Wire(self, output)
@@ -41,19 +52,13 @@ class Group:
     columns: list[list[Node]] = field(default_factory=lambda: [[]])
 
 
-class Graph:
-    """A workflow under construction; nodes go to the last column of the open group.
+class Canvas:
+    """Nodes in columns of groups; nodes go to the last column of the open group."""
 
-    Args:
-        name: File stem, ``<method>_<task>_<model>``.
-        summary: What it is for, in Markdown; shown in a note at the left.
-    """
-
-    def __init__(self, name: str, summary: str) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
         self.groups: list[Group] = []
         self.nodes: list[Node] = []
-        self.readme = self._number(note(summary, title="Read me", width=360))
 
     @contextmanager
     def group(self, title: str) -> Iterator[None]:
@@ -86,6 +91,12 @@ class Graph:
         """
         return self._place(Node(kind, values, title, size, color))
 
+    def add_block(
+        self, block: Block, /, *, title: str | None = None, size: tuple[int, int | None] = (WIDTH, None), **values: Any
+    ) -> Node:
+        """Add a subgraph as one node; its inputs by name."""
+        return self._place(Node(str(block_id(block)), values, title or block.title, size, block=block))
+
     def note(self, text: str, width: int = WIDTH) -> Node:
         """Add a note, in Markdown."""
         return self._place(note(text, title="Note", width=width))
@@ -100,9 +111,56 @@ class Graph:
         return node
 
 
+class Graph(Canvas):
+    """A workflow under construction.
+
+    Args:
+        name: Key in ``TITLES``, ``<method>_<task>_<model>``: what it writes is named after it.
+        summary: What it is for, in Markdown; shown in a note at the left, under the title.
+
+    Raises:
+        ValueError: it has no title.
+    """
+
+    def __init__(self, name: str, summary: str) -> None:
+        super().__init__(name)
+        self.title = title_of(name)
+        self.readme = self._number(note(f"## {self.title}\n\n{summary.strip()}", title="Read me", width=360))
+
+
+class Block(Canvas):
+    """A subgraph: a node with others inside, of which a few inputs are outside.
+
+    Args:
+        title: Of its node, and the name in the node library.
+        description: What it does, in a sentence or two.
+
+    Attributes:
+        outside: What the wires of its inputs begin at.
+        defaults: Values of its inputs by name; None keeps that of the node inside.
+        outputs: Wires of its outputs by name.
+    """
+
+    def __init__(self, title: str, description: str) -> None:
+        super().__init__(title)
+        self.title, self.description = title, description
+        self.outside = Node("outside", id=-10)
+        self.defaults: dict[str, Any] = {}
+        self.labels: dict[str, str] = {}
+        self.outputs: dict[str, Wire] = {}
+
+    def input(self, name: str, value: Any = None, label: str | None = None) -> Wire:
+        """Add an input, to be given to as many inputs inside as need it; sockets come before widgets."""
+        self.defaults[name] = value
+        if label:
+            self.labels[name] = label
+        return self.outside[name]
+
+
 def note(text: str, title: str, width: int) -> Node:
-    """A Markdown note, high enough for its text."""
+    """A Markdown note, high enough for its text; ``[key]`` names another workflow by its title."""
     text = "\n".join(line.strip() for line in text.strip().splitlines())
+    text = re.sub(r"\[(\w+)\](?!\()", lambda found: f"*{title_of(found[1])}*", text)
     per_line = (width - 30) / 5  # letters
     lines = sum(1 + int(len(line) / per_line) for line in text.splitlines())
     gaps = text.count("\n\n") + text.count("#")

@@ -12,8 +12,6 @@ CLIPS, EVERY, KEPT = 12, 10, 4
 STRENGTHS = "0.6, 1.0"
 CELL = 128  # pixels; the toy's frames are 64
 SUMMARY = """
-## TIC-FT: which checkpoint, which strength
-
 Press **Run**. The graph trains a small LoRA and keeps a checkpoint now and then. **Checkpoint Grid** makes the same
 video with each of them at two strengths, from one seed, scores them, marks the best one and saves that LoRA.
 

@@ -8,12 +8,10 @@ from workflow_files.steps import WIDE
 
 NAME = "tic_ft_lora_files_wan21_1_3b"
 SUMMARY = f"""
-## LoRA files for other tools
-
 Writes a LoRA in the names that diffusers and PEFT read, and shows how it was made: as a JSON with the graph that
 trains it again, and as one line to cite.
 
-**Load** a LoRA in both nodes; the one named here is what the workflow `{TRAIN}` saves. Press R when it is not in the
+**Load** a LoRA in both nodes; the one named here is what the workflow [{TRAIN}] saves. Press R when it is not in the
 list.
 
 **Change** the format: ComfyUI, diffusers, or kohya, which musubi-tuner reads too.

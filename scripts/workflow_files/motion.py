@@ -165,8 +165,6 @@ REAL_PLAN = Plan(
     appearance_steps=300,
 )
 TOY_SUMMARY = """
-## One-shot motion
-
 One clip goes in; its motion, by another subject, comes out.
 
 Press **Run**. The graph draws one clip of a motion the toy model has never seen, learns first the clip's appearance
@@ -178,8 +176,6 @@ and then its motion, and makes a video of another object with that motion. Nothi
 how alike the two videos are in motion and appearance.
 """
 REAL_SUMMARY = """
-## One-shot motion with {model}
-
 One clip goes in; its motion, by another subject, comes out.
 
 **Load** the three files of step 1 and a clip of at least {frames} frames in step 2. Write its caption there, and in
@@ -188,12 +184,10 @@ step 3 what a single frame of it shows (`still_caption`), then press **Run**.
 **Change** the caption of step 4. Nothing is trained again for that.
 
 **Out comes** a video in `output/video`, and the LoRA of the motion in `output/loras`, for **Motion Load** and
-**Motion Apply**. No file at hand? Open `motion_toy`.
+**Motion Apply**. No file at hand? Open [motion_toy].
 """
 USE_SUMMARY = f"""
-## A motion that was learned before
-
-Makes a video with the motion that the workflow `{WAN}` has learned from a clip.
+Makes a video with the motion that the workflow [{WAN}] has learned from a clip.
 
 **Load** the three files of step 1 and the LoRA in **Motion Load** (press R when it is not in the list).
 

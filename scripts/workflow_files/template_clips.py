@@ -19,8 +19,6 @@ TASK = ToyTask(
     "a clip, of which the first 25 frames are read",
 )
 SUMMARY = f"""
-## TIC-FT: from the template clips
-
 Real footage with nothing to download: ComfyUI comes with clips of its templates that edit a video, before and after.
 
 Press **Run**. The graph takes {PAIRS} of these pairs, trains a small LoRA on them, and makes a video from the source of

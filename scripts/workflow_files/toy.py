@@ -105,8 +105,6 @@ def toy_task(task: ToyTask) -> Graph:
     graph = Graph(
         task.name,
         f"""
-        ## TIC-FT: {task.task}
-
         {task.teaches}
 
         Press **Run**. The graph draws {CLIPS} training pairs, trains a small LoRA on them and then makes a
@@ -212,8 +210,6 @@ def _encode(graph: Graph, base: Base, dataset: Wire, title: str) -> Wire:
 
 
 TRAIN_SUMMARY = f"""
-## TIC-FT, from clips to video
-
 Press **Run**. The graph
 
 1. loads the toy model,
@@ -259,8 +255,6 @@ def zero_shot_toy() -> Graph:
 
 ZERO_SHOT_CAPTION = "a yellow square circles clockwise on a black background"
 ZERO_SHOT_SUMMARY = """
-## TIC-FT without training
-
 A still image is put in front of the video, with three buffer frames of rising noise between them, and the
 untrained model goes on from it.
 

@@ -38,7 +38,7 @@ File: `models/checkpoints/` {CHECKPOINT}, from huggingface.co/Comfy-Org/stable-d
 
 Every Stable Diffusion 1.x or 2.x checkpoint will do, 2.x with v-prediction too.
 
-No file at hand? Open `{TOY}`.
+No file at hand? Open [{TOY}].
 """
 
 
@@ -219,8 +219,6 @@ SD15_EDITS = Edits(
 )
 SD15_FORM = Form(learning_rate=3e-5, steps=500, cfg=12.5, fps=12.0)
 TOY_SUMMARY = """
-## Tune-A-Video: one clip, three edits
-
 Press **Run**. The graph
 
 1. loads the toy image model, which knows no motion at all,
@@ -236,8 +234,6 @@ Nothing has to be downloaded.
 **Out comes** one video in `output/video`: the clip and its three edits, side by side.
 """
 SD15_SUMMARY = f"""
-## Tune-A-Video with Stable Diffusion 1.5
-
 One clip and its caption go in; that motion with another subject, place or style comes out.
 
 **Load** the checkpoint of step 1 and a clip of at least {FRAMES} frames in step 2, write its caption there, then press
@@ -246,12 +242,10 @@ One clip and its caption go in; that motion with another subject, place or style
 **Change** the captions in step 5. Steps 3 and 4 are not run again for that.
 
 **Out comes** one video in `output/video`: the clip and three edits, side by side. What was tuned is in
-`output/tune_a_video`; the workflow `{AGAIN}` reads it back.
+`output/tune_a_video`; the workflow [{AGAIN}] reads it back.
 """
 AGAIN_SUMMARY = f"""
-## Tune-A-Video once more
-
-New captions for a clip that the workflow `{SD15}` has tuned the model on before.
+New captions for a clip that the workflow [{SD15}] has tuned the model on before.
 
 **Load** the checkpoint and, in **Tune-A-Video Load**, what was tuned (press R when it is not in the list), and the same
 clip as before.

@@ -12,6 +12,7 @@ from browser import OPEN, Site
 from example_files import write_examples
 from host_setup.pins import PACK_NAME
 from host_setup.server import Server
+from workflow_files.names import title_of
 
 UNKNOWN = "() => app.graph.nodes.filter(n => !LiteGraph.registered_node_types[n.type]).map(n => n.type)"
 RED = "() => app.graph.nodes.filter(n => n.has_errors).map(n => Number(n.id))"
@@ -65,7 +66,7 @@ def known(node: dict[str, Any]) -> dict[str, Any]:
 def problems(site: Site, name: str, schemas: dict[str, Any]) -> list[str]:
     """Open a workflow; whatever is wrong with it in the page."""
     file = workflows.load(name)
-    page = json.loads(site.page.evaluate(OPEN, [name, PACK_NAME]))
+    page = json.loads(site.page.evaluate(OPEN, [title_of(name), PACK_NAME]))
     found = [f"unknown node {kind}" for kind in site.page.evaluate(UNKNOWN)]
     red = {node["id"] for node in file["nodes"] if names_a_missing_file(node)}
     found += [f"node {number} is red" for number in set(site.page.evaluate(RED)) - red]

@@ -12,6 +12,7 @@ from host_setup import front_end
 from host_setup.front_end import NEWEST
 from host_setup.pins import Host
 from version_free import VERSION_FREE, is_version_free
+from workflow_files.names import title_of
 
 # `test` is also a package of the standard library, so it is loaded by path.
 _spec = importlib.util.spec_from_file_location(
@@ -121,7 +122,7 @@ def test_every_test_on_the_list_of_those_is_there_and_has_its_reason(root):
         assert (root / path).exists(), test
         name, _, workflow = name.removesuffix("]").partition("[")
         assert not name or f"def {name}(" in (root / path).read_text(encoding="utf-8"), test
-        assert not workflow or (root / "workflows" / f"{workflow}.json").exists(), test
+        assert not workflow or (root / "workflows" / f"{title_of(workflow)}.json").exists(), test
         assert reason
         assert is_version_free(f"{test}/test_some.py" if (root / path).is_dir() else test)
     assert is_version_free("tests/nodes/model/test_toy_pretrain.py::test_a_stage_goes_on_where_it_stopped")

@@ -22,7 +22,7 @@ def test_there_is_a_workflow_for_every_task_and_for_every_family():
     models = ("wan21_1_3b", "wan22_5b", "wan22_14b", "cogvideox_5b", "ltx2")
     wanted |= {"tune_a_video_toy", "tune_a_video_sd15", "motion_toy", "motion_wan21_1_3b", "motion_cogvideox_5b"}
     wanted |= {"motion_wan22_14b_i2v", "bernini_with_tic_ft", "tic_ft_hunyuan15"}
-    wanted |= {"aicl_toy", "aicl_three_references_toy", "aicl_train_toy"}
+    wanted |= {"aicl_toy", "aicl_train_toy"}
     wanted |= {f"aicl_{part}{model}" for part in ("", "train_") for model in ("wan21_1_3b", "cogvideox_5b")}
     wanted |= {f"tic_ft_image_to_video_{model}" for model in models} | {"tic_ft_video_to_video_wan21_1_3b"}
     assert wanted | {f"tic_ft_train_{model}" for model in ("wan21_1_3b", "wan22_14b", "cogvideox_5b", "ltx2")} <= set(
@@ -36,10 +36,36 @@ def test_every_node_of_the_pack_is_in_some_workflow():
     assert used >= PACK_NODES
 
 
+def test_every_file_has_a_key_and_every_key_a_file():
+    assert {path.stem for path in workflows.FOLDER.glob("*.json")} == set(workflows.TITLES.values())
+    assert len(set(workflows.TITLES.values())) == len(workflows.TITLES)
+
+
 @every_file
-def test_a_name_suits_links_and_says_method_task_and_model(name):
+def test_a_key_suits_file_names_and_says_method_task_and_model(name):
     assert re.fullmatch(r"[A-Za-z0-9_.-]+", name)
     assert re.fullmatch(r"((tic_ft|aicl|motion)(_\w+)?|tune_a_video)_(toy|\w*\d\w*)|bernini_with_tic_ft", name)
+
+
+@every_file
+def test_a_title_suits_every_file_system_and_says_method_task_and_model(name):
+    title = workflows.TITLES[name]
+    assert re.fullmatch(r"[A-Za-z0-9 .,-]+[A-Za-z0-9]", title)
+    assert re.fullmatch(r"(Start here - )?(TIC-FT|AICL|Tune-A-Video|One-shot motion) .+ - \S.*", title)
+    assert title.endswith("toy model") == name.endswith("_toy")
+    assert title.startswith("Start here - ") == (name == "tic_ft_image_to_video_toy")
+
+
+def test_the_command_opens_the_first_run_by_its_title():
+    script = (workflows.ROOT / "js" / "lib" / "first_run.js").read_text(encoding="utf-8")
+    assert f"FIRST_RUN = '{workflows.TITLES['tic_ft_image_to_video_toy']}'" in script
+
+
+@every_file
+def test_the_note_leads_with_the_title(name):
+    notes = workflows.nodes_of(workflows.load(name), "MarkdownNote")
+    (readme,) = (note["widgets_values"][0] for note in notes if note.get("title") == "Read me")
+    assert readme.startswith(f"## {workflows.TITLES[name]}\n\n")
 
 
 @every_file
@@ -87,7 +113,7 @@ def test_its_model_files_are_documented_and_named_in_its_notes(name):
 
 @every_file
 def test_a_thumbnail_of_a_sensible_size_lies_beside_it(name):
-    data = (workflows.FOLDER / f"{name}.jpg").read_bytes()
+    data = workflows.path_of(name, ".jpg").read_bytes()
     assert data[:3] == b"\xff\xd8\xff"
     assert len(data) < 200_000
 

@@ -34,12 +34,10 @@ and from huggingface.co/Comfy-Org/Wan_2.1_ComfyUI_repackaged:
 `models/text_encoders/` {TEXT_ENCODER}
 """
 SUMMARY = f"""
-## TIC-FT beside Bernini's references
-
 Bernini is a Wan 2.2 14B that is shown pictures beside the video. Here it gets both: a picture that TIC-FT makes the
 video from, in the way your pairs do it, and a reference of its own, whose subject comes in.
 
-**Train** both LoRAs with the workflow `{TRAIN_14B}`:
+**Train** both LoRAs with the workflow [{TRAIN_14B}]:
 
 - step 1: Bernini's two networks in place of those of Wan 2.2
 - step 3: `{HIGH_LORA}` as `run_name` and as the name in **Save LoRA**

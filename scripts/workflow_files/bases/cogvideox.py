@@ -27,8 +27,6 @@ Euler with `simple` takes the steps of DDIM at evenly spaced timesteps. Any samp
 ComfyUI's own sampling gives CogVideoX inputs that are not scaled; the nodes of this pack put that right by themselves.
 """
 TRAIN_SUMMARY = f"""
-## TIC-FT: train image to video on CogVideoX
-
 Teaches CogVideoX 5B to make a video from an image, in the way your pairs do it.
 
 **Load** the three files of step 1 and a folder of pairs in step 2, then press **Run**.
@@ -36,12 +34,10 @@ Teaches CogVideoX 5B to make a video from an image, in the way your pairs do it.
 **Change** steps and learning rate in step 3. For another task choose it in **Training Plan** and **TIC-FT
 Train**, and set the frames of step 2 to 24. For other clips or another task write another `run_name`.
 
-**Out comes** a LoRA in `output/loras`. Open the workflow `{SAMPLE}` to use it.
+**Out comes** a LoRA in `output/loras`. Open the workflow [{SAMPLE}] to use it.
 """
 SAMPLE_SUMMARY = f"""
-## TIC-FT: image to video with CogVideoX
-
-Makes a video from an image with a LoRA that the workflow `{TRAIN}` has trained, or with one of the TIC-FT authors'.
+Makes a video from an image with a LoRA that the workflow [{TRAIN}] has trained, or with one of the TIC-FT authors'.
 
 **Load** the three files of step 1, your LoRA in **TIC-FT Load LoRA** (press R when it is not in the list) and an
 image.

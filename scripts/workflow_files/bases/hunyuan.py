@@ -40,8 +40,6 @@ Files, from huggingface.co/Comfy-Org/HunyuanVideo_1.5_repackaged:
 `models/vae/` {VAE}
 """
 SUMMARY = f"""
-## TIC-FT: image to video with HunyuanVideo 1.5
-
 Teaches HunyuanVideo 1.5 to make a video from an image, in the way your pairs do it, and makes one with what it has
 learned.
 

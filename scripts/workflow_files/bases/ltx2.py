@@ -30,8 +30,6 @@ text's projection
 `models/text_encoders/` {TEXT_ENCODER}, from huggingface.co/Comfy-Org/ltx-2
 """
 TRAIN_SUMMARY = f"""
-## TIC-FT: train image to video on LTX-2.3
-
 Teaches LTX-2.3 to make a video from an image, in the way your pairs do it. The video alone is trained: the sound stream
 is empty, as ComfyUI leaves it without an audio latent, and the clips' sound is not read.
 
@@ -40,12 +38,10 @@ is empty, as ComfyUI leaves it without an audio latent, and the clips' sound is 
 **Change** steps and learning rate in step 3. For another task choose it in **Training Plan** and **TIC-FT
 Train**, and set the frames of step 2 to 48. For other clips or another task write another `run_name`.
 
-**Out comes** a LoRA in `output/loras`. Open the workflow `{SAMPLE}` to use it.
+**Out comes** a LoRA in `output/loras`. Open the workflow [{SAMPLE}] to use it.
 """
 SAMPLE_SUMMARY = f"""
-## TIC-FT: image to video with LTX-2.3
-
-Makes a video from an image with a LoRA that the workflow `{TRAIN}` has trained.
+Makes a video from an image with a LoRA that the workflow [{TRAIN}] has trained.
 
 **Load** the two files of step 1, your LoRA in **TIC-FT Load LoRA** (press R when it is not in the list) and an
 image.

@@ -25,8 +25,6 @@ Files, from huggingface.co/Comfy-Org/Wan_2.1_ComfyUI_repackaged:
 `models/vae/` {VAE}
 """
 TRAIN_SUMMARY = f"""
-## TIC-FT: train image to video on Wan 2.1
-
 Teaches Wan 2.1 T2V 1.3B to make a video from an image, in the way your pairs do it.
 
 **Load** the three files of step 1 and a folder of pairs in step 2, then press **Run**.
@@ -34,12 +32,10 @@ Teaches Wan 2.1 T2V 1.3B to make a video from an image, in the way your pairs do
 **Change** steps and learning rate in step 3. For another task choose it in **Training Plan** and **TIC-FT
 Train**, and set the frames of step 2 to 24. For other clips or another task write another `run_name`.
 
-**Out comes** a LoRA in `output/loras`. Open the workflow `{SAMPLE}` to use it.
+**Out comes** a LoRA in `output/loras`. Open the workflow [{SAMPLE}] to use it.
 """
 SAMPLE_SUMMARY = f"""
-## TIC-FT: image to video with Wan 2.1
-
-Makes a video from an image with a LoRA that the workflow `{TRAIN}` has trained.
+Makes a video from an image with a LoRA that the workflow [{TRAIN}] has trained.
 
 **Load** the three files of step 1, your LoRA in **TIC-FT Load LoRA** (press R when it is not in the list) and an
 image.
@@ -49,11 +45,9 @@ image.
 **Out comes** a video of 36 frames in `output/video`.
 """
 RESTYLE_SUMMARY = f"""
-## TIC-FT: style transfer with Wan 2.1
-
 Shows a clip again in the style that a LoRA has learned from pairs of a clip and the same clip in that style.
 
-**Train** the LoRA with the workflow `{TRAIN}`:
+**Train** the LoRA with the workflow [{TRAIN}]:
 
 - step 2: 24 `frames`, and beside each `NAME.mp4` its original as `NAME.condition.mp4`, of at least 25 frames
 - step 3: the task `video to video` in **Training Plan** and **TIC-FT Train**, and `{RESTYLE}` as `run_name` and as the

@@ -58,11 +58,9 @@ and from huggingface.co/Comfy-Org/Wan_2.1_ComfyUI_repackaged:
 `models/text_encoders/` {TEXT_ENCODER}
 """
 SUMMARY_5B = f"""
-## TIC-FT: image to video with Wan 2.2 5B
-
 Makes a video from an image with a LoRA that was trained on pairs.
 
-**Train** the LoRA with the workflow `{TRAIN}`:
+**Train** the LoRA with the workflow [{TRAIN}]:
 
 - step 1: the three files of step 1 here
 - step 2: 704 x 704 pixels, 36 frames, 24 frames a second
@@ -76,12 +74,10 @@ image.
 **Out comes** a video of 36 frames in `output/video`.
 """
 SUMMARY_14B = f"""
-## TIC-FT: image to video with Wan 2.2 14B
-
 Makes a video from an image with two LoRAs, one for each expert. The high-noise expert takes the first steps, the
 low-noise expert the rest, and both get the same context.
 
-**Train** both with the workflow `{TRAIN_14B}`.
+**Train** both with the workflow [{TRAIN_14B}].
 
 **Load** the four files of step 1, both LoRAs in **TIC-FT Load LoRA** (press R when they are not in the list) and an
 image.

@@ -15,8 +15,6 @@ CAPTION = "a dog jumps over a hurdle on a lawn"
 EDIT = "the animal jumps over a hurdle"
 
 SUMMARY = f"""
-## One-shot motion with Wan 2.2 14B image-to-video
-
 One clip goes in; its motion, by the subject of your picture, comes out.
 
 **Load** the four files of step 1, a clip of at least {FRAMES} frames in step 2 and a picture in step 4. Write the
@@ -25,7 +23,7 @@ clip's caption in step 2, then press **Run**.
 **Change** the picture and its caption in step 4. Nothing is trained again for that.
 
 **Out comes** a video in `output/video`, and the LoRA of the motion in `output/loras`. No file at hand? Open
-`motion_toy`.
+[motion_toy].
 """
 CLIP_NOTE = f"""
 Of your clip {FRAMES} frames are learned, 16 a second, whatever rate it was shot at: the motion keeps its pace. `start`

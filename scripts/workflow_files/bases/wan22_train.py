@@ -9,8 +9,6 @@ from workflow_files.graph import Graph
 from workflow_files.models import RUN_NOTE, add_encoders, add_network, add_pairs, add_trainer, save_trained
 
 SUMMARY = f"""
-## TIC-FT: train image to video on Wan 2.2 14B
-
 Teaches both experts of Wan 2.2 T2V 14B to make a video from an image, in the way your pairs do it. Each gets a LoRA of
 its own: the high-noise expert decides layout and motion, the low-noise expert detail.
 
@@ -20,7 +18,7 @@ both, then one expert is trained after the other.
 **Change** steps and learning rate in steps 3 and 4. For another task choose it in both **Training Plan** and **TIC-FT
 Train** nodes, and set the frames of step 2 to 24. For other clips or another task write another `run_name` in both.
 
-**Out come** two LoRAs in `output/loras`. Open the workflow `{LARGE}` to use them.
+**Out come** two LoRAs in `output/loras`. Open the workflow [{LARGE}] to use them.
 """
 HIGH_NOTE = """
 The fp8 file is trained on as it is. `expert` of **Run Settings** says which noise levels are trained: those that this

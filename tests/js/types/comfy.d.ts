@@ -11,6 +11,7 @@ declare module '*/scripts/app.js' {
       workflow: { activeWorkflow?: { changeTracker?: { captureCanvasState?(): void } } }
       toast: { add(message: { severity: string; summary: string; detail?: string; life?: number }): void }
     }
+    loadGraphData(graph: any, clean?: boolean, restoreView?: boolean, name?: string, options?: object): Promise<unknown>
     registerExtension(extension: ComfyExtension): void
   }
 }
@@ -18,6 +19,7 @@ declare module '*/scripts/app.js' {
 declare module '*/scripts/api.js' {
   export const api: {
     fetchApi(path: string, options?: RequestInit): Promise<Response>
+    getWorkflowTemplates?: () => Promise<Record<string, string[]>>
     apiURL(path: string): string
     addEventListener(name: string, listener: (event: CustomEvent<any>) => void): void
     removeEventListener(name: string, listener: (event: CustomEvent<any>) => void): void
@@ -44,6 +46,7 @@ interface ComfyExtension {
     onChange?(value: any, before?: any): void
   }[]
   commands?: { id: string; label: string; menubarLabel?: string; icon?: string; function(): void }[]
+  keybindings?: { commandId: string; combo: { key: string; ctrl?: boolean; alt?: boolean; shift?: boolean } }[]
   menuCommands?: { path: string[]; commands: string[] }[]
   init?(): void
   setup?(): void | Promise<void>

@@ -16,6 +16,7 @@ if str(SCRIPTS) not in sys.path:
 
 from host_setup.pins import PACK_NAME  # noqa: E402
 from host_setup.server import Server  # noqa: E402
+from workflow_files.names import title_of  # noqa: E402
 
 FLAGS = (
     "--no-sandbox",
@@ -34,7 +35,7 @@ NOISE = re.compile(
 READY = "() => window.app?.vueAppReady && window.app.extensionManager?.workflow?.activeWorkflow"
 # What the template browser does with the file of a template; the graph as it is saved, and the prompt, as one text.
 OPEN = """async ([name, pack]) => {
-    const answer = await fetch(`/api/workflow_templates/${pack}/${name}.json`)
+    const answer = await fetch(`/api/workflow_templates/${pack}/${encodeURIComponent(name)}.json`)
     await app.loadGraphData(await answer.json(), true, true, name, { openSource: 'template' })
     return JSON.stringify(await app.graphToPrompt()) }"""
 CLEAR = """() => { app.canvas.setGraph(app.graph.rootGraph); app.canvas.deselectAll(); app.canvas.ds.reset()
@@ -105,17 +106,17 @@ class Site:
             self.page.evaluate(CLEAR)
 
     def load(self, name: str) -> Site:
-        """Load the page with a shipped workflow named in its address, and wait until it is there."""
-        self.page.goto(f"{self.host.url}/?template={name}&source={PACK_NAME}")
+        """Load the page and open a shipped workflow, by its key, in it."""
+        self.page.goto(f"{self.host.url}/?template=~")  # no template, but enough not to be greeted as a newcomer
         self.wait_ready()
-        self.page.wait_for_function(OPENED, arg=name, timeout=PATIENCE * 1000)
-        return self
+        return self.open_template(name)
 
     def open_template(self, name: str) -> Site:
         """Open a shipped workflow as the template browser does, in the page that is there or in a new one."""
         if not self.loaded:
             return self.load(name)
-        self.page.evaluate(OPEN, [name, PACK_NAME])
+        self.page.evaluate(OPEN, [title_of(name), PACK_NAME])
+        self.page.wait_for_function(OPENED, arg=title_of(name), timeout=PATIENCE * 1000)
         return self
 
     def open_graph(self, workflow: dict[str, Any], again: bool = False) -> Site:

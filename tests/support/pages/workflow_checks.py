@@ -13,14 +13,14 @@ ROOT = Path(__file__).parents[3]
 if str(ROOT / "scripts") not in sys.path:
     sys.path.append(str(ROOT / "scripts"))
 
+from workflow_files.names import TITLES  # noqa: E402
 from workflow_files.prompt import shortened, to_prompt, widget_count  # noqa: E402
 from workflow_files.schema import NOTES, read_inputs  # noqa: E402
 
-__all__ = ["NOTES", "read_inputs", "shortened", "to_prompt", "widget_count"]
+__all__ = ["NOTES", "TITLES", "read_inputs", "shortened", "to_prompt", "widget_count"]
 
 FOLDER = ROOT / "workflows"
-PATHS = sorted(FOLDER.glob("*.json"))
-NAMES = [path.stem for path in PATHS]
+NAMES = sorted(TITLES)  # keys
 ABSOLUTE = re.compile(r"^(/|~|\\\\|[A-Za-z]:[\\/])|/(home|root|tmp|Users|work)/")
 MODEL_FILES = {
     "wan2.1_t2v_1.3B_fp16.safetensors": "diffusion_models",
@@ -69,8 +69,13 @@ Workflow = dict[str, Any]
 
 
 def load(name: str) -> Workflow:
-    """A workflow file by its stem."""
-    return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    """A workflow file by its key."""
+    return json.loads(path_of(name).read_text(encoding="utf-8"))
+
+
+def path_of(name: str, suffix: str = ".json") -> Path:
+    """The file of a key, or its picture."""
+    return FOLDER / f"{TITLES[name]}{suffix}"
 
 
 def is_toy(workflow: Mapping[str, Any]) -> bool:
