@@ -34,7 +34,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--out", type=Path, default=ROOT / "out" / "demo", help="new folder for the results (out/demo)")
     add("--pairs", type=_count, default=12, help="clip pairs to train on (12)")
-    add("--steps", type=_count, default=40, help="training steps of each LoRA (40)")
+    add("--steps", type=_count, default=80, help="training steps of each LoRA (80)")
     add("--test", type=_count, default=12, help="held-out conditions every arm is judged on (12)")
     add("--seed", type=int, default=0, help="of the clips, the training and the noise (0)")
     add("--cfg", type=float, default=1.0, help="guidance scale; 1 is none, as the workflow has it (1)")

@@ -19,7 +19,7 @@ from workflow_files.toy_tasks import TASKS, ToyTask
 
 CLIPS, HELD_OUT_CLIPS = 12, 4
 RANK, LEARNING_RATE = 16, 1e-3
-STEPS = {"coarse": (100, 8), "fine": (40, 4)}  # and clips in a batch, by the model's detail: about as much to compute
+STEPS = {"coarse": (100, 8), "fine": (80, 4)}  # and clips in a batch, by the model's detail
 VALIDATE_EVERY = 20  # steps
 SHIFT = 5.0  # the toy model is sampled with it, so most steps lie at high noise; training should too
 FPS = 12.0
@@ -31,7 +31,7 @@ The toy model comes with the pack. For a real model, put **Load Diffusion Model*
 that model.
 """
 TRAIN_NOTE = """
-{steps} steps take a minute or two on a CPU. A finished run is kept: it is not trained again until you change its seed,
+{steps} steps take some minutes on a CPU. A finished run is kept: it is not trained again until you change its seed,
 its settings or its clips. **Cancel** keeps what was learned so far. With a `run_name` a stopped run goes on; for other
 clips or settings write another one.
 
