@@ -76,6 +76,13 @@ def test_all_folders_of_the_pack_are_looked_at():
         ("nodes/host/model/encoders.py", "from ..session.session import training_session"),
         ("nodes/host/runs/job.py", "from ..page import routes"),
         ("__init__.py", "from .training import loop"),
+        ("nodes/host/runs/job.py", "def f():\n    import accelerate"),
+        ("nodes/host/runs/job.py", "from torch import distributed"),
+        ("training/core/step.py", "import torch.distributed as dist"),
+        ("training/core/step.py", "from ..distributed.group import joined"),
+        ("nodes/host/runs/job.py", "from ....training.distributed import group"),
+        ("nodes/host/runs/job.py", "def f():\n    from tqdm import tqdm"),
+        ("training/distributed/group.py", "import accelerate"),
     ],
 )
 def test_a_planted_violation_is_caught(path, source):
@@ -112,6 +119,9 @@ def test_a_planted_violation_is_caught(path, source):
         ("nodes/__init__.py", "import importlib\nimportlib.import_module('.toy', __name__)"),
         ("toy/pretrain/vae.py", "from ..world import SIZE\ndef f():\n    import comfy.ops"),
         ("__init__.py", "def f():\n    from .nodes import build_extension"),
+        ("training/distributed/group.py", "from torch import distributed\ndef f():\n    import accelerate"),
+        ("training/core/step.py", "from ..distributed.processes import processes"),
+        ("nodes/host/launch/command.py", "def f():\n    from ....training.distributed.group import joined"),
     ],
 )
 def test_what_is_allowed_passes(path, source):

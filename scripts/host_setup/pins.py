@@ -19,7 +19,7 @@ OVERLAY_DISK_BYTES = 10**9  # what a host needs that shares the packages of anot
 TORCH = ("torch==2.11.0", "torchvision==0.26.0", "torchaudio==2.11.0")  # the newest trio that agree
 DEV_TOOLS = (
     *("pytest==9.2.0", "pytest-xdist==3.8.0", "hypothesis==6.170.17", "ruff==0.17.5", "pyright==1.1.414"),
-    "playwright==1.65.2",
+    *("playwright==1.65.2", "accelerate==1.15.0"),
 )
 
 

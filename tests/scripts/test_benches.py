@@ -8,7 +8,14 @@ import sys
 from pathlib import Path
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
-BENCHES = sorted([*(SCRIPTS / "bench").glob("*.py"), *(SCRIPTS / "stress").glob("*.py"), SCRIPTS / "clip_sheet.py"])
+BENCHES = sorted(
+    [
+        *(SCRIPTS / "bench").glob("*.py"),
+        *(SCRIPTS / "bench" / "distributed").glob("*.py"),
+        *(SCRIPTS / "stress").glob("*.py"),
+        SCRIPTS / "clip_sheet.py",
+    ]
+)
 # All in one process, which imports torch once.
 START = """
 import contextlib, io, json, runpy, sys

@@ -11,23 +11,47 @@ from pathlib import Path, PurePosixPath
 FOLDERS = ("methods", "training", "nodes", "toy")
 LIBRARIES = {"torch", "einops", "numpy", "diffusers"}
 HOST = {"comfy", "comfy_api", "comfy_execution", "comfy_extras", "comfyui_version", "execution"}
-HOST |= {"comfyui_workflow_templates", "folder_paths", "latent_preview", "node_helpers", "server"}
+HOST |= {"comfyui_workflow_templates", "folder_paths", "latent_preview", "node_helpers", "server", "utils"}
 FORBIDDEN = {"aiohttp", "ftplib", "http", "httpx", "huggingface_hub", "requests", "scripts", "smtplib"}
 FORBIDDEN |= {"socket", "socketserver", "ssl", "subprocess", "urllib", "urllib3", "webbrowser"}
 FORBIDDEN |= {"websockets", "xmlrpc"}
 FORBIDDEN |= {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
-LAZY = {"PIL", "av", "diffusers", "regex", "transformers", "yaml"}  # only some functions need them
+LAZY = {
+    "PIL",
+    "accelerate",
+    "av",
+    "diffusers",
+    "regex",
+    "tqdm",
+    "transformers",
+    "yaml",
+}  # only some functions need them
 BUILTINS = {"eval", "exec", "compile", "__import__"}
 CALLS = {"torch.load", "torch.save", "torch.hub.load", "os.system", "os.popen", "os.startfile"}
 CALLS |= {"importlib.import_module", "asyncio.create_subprocess_exec", "asyncio.create_subprocess_shell"}
 PARENTS = {"methods": {"methods"}, "training": {"methods", "training"}, "toy": {"methods", "training", "toy"}}
 PARENTS["nodes"] = set(FOLDERS)
+TOGETHER = {"accelerate"}  # of several processes, as torch.distributed is
+# Modules that load it, and who may import them: ``train.py``'s command alone, which ComfyUI never imports.
+JOINING = {"training.distributed.group", "training.distributed.heartbeat", "training.distributed.sharding"}
+LAUNCH = ("nodes", "host", "launch")
 # Rooms of a folder, lowest first: a room imports from itself and from those below it.
 ROOMS = {
-    ("training",): ("storage", "core", "lora", "data", "tic_ft", "aicl", "motion", "tune_a_video", "runs"),
+    ("training",): (
+        "storage",
+        "distributed",
+        "core",
+        "lora",
+        "data",
+        "tic_ft",
+        "aicl",
+        "motion",
+        "tune_a_video",
+        "runs",
+    ),
     ("nodes", "host"): (
         *("services", "model", "layers", "sampling", "aicl", "tune_a_video"),
-        *("session", "runs", "trainers", "plan", "page"),
+        *("session", "runs", "trainers", "plan", "page", "launch"),
     ),
 }
 
@@ -66,7 +90,8 @@ def imports(tree: ast.AST, place: PurePosixPath, top: bool = True) -> Iterator[I
 def _from_imports(node: ast.ImportFrom, place: PurePosixPath, top: bool) -> Iterator[Import]:
     """Imports of one ``from`` statement; relative ones are resolved from the root of the pack."""
     if node.level == 0:
-        yield Import(node.module or "", False, top, node.lineno)
+        together = node.module == "torch" and any(alias.name == "distributed" for alias in node.names)
+        yield Import("torch.distributed" if together else node.module or "", False, top, node.lineno)
         return
     base = place.parent.parts
     climbed = node.level - 1
@@ -89,6 +114,11 @@ def check_import(entry: Import, place: PurePosixPath) -> list[str]:
     if entry.own:
         return [f"{entry.line} imports {entry.module}"] if not own_allowed(entry.module, place) else []
     found = []
+    if (root in TOGETHER or entry.module.startswith("torch.distributed")) and place.parts[:2] != (
+        "training",
+        "distributed",
+    ):
+        return [f"{entry.line} imports {entry.module}, which only training/distributed does"]
     if root in FORBIDDEN:
         found.append(f"{entry.line} imports {entry.module}: no network, process, pickle or scripts here")
     elif not absolute_allowed(entry, place):
@@ -110,6 +140,8 @@ def own_allowed(module: str, place: PurePosixPath) -> bool:
         return False
     if not room_allowed(parts, place):
         return False
+    if any(".".join(parts[:3]) == joining for joining in JOINING):
+        return place.parts[:3] == LAUNCH or place.parts[:2] == ("training", "distributed")
     if folder != "nodes" or parts[0] != "nodes":
         return True
     if len(parts) < 2:
@@ -159,8 +191,10 @@ def _reached(start: str, edges: dict[str, set[str]]) -> set[str]:
 def absolute_allowed(entry: Import, place: PurePosixPath) -> bool:
     """Whether a file may import a module that is not the pack's."""
     root, folder = entry.module.split(".")[0], place.parts[0]
-    if root in sys.stdlib_module_names or root in LIBRARIES:
+    if root in sys.stdlib_module_names or root in LIBRARIES or root in TOGETHER:
         return True
+    if root == "tqdm":
+        return place.parts[:3] == LAUNCH  # the host brings it along
     if is_script(place) and root in ("toy", "pack"):
         return True  # run by hand, with the checkout on the path or loaded as a package
     if root in HOST:

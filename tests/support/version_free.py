@@ -8,6 +8,7 @@ change its outcome: what asks the host's samplers, loaders, memory, files, route
 from __future__ import annotations
 
 VERSION_FREE = {  # node ids of pytest, or how they begin; and why one version is enough
+    "tests/distributed": "what processes exchange is ours; the host's part of it is a run's, in nodes/runs",
     "tests/fuzz": "what the random values meet are our own checks; plain calls of every node run in each version",
     "tests/nodes/runs/test_killed.py": "the files of a run are written by training/storage, which knows no host",
     "tests/nodes/runs/test_disk_faults.py": "likewise; each kind of fault is put into our own calls",

@@ -45,6 +45,11 @@ class FlowBatch:
         """The same batch on another device; the conditioning is moved by the predictor."""
         return FlowBatch(self.x0.to(device), self.noise.to(device), self.sigma.to(device), self.conditioning)
 
+    def part(self, rows: range) -> FlowBatch:
+        """Some of its clips."""
+        chosen = slice(rows.start, rows.stop)
+        return FlowBatch(self.x0[chosen], self.noise[chosen], self.sigma[chosen], self.conditioning[chosen])
+
 
 def seeded_generator(seed: int, step: int, purpose: str) -> torch.Generator:
     """A CPU generator that depends on nothing but its arguments."""

@@ -29,9 +29,11 @@ class Predict(Protocol):
 
 
 class Movable(Protocol):
-    """A batch that can follow the parameters to their device."""
+    """A batch that can follow the parameters to their device, and of which a process can take some clips."""
 
     def to(self, device: torch.device | str) -> Any: ...
+
+    def part(self, rows: range) -> Any: ...
 
 
 class Objective(Protocol):

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from ..distributed.exchange import Measured, add_up
+from ..distributed.processes import Processes, processes
 from .batches import StepGenerators, batch_indices, seeded_generator
 from .config import TrainConfig
 from .objective import Objective, Predict
@@ -38,13 +40,17 @@ def train_step(
 
     ``gradient = d(loss_scale * loss) / loss_scale``: a power of two changes nothing in fp32 and keeps the small
     gradients inside an fp16 network above zero. With ``accumulation`` it is the mean over so many batches. Where loss
-    or gradient is no number, nothing is updated and the record says ``skipped``.
+    or gradient is no number, nothing is updated and the record says ``skipped``. Where several processes share the run,
+    each takes its part of the clips, and all do the same update.
     """
     begun = time.perf_counter()
     optimizer.zero_grad(set_to_none=True)
-    seen = _Batches()
-    for micro in range(config.accumulation):
-        _accumulate(objective, predict, parameters, config, step * config.accumulation + micro, loss_scale, seen)
+    if processes().count > 1:
+        seen = _shared(processes(), objective, predict, parameters, config, step, loss_scale)
+    else:
+        seen = _Batches()
+        for micro in range(config.accumulation):
+            _accumulate(objective, predict, parameters, config, step * config.accumulation + micro, loss_scale, seen)
     norm = float(torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm))
     loss = sum(seen.losses) / len(seen.losses)
     finite = math.isfinite(loss) and math.isfinite(norm)
@@ -65,8 +71,7 @@ def _accumulate(
     seen: _Batches,
 ) -> None:
     """Add the gradient of one batch; ``position`` counts the batches of the whole run."""
-    groups = getattr(objective, "groups", ())
-    indices = batch_indices(config.seed, position, objective.size, config.batch_size, groups)
+    indices = _indices(objective, config, position)
     batch = objective.batch(indices, StepGenerators.at(config.seed, position)).to(parameters[0].device)
     _seed_everything(config.seed, position, parameters[0].device)
     result = objective.loss(predict, batch)
@@ -76,6 +81,63 @@ def _accumulate(
     seen.per_sample += result.per_sample.detach().tolist()
     seen.sigma += result.sigma.tolist()
     seen.clips += indices
+
+
+def _indices(objective: Objective, config: TrainConfig, position: int) -> list[int]:
+    groups = getattr(objective, "groups", ())
+    return batch_indices(config.seed, position, objective.size, config.batch_size, groups)
+
+
+def _shared(
+    group: Processes,
+    objective: Objective,
+    predict: Predict,
+    parameters: list[Tensor],
+    config: TrainConfig,
+    step: int,
+    loss_scale: float,
+) -> _Batches:
+    """The gradient of a step that several processes share, and what all of its batches gave."""
+    first, size = step * config.accumulation, config.batch_size
+    batches = [_indices(objective, config, first + micro) for micro in range(config.accumulation)]
+    measured, error = Measured.none(size * config.accumulation), None
+    own = group.part(size * config.accumulation)
+    try:
+        for micro, indices in enumerate(batches):
+            rows = range(max(own.start - micro * size, 0), min(own.stop - micro * size, size))
+            if rows:
+                _add_part(objective, predict, parameters, config, first + micro, loss_scale, indices, rows, measured)
+    except BaseException as failure:  # the others wait for this process, so they are told first
+        error = failure
+    whole = add_up(group, parameters, measured, error)
+    # An optimiser that draws must draw the same numbers everywhere.
+    _seed_everything(config.seed, first + config.accumulation - 1, parameters[0].device)
+    losses = [float(part.mean()) for part in whole.losses.split(size)]
+    return _Batches(whole.losses.tolist(), whole.sigmas.tolist(), [i for indices in batches for i in indices], losses)
+
+
+def _add_part(
+    objective: Objective,
+    predict: Predict,
+    parameters: list[Tensor],
+    config: TrainConfig,
+    position: int,
+    loss_scale: float,
+    indices: list[int],
+    rows: range,
+    measured: Measured,
+) -> None:
+    """Add the gradient of some clips of a batch. The whole batch is drawn: its numbers are those of one process."""
+    batch = objective.batch(indices, StepGenerators.at(config.seed, position))
+    if len(rows) < len(indices):
+        batch = batch.part(rows)
+    _seed_everything(config.seed, position, parameters[0].device)
+    result = objective.loss(predict, batch.to(parameters[0].device))
+    share = len(rows) / len(indices)
+    backward(result.per_sample.mean() * share / config.accumulation, parameters, loss_scale)
+    begin = position % config.accumulation * len(indices) + rows.start
+    measured.losses[begin : begin + len(rows)] = result.per_sample.detach()
+    measured.sigmas[begin : begin + len(rows)] = result.sigma
 
 
 def backward(loss: Tensor, parameters: list[Tensor], loss_scale: float) -> None:

@@ -51,6 +51,10 @@ class MotionBatch:
         """The same batch on another device."""
         return MotionBatch(self.flow.to(device), self.anchor)
 
+    def part(self, rows: range) -> MotionBatch:
+        """Some of its clips."""
+        return MotionBatch(self.flow.part(rows), self.anchor[rows.start : rows.stop])
+
 
 class MotionObjective(ClipObjective):
     """``mean |v - u|^2 + w1 mean |phi(v) - phi(u)|^2 + w2 mean (1 - cos(d v, d u))``, v predicted and u wanted.

@@ -38,7 +38,7 @@ def training_graph(record: Mapping[str, str], metadata: Mapping[str, str]) -> tu
     prompt = _prompt(metadata)
     trainer = _trainer(prompt, kind, record)
     if trainer is not None:
-        return _upstream(prompt, trainer), []
+        return upstream(prompt, trainer), []
     return _rebuilt(record, kind)
 
 
@@ -61,11 +61,14 @@ def _prompt(metadata: Mapping[str, str]) -> Graph:
         found = parse_json(metadata.get("prompt") or "{}")
     except ValueError:
         return {}
-    if not isinstance(found, dict):
-        return {}
+    return graph_of(found) if isinstance(found, dict) else {}
+
+
+def graph_of(prompt: Mapping[str, Any]) -> Graph:
+    """The nodes of a prompt of the host: classes and inputs alone."""
     return {
         str(key): {"class_type": node["class_type"], "inputs": dict(node["inputs"])}
-        for key, node in found.items()
+        for key, node in prompt.items()
         if isinstance(node, dict) and "class_type" in node and isinstance(node.get("inputs"), dict)
     }
 
@@ -95,7 +98,7 @@ def _expert_of(prompt: Graph, trainer: str) -> str:
     return BOTH_EXPERTS
 
 
-def _upstream(prompt: Graph, last: str) -> Graph:
+def upstream(prompt: Graph, last: str) -> Graph:
     """A node and all that leads to it."""
     found: list[str] = []
     waiting = [last]

@@ -12,12 +12,14 @@ from ..core.loop import OnStep, Rewind, Stopped, run_steps, suspect
 from ..core.offload import offloaded
 from ..core.state import WINDOW, StepRecord, TrainState, runaway
 from ..core.trainer import Trainer
+from ..distributed.processes import processes
 from .control import SAMPLE, SAVE, STOP, RunControl
 from .folder import RunFolder
 from .monitor import Monitors
 
 log = logging.getLogger(__name__)
 
+REWIND = "rewind"  # what other processes are told
 FIRST_SAVE, LEAST_PAUSE, SHARE = 30.0, 120.0, 0.03  # seconds; part of the time that saving may take
 
 
@@ -73,18 +75,29 @@ class Run:
             self.note("save", "the run was stopped within an update, so the last checkpoint counts")
             return None
         begun, config, best = time.monotonic(), self.trainer.config, self.state.best
-        values: dict[str, Any] = {"train": self.state.to_dict(), "trainer": self.trainer.values()}
-        values["learning_rate"] = config.learning_rate  # the one that the state's ``rate_scale`` is of
         try:
-            path = self.folder.save(self.state.step, values, config.keep, int(best["step"]) if best else None)
+            path = self.folder.save(self.state.step, self.values(), config.keep, int(best["step"]) if best else None)
         except Exception as error:  # whatever it is, the run is worth more than one state
             self.note("save", f"the state of step {self.state.step} could not be saved ({error}); training goes on")
             path = None
         self._next_save = time.monotonic() + max(LEAST_PAUSE, (time.monotonic() - begun) / SHARE)
         return path
 
+    def values(self) -> dict[str, Any]:
+        """All that a run goes on from: plain values and tensors, not copied."""
+        rate = self.trainer.config.learning_rate  # the one that the state's ``rate_scale`` is of
+        return {"train": self.state.to_dict(), "trainer": self.trainer.values(), "learning_rate": rate}
+
     def rewind(self) -> bool:
-        """Go back to the newest checkpoint from which the last good step is taken again, with a lower rate."""
+        """Go back to the newest checkpoint from which the last good step is taken again, with a lower rate.
+
+        Other processes of the run are told what it goes on from, or that there is none.
+        """
+        there = self._rewound()
+        processes().tell(REWIND, self.values() if there else None)
+        return there
+
+    def _rewound(self) -> bool:
         failed = self.state.step - self.state.in_a_row
         # Not that of the last good step: skipped steps leave the weights alone, so it would fail in the same way.
         values = self.folder.load(failed - 1)
@@ -101,11 +114,7 @@ class Run:
 
     def restore(self, values: dict[str, Any]) -> None:
         """Become what a checkpoint says; a learning rate that was given since is taken whole."""
-        self.trainer.load(values["trainer"])
-        self.state.take(TrainState.from_dict(values["train"]))
-        rate = self.trainer.config.learning_rate
-        if values.get("learning_rate", rate) != rate:
-            self.state.rate_scale, self.state.rewinds = 1.0, 0
+        restore(self.trainer, self.state, values)
 
     def note(self, kind: str, text: str) -> None:
         """Say something to the log and to all monitors."""
@@ -121,7 +130,9 @@ class Run:
         config = self.trainer.config
         if self.validate is not None and config.validate_every and step % config.validate_every == 0:
             self._validate()
-        stop = self.control.take(STOP)
+        if self.control.take(STOP):
+            processes().ask_stop()
+        stop = processes().stops()
         if self._save_is_due(step):
             self._save_as_asked(step)
         if self.control.take(SAMPLE) or (config.sample_every and step % config.sample_every == 0):
@@ -179,3 +190,12 @@ class Run:
             return
         if path is not None:
             self.monitors.sampled(self.state.step, path)
+
+
+def restore(trainer: Trainer, state: TrainState, values: dict[str, Any]) -> None:
+    """Have a trainer and a state become what a checkpoint says; a learning rate that was given since is taken whole."""
+    trainer.load(values["trainer"])
+    state.take(TrainState.from_dict(values["train"]))
+    rate = trainer.config.learning_rate
+    if values.get("learning_rate", rate) != rate:
+        state.rate_scale, state.rewinds = 1.0, 0

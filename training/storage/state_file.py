@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load, save
 from torch import Tensor
 
 from .atomic import sync_folder, write_atomically
@@ -32,10 +33,31 @@ def write_state(path: Path, values: Any) -> Path:
     tensors: dict[str, Tensor] = {}
     text = json.dumps(_taken_apart(values, "", tensors))
     metadata = {"format": FORMAT, "checksum": _checksum(text, tensors)}
-    plain = torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)
-    save_tensors(path, {**tensors, f"({VALUES})": plain}, metadata)
+    save_tensors(path, {**tensors, f"({VALUES})": _as_bytes(text)}, metadata)
     sync_folder(path.parent)
     return path
+
+
+def packed(values: Any) -> bytes:
+    """The same values as bytes for another process.
+
+    Raises:
+        ValueError: there is a value that is neither plain nor a tensor.
+    """
+    tensors: dict[str, Tensor] = {}
+    text = json.dumps(_taken_apart(values, "", tensors))
+    return save({name: tensor.contiguous() for name, tensor in tensors.items()} | {f"({VALUES})": _as_bytes(text)})
+
+
+def unpacked(data: bytes) -> Any:
+    """Inverse of ``packed``; tensors are on the CPU."""
+    tensors = load(data)
+    text = tensors.pop(f"({VALUES})").numpy().tobytes().decode()
+    return _put_together(parse_json(text), tensors)
+
+
+def _as_bytes(text: str) -> Tensor:
+    return torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)
 
 
 def read_state(path: Path) -> Any:

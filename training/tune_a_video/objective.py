@@ -60,6 +60,10 @@ class TuningBatch:
         """The same batch on another device."""
         return TuningBatch(self.clips.to(device), None if self.prior is None else self.prior.to(device))
 
+    def part(self, rows: range) -> TuningBatch:
+        """Some of its clips, and the prior's, whose share of the loss is theirs."""
+        return TuningBatch(self.clips.part(rows), self.prior)
+
 
 class TuneAVideoObjective(ClipObjective):
     """The image network's own objective on the frames of a clip, all of them noised to one level.

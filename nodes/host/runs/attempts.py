@@ -13,6 +13,7 @@ from ....training.core.placement import OFF, Way
 from ....training.core.state import TrainState
 from ....training.core.trainer import Trainer
 from ....training.core.validation import levels_within, validation_losses
+from ....training.distributed.processes import processes
 from ....training.runs.control import STOP, RunControl, registered, request_sample, request_save, request_stop
 from ....training.runs.folder import FAILED, FINISHED, STOPPED
 from ....training.runs.monitor import Monitors
@@ -24,8 +25,10 @@ from ..session.session import Session
 from .endings import close_record, end_run, keep_steps, next_way
 from .events import run_monitors
 from .fitting import Fitting
+from .following import tell_start
 from .opening import OpenedRun
 from .output import Trained
+from .portable import keep_portable
 from .saving import Saver
 from .setup_line import distilled_warning, distilled_word, telling
 
@@ -126,6 +129,7 @@ def _go(task: RunTask, run: Run, saver: Saver, placed: Placed) -> Trained | _Aga
             run.restore(opened.values)
             opened.folder.forget_after(run.state.step)
             log.info("the run %s goes on at step %d of %d", opened.folder.name, run.state.step, job.config.steps)
+        tell_start(run)
         run.monitors.started(opened.folder, job.config, run.state.step)
         if task.missing:
             run.note("optimizer", task.missing)
@@ -163,9 +167,17 @@ def _begin(task: RunTask) -> None:
     job, opened = task.job, task.opened
     values = {"name": opened.folder.name, "config": job.config.to_dict(), "identity": task.identity}
     try:
-        opened.folder.begin(**values, accepted=opened.accepted)
+        opened.folder.begin(**values, accepted=opened.accepted, processes=_shared_by(opened))
+        keep_portable(opened.folder, job)
     except OSError as error:
         log.warning("%s cannot be written (%s), so this run cannot be resumed", opened.folder.path, error)
+
+
+def _shared_by(opened: OpenedRun) -> list[dict[str, int]]:
+    """By how many processes the run is trained, from which steps on; it goes on with any number."""
+    before = [entry for entry in opened.folder.record.get("processes", []) if entry["step"] < opened.done]
+    count = processes().count
+    return before if before and before[-1]["count"] == count else [*before, {"step": opened.done, "count": count}]
 
 
 def _make_run(task: RunTask, data: _Data, session: Session, trainer: Trainer, control: RunControl) -> Run:

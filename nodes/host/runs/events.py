@@ -29,6 +29,8 @@ LARGEST = 1000  # bytes of an event as it is sent
 TEXTS, SHORTEST = ("text", "name"), 20  # what may be cut, and the characters that are left of it at least
 NUMBERS = ("loss", "smoothed", "learning_rate", "seconds_per_step", "seconds_left", "peak_memory")
 
+FURTHER_SINKS: list[Callable[[], Sink]] = []  # of a run outside the graph
+
 
 def run_monitors(
     device: torch.device | str = "cpu",
@@ -48,7 +50,7 @@ def run_monitors(
     """
     commands = {STOP: request_stop, SAVE: request_save, SAMPLE: request_sample} if commands is None else commands
     live = LiveRun(executing_node() if node is None else node, commands, workflow, stage)
-    sinks: list[Sink] = [LogFile(), live, LossPlot(live.history), Events(live)]
+    sinks: list[Sink] = [LogFile(), live, LossPlot(live.history), Events(live), *(make() for make in FURTHER_SINKS)]
     return [Reporter(sinks, PeakMemory(torch.device(device)), place=live.place)]
 
 

@@ -11,12 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from ....training.core.config import BOOKKEEPING, BOTH_EXPERTS, TrainConfig
+from ....training.core.loop import Cancelled
 from ....training.core.optimizers import check_warmup, with_installed_optimizer
+from ....training.data.encoding import EncodedDataset
+from ....training.distributed.processes import processes
 from ....training.runs.changes import REFUSE
 from ..model.known_model import KnownModel
 from ..services.node_text import warn
 from ..session.session import Session
 from .attempts import RunTask, train
+from .encode_only import encode
+from .following import follow, tell_end, tell_failure
 from .kinds import RunKind
 from .live_runs import Stage
 from .opening import opened_run
@@ -47,6 +52,7 @@ class Job:
     on_change: str = REFUSE
     clip_names: Sequence[str] = ()
     workflow: Mapping[str, str] = field(default_factory=dict)  # for the file's metadata, as the host writes it
+    sets: Mapping[str, EncodedDataset] = field(default_factory=dict)  # its data, by the inputs of the Train node
     stage: Stage | None = None  # which of several runs of the node it is
 
     @property
@@ -80,15 +86,33 @@ class Job:
         return {**self.identity, "model": model, **on_model, "training revision": TRAINING_REVISION}
 
 
-def run_job(job: Job) -> Trained:
+def run_job(job: Job, known: Callable[[], Trained | None] = lambda: None) -> Trained:
     """Return the finished run of the same configuration, data and model, or train one and save it.
 
-    A run that is cancelled or fails keeps the steps it did, as a file and as a state from which it goes on.
+    A run that is cancelled or fails keeps the steps it did, as a file and as a state from which it goes on. What
+    ``known`` gives is returned in its place.
 
     Raises:
         ValueError: the run name, the data or the model is unsuitable, or the run of that name had other settings.
         RuntimeError: what was trained cannot be saved anywhere.
     """
+    if processes().ended:
+        raise Cancelled(f"the run {job.file_name} is not begun, because an end was asked for")
+    if processes().only_encodes:
+        return encode(job)
+    if processes().rank:
+        return follow(job)
+    try:
+        trained = known() or _done(job)
+    except BaseException as error:
+        tell_failure(error)
+        raise
+    tell_end(trained)
+    return trained
+
+
+def _done(job: Job) -> Trained:
+    """The run as process 0 does it, which is the only one in ComfyUI."""
     job.kind.files(job.file_name)  # refuses what cannot name a folder
     config, missing = with_installed_optimizer(job.config)
     check_settings(job, config)

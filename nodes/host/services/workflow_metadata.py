@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from ....training.storage.json_text import parse_json
+
+_whole: list[Any] = []
+
+
+@contextmanager
+def part_of(prompt: Any) -> Iterator[None]:
+    """Let files name this prompt while a part of it is executed."""
+    _whole.append(prompt)
+    try:
+        yield
+    finally:
+        _whole.pop()
 
 
 def workflow_metadata(hidden: Any) -> dict[str, str]:
@@ -21,6 +34,7 @@ def workflow_metadata(hidden: Any) -> dict[str, str]:
     from comfy.cli_args import args
 
     prompt, extra = getattr(hidden, "prompt", None), getattr(hidden, "extra_pnginfo", None)
+    prompt = _whole[-1] if _whole else prompt
     if args.disable_metadata or prompt is None:
         return {}
     return {"prompt": json.dumps(prompt), **{key: json.dumps(value) for key, value in (extra or {}).items()}}

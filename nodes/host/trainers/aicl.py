@@ -73,6 +73,7 @@ def train_aicl(
         on_change=request.on_change,
         clip_names=[sample.name for sample in encoded.dataset.samples],
         workflow=workflow or {},
+        sets={"encoded": encoded, **({} if validation is None else {"validation": validation})},
     )
     register_aicl_folders()
     trained = run_job(job)

@@ -99,6 +99,7 @@ def train_tic_ft(
         on_change=request.on_change,
         clip_names=[sample.name for sample in encoded.dataset.samples],
         workflow=workflow or {},
+        sets={"encoded": encoded, **({} if validation is None else {"validation": validation})},
     )
     return run_job(job), settings
 

@@ -94,6 +94,7 @@ def train_tune_a_video(
         on_change=request.on_change,
         clip_names=[sample.name for sample in encoded.dataset.samples],
         workflow=workflow or {},
+        sets={"encoded": encoded, **({} if prior is None else {"prior": prior})},
     )
     trained = run_job(job)
     return trained, tuned_from(trained.file, trained.path.name)

@@ -1,0 +1,1 @@
+"""A run outside the graph: the host without its server, for ``train.py``."""

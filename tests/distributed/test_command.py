@@ -1,0 +1,119 @@
+"""``train.py``: a run leaves the graph, is trained in several processes, and comes back. Real host, tiny networks."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+import shared_runs
+
+pytestmark = [
+    pytest.mark.host,
+    pytest.mark.skipif(importlib.util.find_spec("accelerate") is None, reason="accelerate is not installed"),
+    pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL"),
+]
+CLOSE = 1e-5  # relative
+GOAL = 6
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory) -> Path:
+    """A run of each trainer of which the graph has done 2 of 6 steps."""
+    base = tmp_path_factory.mktemp("begun") / "base"
+    shared_runs.begin(base, 2, *shared_runs.TRAINERS, goal=GOAL)
+    return base
+
+
+@pytest.fixture
+def base(begun, tmp_path) -> Path:
+    """A copy of it, of the test's own."""
+    return shutil.copytree(begun, tmp_path / "base")
+
+
+@pytest.fixture(scope="module")
+def in_graph(begun, tmp_path_factory) -> Path:
+    """What the graph makes of it."""
+    folder = shutil.copytree(begun, tmp_path_factory.mktemp("graph") / "base")
+    shared_runs.begin(folder, GOAL, *shared_runs.TRAINERS, goal=GOAL)
+    return folder
+
+
+def test_every_trainer_learns_in_two_processes_what_it_learns_in_the_graph(base, in_graph):
+    shared_runs.go_on(base, 2, *shared_runs.TRAINERS)
+    one, two = shared_runs.trained(in_graph), shared_runs.trained(base)
+    runs = {name.split()[0] for name in one}
+    assert runs == {"tic_ft", "aicl", "motion_appearance", "motion_motion", "tune_a_video"}
+    for run in runs:
+        own = {name for name in one if name.split()[0] == run}
+        apart = shared_runs.distance({name: two[name] for name in own}, {name: one[name] for name in own})
+        assert apart < CLOSE, run
+        assert shared_runs.losses(base, run) == pytest.approx(shared_runs.losses(in_graph, run), rel=CLOSE)
+        assert shared_runs.record(base, run)["processes"][-1]["count"] == 2
+    assert any((one[name] != two[name]).any() for name in one)  # the sums were taken in another order, so it was shared
+
+
+def test_a_run_goes_on_in_two_processes_and_in_the_graph_again(base, in_graph):
+    group = shared_runs.launch(base, 2)
+    shared_runs.after_step(group[0], base, 3)
+    group[1].send_signal(signal.SIGINT)
+    ends = shared_runs.finish(group)
+    assert [code for code, _ in ends] == [130, 130], ends
+    assert shared_runs.record(base)["state"] == "stopped"  # by Ctrl-C
+    stopped_at = shared_runs.record(base)["step"]
+    assert 3 <= stopped_at < GOAL
+    shared_runs.begin(base, GOAL, goal=GOAL)
+    assert tic_ft_apart(base, in_graph) < CLOSE
+    assert shared_runs.losses(base) == pytest.approx(shared_runs.losses(in_graph), rel=CLOSE)
+    counts = [{"step": 0, "count": 1}, {"step": 2, "count": 2}, {"step": stopped_at, "count": 1}]
+    assert shared_runs.record(base)["processes"] == counts
+    assert shared_runs.record(base)["state"] == "finished"
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_killed_process_ends_the_other_with_a_sentence_and_the_run_resumes(base, in_graph, victim):
+    group = shared_runs.launch(base, 2)
+    shared_runs.after_step(group[0], base, 3)
+    shared_runs.kill(group[victim])
+    ends = shared_runs.finish(group, wait=60)
+    assert ends[victim][0] == -signal.SIGKILL
+    code, said = ends[1 - victim]
+    assert code == 1, said
+    assert "another process of the run was lost" in said
+    assert "Traceback" not in said
+    if victim == 0:
+        shared_runs.go_on(base, 1)
+        assert tic_ft_apart(base, in_graph) < CLOSE
+
+
+def tic_ft_apart(one: Path, other: Path) -> float:
+    """How far the TIC-FT LoRA of one folder is from that of another."""
+    first, second = (
+        {name: value for name, value in shared_runs.trained(base).items() if name.startswith("tic_ft ")}
+        for base in (one, other)
+    )
+    return shared_runs.distance(first, second)
+
+
+def test_what_the_cache_lacks_is_said_in_a_sentence_and_encoded_by_the_command(base):
+    for path in (base / "output" / "fewshot_video" / "cache").glob("*"):
+        path.unlink()
+    ((code, said),) = shared_runs.finish(shared_runs.launch(base, 1))
+    assert code == 1
+    assert "the cache of encoded clips does not hold" in said
+    assert "--encode-only" in said
+    assert "Traceback" not in said
+    ((code, said),) = shared_runs.finish(shared_runs.launch(base, 1, "--encode-only", run="tune_a_video"))
+    assert code == 0, said
+    assert not (shared_runs.run_path(base, "tune_a_video") / "states").joinpath("state_00000003.safetensors").exists()
+    shared_runs.go_on(base, 1, "tune_a_video")
+    assert shared_runs.record(base, "tune_a_video")["state"] == "finished"
+
+
+def test_a_run_that_is_not_there_is_named_with_those_that_are(base):
+    ends = shared_runs.finish(shared_runs.launch(base, 2, run="other"))
+    assert [code for code, _ in ends] == [1, 1]
+    assert "there is no run 'other'; those that can be trained here are aicl" in ends[0][1]

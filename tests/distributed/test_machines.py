@@ -1,0 +1,83 @@
+"""Two network namespaces in the place of two machines: what each does when the line between them is cut."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import shared_engine
+import shared_runs
+
+NAMES, ADDRESSES, LINES = ("fewshot-a", "fewshot-b"), ("10.231.7.1", "10.231.7.2"), ("fewshot0", "fewshot1")
+MINUTE = 60
+
+
+def ip(*words: str) -> int:
+    """Run the system's ``ip``."""
+    return subprocess.run(["ip", *words], capture_output=True, check=False).returncode
+
+
+@pytest.fixture
+def machines() -> Iterator[None]:
+    """Two namespaces with a line between them."""
+    if importlib.util.find_spec("accelerate") is None:
+        pytest.skip("accelerate is not installed")
+    if shutil.which("ip") is None or ip("netns", "add", NAMES[0]):
+        pytest.skip("this system has no `ip netns`, or needs more rights for it")
+    try:
+        ip("netns", "add", NAMES[1])
+        if ip("link", "add", LINES[0], "netns", NAMES[0], "type", "veth", "peer", "name", LINES[1], "netns", NAMES[1]):
+            pytest.skip("this system has no veth devices")
+        for name, address, line in zip(NAMES, ADDRESSES, LINES, strict=True):
+            ip("-n", name, "addr", "add", f"{address}/24", "dev", line)
+            ip("-n", name, "link", "set", line, "up")
+            ip("-n", name, "link", "set", "lo", "up")
+        yield
+    finally:
+        for name in NAMES:
+            ip("netns", "del", name)
+
+
+def start(folder: Path, rank: int) -> subprocess.Popen[str]:
+    """A process that trains without end on one of the machines."""
+    place = {"RANK": rank, "LOCAL_RANK": 0, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 1, "MASTER_PORT": 29517}
+    settings = {"MASTER_ADDR": ADDRESSES[0], "GLOO_SOCKET_IFNAME": LINES[rank], "OMP_NUM_THREADS": "1"}
+    environment = os.environ | settings | {name: str(value) for name, value in place.items()}
+    command = ["ip", "netns", "exec", NAMES[rank], sys.executable, shared_engine.__file__, str(folder), "--endless"]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_step(folder: Path, step: int) -> None:
+    """Wait until both have done so many steps."""
+    paths, pause = [folder / f"step_{rank}" for rank in range(2)], threading.Event()
+    for _ in range(2400):
+        if all(path.exists() and int(path.read_text() or 0) >= step for path in paths):
+            return
+        pause.wait(0.05)
+    raise AssertionError("no step was done in time")
+
+
+@pytest.mark.usefixtures("machines")
+def test_machines_that_are_cut_from_each_other_end_within_a_minute_with_a_sentence(tmp_path):
+    started = [start(tmp_path, rank) for rank in range(2)]
+    try:
+        wait_for_step(tmp_path, 3)
+        assert ip("-n", NAMES[1], "link", "set", LINES[1], "down") == 0
+        cut = time.monotonic()
+        ends = shared_runs.finish(started, wait=2 * MINUTE)
+        assert time.monotonic() - cut < MINUTE
+    finally:
+        for process in started:
+            process.kill()
+    assert [code for code, _ in ends] == [1, 1], ends
+    for _, said in ends:
+        assert "another process of the run was lost" in said
+        assert "start the same command again" in said

@@ -1,0 +1,121 @@
+"""Processes that share a run over torch.distributed: on one machine or several, with cards or without."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch import distributed as dist
+
+from ..storage.state_file import packed, unpacked
+from .heartbeat import Heartbeats
+from .processes import PeerLostError, Processes
+
+WAIT = timedelta(days=30)  # torch's own limit; who waits while process 0 validates or saves is not lost
+POLL = 0.0005, 0.05  # seconds between two looks at an exchange under way, at first and at most
+
+
+class ProcessGroup(Processes):
+    """The processes that a launcher has started, each with the whole run and a part of each step."""
+
+    def __init__(self, rank: int, count: int, beats: Heartbeats) -> None:
+        """Of a group that torch has joined already."""
+        super().__init__()
+        self.rank, self.count, self.beats = rank, count, beats
+        beats.start()
+        self.messages: Any = dist.new_group(backend="gloo", timeout=WAIT)  # messages lie in the host's memory
+
+    def add_up(self, flat: Tensor) -> None:
+        """Replace a tensor by its sum over all processes.
+
+        Raises:
+            PeerLostError: another process is gone, or cannot be reached.
+        """
+        self._wait(lambda: dist.all_reduce(flat, async_op=True))
+
+    def tell(self, what: str, values: Any = None, within: float = math.inf) -> None:
+        """As process 0: send plain values and tensors to the others, under a word.
+
+        Raises:
+            PeerLostError: another process is gone, cannot be reached, or has not listened ``within`` so many seconds.
+        """
+        data = packed([what, values])
+        self._send(torch.tensor([len(data)]), within)
+        self._send(torch.frombuffer(bytearray(data), dtype=torch.uint8), within)
+
+    def hear(self) -> tuple[str, Any]:
+        """As another process: wait for what process 0 tells.
+
+        Raises:
+            PeerLostError: process 0 is gone, or cannot be reached.
+        """
+        size = torch.zeros(1, dtype=torch.long)
+        self._send(size)
+        data = torch.empty(int(size), dtype=torch.uint8)
+        self._send(data)
+        what, values = unpacked(data.numpy().tobytes())
+        return what, values
+
+    def _send(self, tensor: Tensor, within: float = math.inf) -> None:
+        self._wait(lambda: dist.broadcast(tensor, 0, group=self.messages, async_op=True), within)
+
+    def _wait(self, begin: Any, within: float = math.inf) -> None:
+        """Let an exchange come to its end, unless a process that is needed for it is lost."""
+        (pause, most), end = POLL, time.monotonic() + within
+        try:
+            work = begin()
+            while not work.is_completed():
+                self.beats.check()
+                if time.monotonic() > end:
+                    raise PeerLostError("another process of the run does not listen")
+                time.sleep(pause)
+                pause = min(2 * pause, most)
+            work.wait()
+        except RuntimeError as error:  # of torch: a connection was closed
+            if isinstance(error, PeerLostError):
+                raise
+            raise PeerLostError(self.beats.lost_sentence(str(error).partition("\n")[0])) from error
+
+
+@contextmanager
+def joined(cpu: bool) -> Iterator[Processes]:
+    """Join the processes that a launcher has started together with this one; alone where none has.
+
+    Accelerate reads what its own launcher, torchrun, Slurm or MPI have put into the environment, chooses between NCCL
+    and gloo, and gives each process a card of its own.
+
+    Raises:
+        RuntimeError: there are several processes and Accelerate is not installed.
+    """
+    if not several():
+        yield Processes()
+        return
+    try:
+        from accelerate import PartialState
+    except ImportError as error:
+        raise RuntimeError(
+            "the package accelerate is not installed, which several processes need; run `pip install accelerate` with "
+            "the Python that runs ComfyUI"
+        ) from error
+    state: Any = PartialState(cpu=cpu, timeout=WAIT)
+    beats = Heartbeats(state.process_index, state.num_processes, state.device.type != "cpu")
+    try:
+        yield ProcessGroup(state.process_index, state.num_processes, beats)
+    finally:
+        beats.stop()
+        if not beats.lost:  # else it would wait for the one that is lost
+            dist.destroy_process_group()
+
+
+def several() -> bool:
+    """Whether a launcher has started this process as one of several."""
+    import os
+
+    names = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+    return any(os.environ.get(name, "1").isdecimal() and int(os.environ.get(name, "1")) > 1 for name in names)
