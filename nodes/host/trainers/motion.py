@@ -21,6 +21,7 @@ from ..runs.kinds import LORA
 from ..runs.live_runs import Stage
 from ..runs.output import Trained
 from ..runs.previews import Note, Preview, Sample, make_sample
+from ..services.progress import encoding_progress
 from ..session.session import Session
 from .motion_loras import digest_of, known_appearance, no_lora, with_lora
 from .motion_objectives import appearance_objective, motion_objective
@@ -44,6 +45,11 @@ class _Stages:
     def names(self) -> tuple[str, ...]:
         """Those that are trained, in order."""
         return (APPEARANCE, MOTION) if self.request.appearance_steps and not self.request.classic else (MOTION,)
+
+    def recipe(self, stride: int) -> MotionRecipe:
+        """What the motion stage has encoded."""
+        family = self.video.family
+        return MotionRecipe(stride, family.compression, family.time_patch, self.video.channels, family.known_frames)
 
     def settings(self, latents: int) -> dict[str, Any]:
         """For the LoRA: size, rate and latents of what it was trained on, and how the node can make it again."""
@@ -80,6 +86,7 @@ class _Stages:
             on_change=self.request.on_change,
             clip_names=[sample.name for sample in self.encoded.dataset.samples] if stage == MOTION else (),
             workflow=self.workflow,
+            sets={"encoded": self.encoded},
             stage=Stage(stage, self.names, self.before) if len(self.names) > 1 else None,
         )
 
@@ -115,13 +122,13 @@ def train_motion(
     check_config(LORA, video, motion)  # before the appearance is trained
     appearance = None
     if APPEARANCE in stages.names:
-        appearance = _train_appearance(stages, stage_config(config, video, steps=request.appearance_steps))
+        appearance = _train_appearance(stages, stage_config(config, video, steps=request.appearance_steps), stride)
         stages = replace(stages, before=appearance.run)
     lora = appearance.file if appearance else no_lora()
     return _train_motion(stages, motion, stride, lora), lora
 
 
-def _train_appearance(stages: _Stages, config: TrainConfig) -> Trained:
+def _train_appearance(stages: _Stages, config: TrainConfig, stride: int) -> Trained:
     encoded, caption = stages.encoded, stages.request.still_caption.strip()
     stills = still_captions(caption, encoded.dataset)
     known = stages.video.family.known_frames
@@ -131,19 +138,21 @@ def _train_appearance(stages: _Stages, config: TrainConfig) -> Trained:
     settings = {**stages.settings(1), "still_caption": caption}
 
     def objective() -> Any:
+        # The other stage's, too: a run that leaves the graph in this one finds both in the cache.
+        encoded.encode(stages.recipe(stride), encoding_progress())
         return appearance_objective(stages.video, encoded, recipe, config, settings)
 
     former = former_clips(recipe, encoded)
     job = stages.job(APPEARANCE, stages.video, config, identity, objective, encoded.dataset.fps, former)
     motion_run = replace(job, run_name=stage_name(stages.request.run_name, MOTION)).name
-    return known_appearance(job, motion_run) or run_job(job)
+    return run_job(job, lambda: known_appearance(job, motion_run))
 
 
 def _train_motion(stages: _Stages, config: TrainConfig, stride: int, appearance: LoraModel) -> Trained:
     encoded, request = stages.encoded, stages.request
     family = stages.video.family
     video = stages.video.with_model(stretched(with_lora(stages.video.model, appearance), family.positions, stride))
-    recipe = MotionRecipe(stride, family.compression, family.time_patch, video.channels, family.known_frames)
+    recipe = stages.recipe(stride)
     chosen = {
         "classic": request.classic, "stride": stride, "debiased_weight": stages.terms.debiased,
         "direction_weight": stages.terms.direction,
