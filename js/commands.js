@@ -2,7 +2,7 @@
 
 import { api } from '../../scripts/api.js'
 import { app } from '../../scripts/app.js'
-import { openCitation } from './dialogs/citation.js'
+import { openCardsCommand, openCitation } from './dialogs/citation.js'
 import { openResults } from './dialogs/results_list.js'
 import { citableOf } from './lib/citable.js'
 import { PACK, TEXTS } from './lib/command_texts.js'
@@ -12,6 +12,7 @@ import { sentence } from './lib/training_texts.js'
 
 const RESULTS = '/fewshot_video/results'
 const CITATION = '/fewshot_video/citation'
+const RUNS = '/fewshot_video/runs'
 
 app.registerExtension({
   name: 'FewShotVideo.Commands',
@@ -19,6 +20,7 @@ app.registerExtension({
     command('FewShotVideo.FirstRun', 'pi pi-play', openFirstRun),
     command('FewShotVideo.ListResults', 'pi pi-list', listResults),
     command('FewShotVideo.Cite', 'pi pi-book', citeSelected),
+    command('FewShotVideo.MoreCards', 'pi pi-copy', showCardsCommand),
   ],
   keybindings: [{ commandId: 'FewShotVideo.FirstRun', combo: { key: 'f', ctrl: true, shift: true } }],
   menuCommands: [{ path: [PACK], commands: Object.keys(REGISTERED.menu) }],
@@ -47,6 +49,14 @@ async function citeSelected() {
   if (!asked) return warn(TEXTS.choose)
   const answer = await ask(`${CITATION}?${new URLSearchParams(asked)}`)
   if (answer) openCitation(answer)
+}
+
+async function showCardsCommand() {
+  const nodes = Object.values(app.canvas.selected_nodes ?? {})
+  const run = nodes.length === 1 ? shownRun(nodes[0]) : ''
+  if (!run) return warn(TEXTS.chooseTrain)
+  const answer = await ask(`${RUNS}/${encodeURIComponent(run)}/more_cards`)
+  if (answer) openCardsCommand(answer)
 }
 
 /** Id of the run that a node's training panel shows. @param {any} node */

@@ -12,6 +12,11 @@ export function citeTitle(title) {
   return fill(TEXTS.citeTitle, { title })
 }
 
+/** @param {string} title of a run */
+export function cardsTitle(title) {
+  return fill(TEXTS.cardsTitle, { title })
+}
+
 /** @param {number} count */
 export function more(count) {
   return fill(TEXTS.more, { count })

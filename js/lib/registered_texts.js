@@ -9,12 +9,16 @@ export const REGISTERED = {
     },
     "FewShotVideo.Cite": {
       "label": "FewShot Video: cite this LoRA"
+    },
+    "FewShotVideo.MoreCards": {
+      "label": "FewShot Video: copy the command for more cards"
     }
   },
   "menu": {
     "FewShotVideo.FirstRun": "First run",
     "FewShotVideo.ListResults": "Open results folder list",
-    "FewShotVideo.Cite": "Cite this LoRA"
+    "FewShotVideo.Cite": "Cite this LoRA",
+    "FewShotVideo.MoreCards": "Copy the command for more cards"
   },
   "settings": {
     "FewShotVideo.PanelRefresh": {

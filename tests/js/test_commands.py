@@ -7,7 +7,7 @@ from typing import Any
 from browser import Site
 from training_page import TRAINER, training_workflow
 
-LIST, CITE = "FewShotVideo.ListResults", "FewShotVideo.Cite"
+LIST, CITE, CARDS = "FewShotVideo.ListResults", "FewShotVideo.Cite", "FewShotVideo.MoreCards"
 DIALOG = "dialog.fewshot-dialog"
 
 
@@ -62,6 +62,15 @@ def test_the_commands_list_what_was_trained_and_cite_it(site):
         "() => document.querySelector('.fewshot-dialog [role=status]').textContent === 'Copied'"
     )
     assert site.page.evaluate("() => navigator.clipboard.readText()") == bibtex
+    dialog(site).get_by_role("button", name="Close").click()
+    site.page.wait_for_selector(DIALOG, state="detached")
+
+    select(site, TRAINER)
+    run(site, CARDS)
+    command = dialog(site).locator("textarea").input_value()
+    assert "train.py " in command
+    assert name in command
+    assert "--base-directory" in command  # this ComfyUI was started with one
     dialog(site).get_by_role("button", name="Close").click()
     site.page.wait_for_selector(DIALOG, state="detached")
 

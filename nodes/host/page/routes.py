@@ -17,6 +17,7 @@ from ..runs.events import prompt_server
 from ..runs.live_runs import LiveRun, live_run, run_list, run_table
 from .citations import cite
 from .help_pages import help_page, help_route
+from .more_cards import more_cards
 from .results import results
 
 PREFIX = "/fewshot_video/runs"
@@ -39,6 +40,7 @@ def register_routes() -> bool:
         return True
     server.routes.get(PREFIX)(_listing)
     server.routes.get(PREFIX + "/{run}")(_table)
+    server.routes.get(PREFIX + "/{run}/more_cards")(_more_cards)
     for name in ORDERS:
         server.routes.post(f"{PREFIX}/{{run}}/{name}")(_command(name))
     server.routes.get(RESULTS)(_results)
@@ -58,6 +60,15 @@ async def _table(request: Any) -> Any:
     run = request.match_info["run"]
     table = await asyncio.to_thread(run_table, run) if ID.fullmatch(run) else None
     return _unknown() if table is None else _answer(table)
+
+
+async def _more_cards(request: Any) -> Any:
+    """The command that trains a run on more cards."""
+    run = request.match_info["run"]
+    try:
+        return _answer(await asyncio.to_thread(more_cards, run if ID.fullmatch(run) else ""))
+    except ValueError as error:
+        return _answer({"error": str(error)}, 404)
 
 
 async def _results(_request: Any) -> Any:
