@@ -240,8 +240,8 @@ class FewShotRunSettings(Node):
                     "checkpointing",
                     options=list(CHECKPOINTING),
                     default="off",
-                    tooltip="Less memory for more time: blocks are computed again in the backward pass; offloaded: and "
-                    "what stays of them waits in main memory.",
+                    tooltip="Less memory for more time: blocks are computed again in the backward pass; keep "
+                    "attention: but for their slowest part; offloaded: what stays of them waits in main memory.",
                 ),
                 io.Combo.Input(
                     "lora_dtype",

@@ -33,7 +33,7 @@ from parts.train_modes import MODES, TEXT_DIM, Work
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 MEASURED_STEPS = 2  # of which the peak is taken
-OURS, OURS_BLOCKS, BARE, CORE, CORE_FP32, OURS_BF16, OURS_BF16_BLOCKS = MODES
+OURS, OURS_BLOCKS, BARE, CORE, CORE_FP32, OURS_BF16, OURS_BF16_BLOCKS, OURS_BF16_KEEP = MODES
 # What is compared, of time (0) or peak memory (1), and the most it should be.
 GOALS = (
     (OURS, BARE, 0, 1.05),
@@ -55,7 +55,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="measured steps of each; growth takes a third of them")
     parser.add_argument("--threads", type=int, default=1, help="torch threads")
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="what a second is")
-    parser.add_argument("--modes", nargs="+", choices=MODES, default=MODES, help="which trainers; core is always one")
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=MODES, help="which trainers, besides that one")
+    parser.add_argument("--beside", choices=MODES, default=CORE, help="the trainer that all are divided by")
     parser.add_argument("--only", choices=MODES, help=argparse.SUPPRESS)  # the process whose memory is measured
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)  # and its network
     return parser.parse_args()
@@ -105,15 +106,16 @@ def measure(options: argparse.Namespace, layers: int, frames: int, rounds: int) 
     with tempfile.TemporaryDirectory() as folder:
         path = host_pack.random_wan(Path(folder), options.dim, layers, TEXT_DIM)
         work = Work(path, frames, options.size, options.rank, options.threads)
-        modes = [mode for mode in MODES if mode in options.modes or mode == CORE]
+        modes = [mode for mode in MODES if mode in options.modes or mode == options.beside]
         times = times_of(modes, work, rounds, CLOCKS[options.clock])
         rows = {mode: (seconds, *peak_of(mode, work)) for mode, seconds in times.items()}
     tokens = frames * (options.size // 2) ** 2
     print(f"\n{layers} blocks, {frames} latents of {options.size}x{options.size}: {tokens} tokens", flush=True)
-    print(f"{'':19}{'s/step':>9}{'/ core':>8}{'peak MiB':>10}{'/ core':>8}{'added MiB':>11}{'/ core':>8}")
+    print(f"divided by: {options.beside}")
+    print(f"{'':27}{'s/step':>9}{'':8}{'peak MiB':>10}{'':8}{'added MiB':>11}")
     for mode, row in rows.items():
-        cells = zip(row, rows[CORE], ("9.3f", "10.0f", "11.0f"), strict=True)
-        print(f"{mode:19}" + "".join(f"{value:{form}}{value / core:8.2f}" for value, core, form in cells), flush=True)
+        cells = zip(row, rows[options.beside], ("9.3f", "10.0f", "11.0f"), strict=True)
+        print(f"{mode:27}" + "".join(f"{value:{form}}{value / core:8.2f}" for value, core, form in cells), flush=True)
     return rows
 
 

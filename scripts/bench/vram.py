@@ -135,8 +135,9 @@ def largest_clip(public: Public, video: Any, shape: tuple[int, int, int]) -> Any
 def step_table(found: list[Found]) -> str:
     """GiB of the weights and of a step."""
     lines = [
-        "| model | size | weights, bf16 | weights, fp8 | step | by blocks | blocks, offloaded | counted in |",
-        "|---|---|---|---|---|---|---|---|",
+        "| model | size | weights, bf16 | weights, fp8 | step | keep attention | by blocks | blocks, offloaded | "
+        "counted in |",
+        "|---" * 9 + "|",
     ]
     for one in found:
         sizes = [*one.weights.values(), *one.steps.values()]
@@ -184,7 +185,7 @@ def check_table(rank: int) -> str:
     for i, (public, blocks) in enumerate(CASES):
         video, clip = of_true_width(public, blocks)
         counts = memory_profile.counted_steps(video, TrainConfig(rank=rank), clip)
-        for mode in CHECKPOINTING[:2]:
+        for mode in CHECKPOINTING[:3]:
             counted, run = counts[mode], run_step(video, clip, mode, rank)
             whole = asked(__file__, ["--process", str(i), mode, "--rank", str(rank)])
             name = f"{public.name}, {blocks} blocks, {CHECKED[0]} x {CHECKED[1]} x {CHECKED[2]} latents"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from .config import CHECKPOINTING
 
-OFF, BLOCKS, OFFLOADED = CHECKPOINTING
+OFF, KEEP_ATTENTION, BLOCKS, OFFLOADED = CHECKPOINTING
 GIB = 2**30
 CARDS = (8, 12, 16, 24, 32, 48, 80)  # GB, as cards are sold
 KEPT_BACK = 1.0 * GIB  # of a card: the driver's own, a desktop, and what the host leaves to others
@@ -47,10 +47,10 @@ def first_way(steps: Mapping[str, float], weights: Weights, free: float) -> Way 
     All weights on the card come first, without checkpointing before with it; then weights are lent, and the blocks'
     inputs offloaded at last.
     """
-    whole = [mode for mode in (OFF, BLOCKS) if mode in steps and steps[mode] + weights.whole <= free]
+    whole = [mode for mode in (OFF, KEEP_ATTENTION, BLOCKS) if mode in steps and steps[mode] + weights.whole <= free]
     if whole:
         return Way(whole[0], weights.whole)
-    for mode in (BLOCKS, OFFLOADED, OFF):
+    for mode in (BLOCKS, OFFLOADED, KEEP_ATTENTION, OFF):
         resident = weights.resident(steps[mode], free) if mode in steps else None
         if resident is not None:
             return Way(mode, resident)
@@ -69,7 +69,7 @@ def leaner_way(way: Way, resident: float, lent: float, lendable: bool) -> Way | 
         lent: Bytes that did not.
         lendable: Whether the host can lend weights to the device.
     """
-    if way.checkpointing == OFF:
+    if way.checkpointing in (OFF, KEEP_ATTENTION):
         return replace(way, checkpointing=BLOCKS)
     if lendable and resident > 0 and way.most > 0:
         half = resident / 2

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from .config import CHECKPOINTING
 from .placement import Weights, first_way
 
-OFF = CHECKPOINTING[0]
+OFF, KEEP_ATTENTION, *_ = CHECKPOINTING
 MARGIN = 1.15  # on a step's memory, for what allocators cannot fill and kernels keep
 MORE_HELP = "weights in fp8, a lower batch_size, fewer or smaller frames, or a lower rank"
 
@@ -35,10 +35,10 @@ class Network:
 
         ``clips (n P (2 + r) + n^2 d D (7 + 2 r))``: P numbers used forward and for the gradient of their input;
         attention's two products forward and five backward, over D blocks of d channels; r = 1 where blocks are
-        computed again, else 0. The adapters are too thin to count.
+        computed again, else 0, and 0 for the attention that is kept. The adapters are too thin to count.
         """
         again = checkpointing != OFF
-        attention = tokens**2 * self.width * self.depth * (7 + 2 * again)
+        attention = tokens**2 * self.width * self.depth * (7 + 2 * (again and checkpointing != KEEP_ATTENTION))
         return clips * (tokens * self.used * (2 + again) + attention)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import cache
 from typing import Any
 
 import torch
@@ -15,7 +16,14 @@ from torch.utils.checkpoint import checkpoint
 from ....training.core.config import CHECKPOINTING
 from .simulation import is_simulated, left_out
 
-OFF, _BLOCKS, OFFLOADED = CHECKPOINTING
+OFF, KEEP_ATTENTION, _BLOCKS, OFFLOADED = CHECKPOINTING
+KERNELS = (  # of fused attention; what torch composes of products and a softmax would keep the whole matrix
+    "_scaled_dot_product_flash_attention",
+    "_scaled_dot_product_flash_attention_for_cpu",
+    "_scaled_dot_product_efficient_attention",
+    "_scaled_dot_product_cudnn_attention",
+    "_scaled_dot_product_fused_attention_overrideable",
+)
 
 
 def transformer_blocks(network: nn.Module, pattern: str) -> list[nn.Module]:
@@ -36,7 +44,8 @@ def transformer_blocks(network: nn.Module, pattern: str) -> list[nn.Module]:
 def checkpointed_blocks(network: nn.Module, pattern: str, mode: str) -> Iterator[None]:
     """Keep only the input of each block and compute the block again in the backward pass, for a while.
 
-    ``mode`` is one of ``CHECKPOINTING``; offloaded inputs wait in host memory. The host's patches, its
+    ``mode`` is one of ``CHECKPOINTING``: offloaded inputs wait in host memory; *keep attention* keeps what long
+    attention gives, too, the dearest part of a block to compute again. The host's patches, its
     ``transformer_options`` as they were at the block, and hooks on the layers act in both passes.
 
     Source: arXiv 1604.06174, section 4, with one segment a block.
@@ -45,7 +54,7 @@ def checkpointed_blocks(network: nn.Module, pattern: str, mode: str) -> Iterator
     try:
         for block in transformer_blocks(network, pattern) if mode != OFF else ():
             changed.append((block, vars(block).get("forward")))
-            block.forward = _checkpointing(block.forward, mode == OFFLOADED)
+            block.forward = _checkpointing(block.forward, mode)
         yield
     finally:
         for block, own in changed:
@@ -55,17 +64,41 @@ def checkpointed_blocks(network: nn.Module, pattern: str, mode: str) -> Iterator
                 block.forward = own
 
 
-def _checkpointing(forward: Callable[..., Any], offload: bool) -> Callable[..., Any]:
+def _checkpointing(forward: Callable[..., Any], mode: str) -> Callable[..., Any]:
     """``forward`` that is called once more in the backward pass instead of keeping what it needs there."""
+
+    kept: dict[str, Any] = {"context_fn": _keeping_attention} if mode == KEEP_ATTENTION else {}
 
     def call(*args: Any, **kwargs: Any) -> Any:
         if not torch.is_grad_enabled():
             return forward(*args, **kwargs)
         run, carried = _repeatable(*_flat(forward, args), kwargs)
-        with _in_host_memory() if offload else nullcontext():
-            return checkpoint(run, *carried, use_reentrant=False)
+        with _in_host_memory() if mode == OFFLOADED else nullcontext():
+            return checkpoint(run, *carried, use_reentrant=False, **kept)
 
     return call
+
+
+def _keeping_attention() -> tuple[Any, Any]:
+    """Contexts of both passes in which the output of long attention is kept and everything else computed again.
+
+    Source: ``torch.utils.checkpoint.create_selective_checkpoint_contexts``, whose policy is asked at each operation.
+    """
+    from torch.utils.checkpoint import CheckpointPolicy, create_selective_checkpoint_contexts
+
+    def policy(_context: Any, operation: Any, *args: Any, **_options: Any) -> CheckpointPolicy:
+        # To the few tokens of a prompt it is cheap, and its output as large as that among the frames' many.
+        kept = operation in attention and args[1].shape[-2] >= args[0].shape[-2]
+        return CheckpointPolicy.MUST_SAVE if kept else CheckpointPolicy.PREFER_RECOMPUTE
+
+    attention = _attention_kernels()
+    return create_selective_checkpoint_contexts(policy)
+
+
+@cache
+def _attention_kernels() -> frozenset[Any]:
+    found = (getattr(torch.ops.aten, name, None) for name in KERNELS)
+    return frozenset(kernel.default for kernel in found if kernel is not None)
 
 
 def _flat(forward: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Callable[..., Any], tuple[Any, ...]]:

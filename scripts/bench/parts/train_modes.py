@@ -12,7 +12,8 @@ from typing import Any
 from parts import bare_loop
 
 CLIPS, TEXT_DIM, TOKENS, CHANNELS = 4, 64, 16, 16
-MODES = ("ours", "ours, blocks", "bare loop", "core", "core, fp32", "ours, bf16", "ours, bf16, blocks")
+MODES = ("ours", "ours, blocks", "bare loop", "core", "core, fp32", "ours, bf16", "ours, bf16, blocks",
+         "ours, bf16, keep attention")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def make(mode: str, work: Work, loaded: Callable[[], None] = lambda: None) -> St
         import torch
 
         model.set_model_compute_dtype(torch.bfloat16)
-    checkpointing = "blocks" if mode.endswith("blocks") else "off"
+    checkpointing = next((kept for kept in ("blocks", "keep attention") if mode.endswith(kept)), "off")
     return Stepped(lambda between: run_ours(model, work, between, checkpointing), work.threads)
 
 

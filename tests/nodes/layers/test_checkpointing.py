@@ -12,6 +12,7 @@ import torch
 from comfy.model_management import unload_all_models
 from tiny_families import COG_2B, COG_5B, COG_15, HUNYUAN_15, HUNYUANS, KANDINSKY, LTX, WAN, WAN_5B, Tiny
 from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
 from training_steps import loss_and_gradients, objective_of
 
 from pack.nodes.host.layers import checkpointing
@@ -22,7 +23,7 @@ from pack.nodes.host.model.video_model import video_model
 from pack.nodes.host.session.session import training_session
 from pack.training.core.config import CHECKPOINTING, TrainConfig
 
-OFF, BLOCKS, OFFLOADED = CHECKPOINTING
+OFF, KEEP_ATTENTION, BLOCKS, OFFLOADED = CHECKPOINTING
 EVERY = pytest.mark.parametrize(
     "family", [WAN, WAN_5B, COG_5B, COG_2B, COG_15, *LTX, *HUNYUANS, KANDINSKY], ids=lambda family: family.name
 )
@@ -47,7 +48,7 @@ def run(family: Tiny, mode: str, model: Any = None) -> tuple:
 
 
 @EVERY
-@pytest.mark.parametrize("mode", [BLOCKS, OFFLOADED])
+@pytest.mark.parametrize("mode", [KEEP_ATTENTION, BLOCKS, OFFLOADED])
 def test_loss_and_gradients_are_the_same_bytes_with_and_without_checkpointing(family, mode):
     loss, gradients, kept = run(family, OFF)
     again, others, less = run(family, mode)
@@ -101,6 +102,23 @@ def test_patches_of_the_host_see_the_same_options_in_both_passes():
     model.model_options["transformer_options"]["mark"] = "ours"
     run(WAN, BLOCKS, model)
     assert seen == [(index, "ours", (6, 2, 2)) for index in (0, 1, 1, 0)]
+
+
+def test_long_attention_is_computed_once_and_that_to_the_prompt_twice():
+    calls: list[str] = []
+    keys = {24: "frames", 5: "prompt"}
+
+    class Counting(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            if func in checkpointing._attention_kernels():
+                calls.append(keys[args[1].shape[-2]])
+            return func(*args, **(kwargs or {}))
+
+    for mode, frames, prompt in ((OFF, 2, 2), (KEEP_ATTENTION, 2, 4), (BLOCKS, 4, 4)):
+        calls.clear()
+        with Counting():
+            run(WAN, mode)
+        assert (calls.count("frames"), calls.count("prompt")) == (frames, prompt), mode
 
 
 def test_a_prediction_without_gradients_computes_each_block_once():

@@ -30,7 +30,7 @@ from pack.training.core.plan import MARGIN, predict
 from pack.training.motion.objective import default_config
 from pack.training.tune_a_video.objective import PUBLISHED
 
-OFF, BLOCKS, _ = CHECKPOINTING
+OFF, KEEP_ATTENTION, BLOCKS, _ = CHECKPOINTING
 WAN = "Wan 2.1"
 COG = "CogVideoX 5B"
 
@@ -57,7 +57,7 @@ def test_the_memory_of_a_large_step_is_predicted_from_small_ones(
     found = make(name)
     measured, network, _, notes = measure(found.model, found.config, found.clip, found.opened)
     assert not notes
-    assert list(measured) == [OFF, BLOCKS]
+    assert list(measured) == [OFF, KEEP_ATTENTION, BLOCKS]
     asked = step_of(found.clip, found.clip.x0.shape, 1)
     for mode, steps in measured.items():
         assert max(step.asked.tokens for step in steps) <= asked.tokens / 2

@@ -24,7 +24,7 @@ from pack.training.core.config import ATTENTION_PRESET, CHECKPOINTING, TrainConf
 from pack.training.core.plan import MARGIN, predict
 from pack.training.data.clips import TensorClip
 
-OFF, BLOCKS, OFFLOADED = CHECKPOINTING
+OFF, KEEP_ATTENTION, BLOCKS, OFFLOADED = CHECKPOINTING
 
 
 def plan(model: Any, **values: Any) -> tuple[str, TrainConfig]:
@@ -49,7 +49,7 @@ def test_the_memory_of_a_large_step_is_predicted_from_small_ones(family, monkeyp
     config = TrainConfig(rank=8, batch_size=1)
     measured, network, _, notes = measure(model, config, clip)
     assert not notes
-    assert list(measured) == [OFF, BLOCKS]  # on the CPU there is nowhere to offload to
+    assert list(measured) == [OFF, KEEP_ATTENTION, BLOCKS]  # on the CPU there is nowhere to offload to
     asked = step_of(clip, clip.x0.shape, config.batch_size)
     for mode, steps in measured.items():
         assert max(step.asked.tokens for step in steps) < asked.tokens
@@ -123,12 +123,12 @@ def test_the_plan_takes_checkpointing_where_only_that_fits_and_says_what_else_he
     text, planned = plan(model, encoded=data, batch_size=4)
     assert planned.checkpointing == BLOCKS
     assert "None of these fits" in text
-    off, blocks = (line_memory(text, name) for name in ("checkpointing off", "checkpointing blocks"))
-    assert blocks < off
-    with_free(monkeypatch, (off + blocks) / 2)
+    off, keep, blocks = (line_memory(text, f"checkpointing {mode}") for mode in (OFF, KEEP_ATTENTION, BLOCKS))
+    assert blocks <= keep < off
+    with_free(monkeypatch, (off + keep) / 2)
     text, planned = plan(model, encoded=data, batch_size=4)
-    assert planned.checkpointing == BLOCKS
-    assert "The settings that come out have checkpointing blocks." in text.splitlines()
+    assert planned.checkpointing == KEEP_ATTENTION
+    assert "The settings that come out have checkpointing keep attention." in text.splitlines()
     with_free(monkeypatch, blocks * 0.9)
     text, planned = plan(model, encoded=data, batch_size=4)
     assert planned.checkpointing == BLOCKS
@@ -169,7 +169,7 @@ def test_a_way_that_runs_out_of_memory_already_in_a_small_step_is_left_out(monke
 
     monkeypatch.setattr(memory_profile, "profile_step", failing)
     text, planned = plan(families.model_of("Wan 2.1"))
-    assert planned.checkpointing == BLOCKS
+    assert planned.checkpointing == KEEP_ATTENTION
     assert "Checkpointing off: even a step of (6, 4, 4) latents is too large." in text
     monkeypatch.setattr(memory_profile, "profile_step", lambda *_args: (_ for _ in ()).throw(MemoryError()))
     text, planned = plan(families.model_of("Wan 2.1"))

@@ -92,12 +92,14 @@ def test_weights_are_lent_where_the_step_needs_the_room_and_the_result_is_the_sa
 
 
 def test_what_does_not_fit_with_all_weights_lent_begins_leaner(model, card, caplog):
-    off, blocks = step_of(model, card), step_of(model, card, checkpointing="blocks")
-    assert blocks < off
-    card((off + blocks) / 2)
-    _, loss, *_ = train(model, "leaner")
-    assert len(loss["loss"]) == STEPS
-    assert "the run begins with blocks" in caplog.text
+    off, keep = step_of(model, card), step_of(model, card, checkpointing="keep attention")
+    blocks = step_of(model, card, checkpointing="blocks")
+    assert blocks < keep < off
+    for name, room, way in (("lean", off + keep, "keep attention"), ("leaner", keep + blocks, "blocks")):
+        card(room / 2)
+        _, loss, *_ = train(model, name)
+        assert len(loss["loss"]) == STEPS
+        assert f"the run begins with {way}" in caplog.text
 
 
 def test_after_memory_ran_out_more_and_more_is_lent(model, card, sessions, monkeypatch, caplog):

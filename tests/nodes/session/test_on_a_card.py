@@ -22,7 +22,7 @@ from pack.nodes.host.session.aicl import aicl_session
 from pack.nodes.host.session.clip import Form, clip_session
 from pack.nodes.host.session.session import training_session
 from pack.training.core import step as training_step
-from pack.training.core.config import CHECKPOINTING, TrainConfig
+from pack.training.core.config import TrainConfig
 from pack.training.core.preview import PreviewSettings, preview_latents
 from pack.training.core.state import TrainState
 from pack.training.core.trainer import Trainer
@@ -101,7 +101,7 @@ def no_backward(loss: Any, parameters: list[Any], _scale: float) -> None:
 
 @pytest.mark.parametrize(("made", "name"), TRAINERS, ids=[f"{made.__name__}, {name}" for made, name in TRAINERS])
 def test_a_step_a_validation_and_a_preview_leave_nothing_on_the_cpu(made, name, monkeypatch):
-    config = TrainConfig(batch_size=2, rank=2, caption_dropout=0.5, ema_decay=0.9, checkpointing=CHECKPOINTING[1])
+    config = TrainConfig(batch_size=2, rank=2, caption_dropout=0.5, ema_decay=0.9, checkpointing="blocks")
     model, objective, opened = made(name, config)
     monkeypatch.setattr(training_step, "backward", no_backward)
     with pretended_host(monkeypatch, model.model), torch.inference_mode(), opened(model, config) as session:

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[3] / "scripts" / "bench"))
 
 from parts.memory.public_models import MODELS, true_size
 
-OFF, BLOCKS, OFFLOADED = CHECKPOINTING
+OFF, KEEP_ATTENTION, BLOCKS, OFFLOADED = CHECKPOINTING
 GIB = 2**30
 META = torch.device("meta")
 TYPES = {"bf16": torch.bfloat16, "fp8": torch.float8_e4m3fn}

@@ -16,7 +16,7 @@ from pack.nodes.host.plan.memory_profile import counted_steps, profile_step
 from pack.nodes.host.plan.subjects import Subject
 from pack.training.core.config import CHECKPOINTING, TrainConfig
 
-OFF, BLOCKS, OFFLOADED = CHECKPOINTING
+OFF, KEEP_ATTENTION, BLOCKS, OFFLOADED = CHECKPOINTING
 
 
 def run_step(found: Subject, mode: str) -> int:
@@ -43,11 +43,11 @@ def test_the_counted_step_is_the_one_that_is_run(make: Callable[[str], Subject],
     weights = dict(found.model.model.model.diffusion_model.named_parameters())
     counted = counted_steps(found.model, found.config, found.clip, found.opened)
     assert list(counted) == list(CHECKPOINTING)
-    for mode in (OFF, BLOCKS):
+    for mode in (OFF, KEEP_ATTENTION, BLOCKS):
         assert counted[mode] == pytest.approx(run_step(found, mode), rel=0.01)
     after = dict(found.model.model.model.diffusion_model.named_parameters())
     assert all(after[key] is weight for key, weight in weights.items())
-    assert counted[OFFLOADED] <= counted[BLOCKS] < counted[OFF]
+    assert counted[OFFLOADED] <= counted[BLOCKS] <= counted[KEEP_ATTENTION] < counted[OFF]
 
 
 def test_a_step_on_packed_layers_of_another_pack_is_counted_too(tmp_path):

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from pack.training.core.placement import BLOCKS, OFF, OFFLOADED, Way, Weights, first_way, leaner_way
+from pack.training.core.placement import BLOCKS, KEEP_ATTENTION, OFF, OFFLOADED, Way, Weights, first_way, leaner_way
 
 WEIGHTS = Weights(26.0, 0.5)
 
@@ -23,14 +23,15 @@ def test_where_weights_cannot_be_lent_all_of_them_must_fit():
     assert Weights(26.0).resident(10.0, 35.9) is None
 
 
-STEPS = {OFF: 40.0, BLOCKS: 10.0, OFFLOADED: 6.0}
+STEPS = {OFF: 40.0, KEEP_ATTENTION: 18.0, BLOCKS: 10.0, OFFLOADED: 6.0}
 
 
 @pytest.mark.parametrize(
     ("free", "way"),
     [
         (80.0, Way(OFF, 26.0)),
-        (48.0, Way(BLOCKS, 26.0)),
+        (48.0, Way(KEEP_ATTENTION, 26.0)),
+        (43.0, Way(BLOCKS, 26.0)),
         (24.0, Way(BLOCKS, 13.5)),
         (10.5, Way(BLOCKS, 0.0)),
         (10.0, Way(OFFLOADED, 3.5)),
@@ -44,6 +45,10 @@ def test_blocks_are_computed_again_before_weights_are_lent_and_offloaded_last(fr
 def test_the_asked_way_is_the_first():
     assert first_way({BLOCKS: 10.0, OFFLOADED: 6.0}, WEIGHTS, 80.0) == Way(BLOCKS, 26.0)
     assert first_way({OFFLOADED: 6.0}, WEIGHTS, 80.0) == Way(OFFLOADED, 26.0)
+
+
+def test_a_step_that_kept_its_attention_is_computed_again_whole():
+    assert leaner_way(Way(KEEP_ATTENTION), 26.0, 0.0, True) == Way(BLOCKS)
 
 
 def test_after_memory_ran_out_what_helps_is_changed_until_nothing_is_left():

@@ -20,7 +20,7 @@ from pack.training.core.plan import (
 )
 from pack.training.core.plan_report import report
 
-OFF, BLOCKS, OFFLOADED = CHECKPOINTING
+OFF, KEEP_ATTENTION, BLOCKS, OFFLOADED = CHECKPOINTING
 NETWORK = Network(stored=2 * GIB, buffer=GIB / 8, lendable=False, narrow=False, used=10**9, depth=30, width=1024)
 ASKED = StepShape(clips=2, frames=13, prefix=4, per_frame=900)
 

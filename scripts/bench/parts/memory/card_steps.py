@@ -59,10 +59,9 @@ def line(setting: Setting, model: Any, share: float, clip_of: Callable[..., Any]
     from pack.nodes.host.plan.memory_profile import counted_steps
     from pack.nodes.host.session.placement import Room
     from pack.nodes.host.session.session import training_session
-    from pack.training.core.config import CHECKPOINTING
 
     video, clip, config = prepared(setting, model, clip_of)
-    config = replace(config, checkpointing=CHECKPOINTING[1])
+    config = replace(config, checkpointing="blocks")
     step = counted_steps(video, config, clip)[config.checkpointing]
     room = Room(step, share * model.model_size() if share < 1.0 else float("inf"))
     with torch.inference_mode(), training_session(video, config, room) as session:
