@@ -125,10 +125,10 @@ class TICFTContext(Node):
                 io.Combo.Input(
                     "buffer_steps",
                     options=list(host_context.BUFFER_STEPS),
-                    default=host_context.BUFFER_STEPS[0],
+                    default="automatic",
                     optional=True,
                     tooltip="How buffers begin to move. exact: at a step of their own, up to one more a buffer. "
-                    "no extra steps: within the sampler's steps, for distilled models of 4 to 8 steps.",
+                    "no extra steps: within the sampler's steps. automatic: the latter for 8 steps or fewer.",
                 ),
             ],
             outputs=[
@@ -143,7 +143,7 @@ class TICFTContext(Node):
         cls, model, vae, task, width, height, target_frames, condition=None, condition_2=None, condition_3=None,
         condition_4=None, condition_latents=-1, buffer_latents=-1, buffer_levels="", batch_size=1, model_2=None,
         settings=None, resize="crop", encoding=host_context.AS_TRAINED, timesteps=host_context.AS_TRAINED,
-        clip_vision=None, buffer_steps=host_context.BUFFER_STEPS[0],
+        clip_vision=None, buffer_steps="automatic",
     ) -> io.NodeOutput:  # fmt: skip
         settings, video = settings or {}, video_model(model)
         request = host_context.ContextRequest(

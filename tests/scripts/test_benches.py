@@ -8,14 +8,8 @@ import sys
 from pathlib import Path
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
-BENCHES = sorted(
-    [
-        *(SCRIPTS / "bench").glob("*.py"),
-        *(SCRIPTS / "bench" / "distributed").glob("*.py"),
-        *(SCRIPTS / "stress").glob("*.py"),
-        SCRIPTS / "clip_sheet.py",
-    ]
-)
+FOLDERS = ("bench", "bench/distributed", "bench/tic_ft", "stress")
+BENCHES = sorted([*(path for folder in FOLDERS for path in (SCRIPTS / folder).glob("*.py")), SCRIPTS / "clip_sheet.py"])
 # All in one process, which imports torch once.
 START = """
 import contextlib, io, json, runpy, sys

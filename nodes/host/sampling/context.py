@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 AS_TRAINED = "as trained"  # without settings: the first of the others
 ENCODINGS = ("separate", "joint")
 TIMESTEPS = ("one for all frames", "one per frame")
-BUFFER_STEPS = ("exact", "no extra steps")
+BUFFER_STEPS = {"automatic": None, "exact": True, "no extra steps": False}  # the first is the default
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class ContextRequest:
     encoding: str = AS_TRAINED
     timesteps: str = AS_TRAINED
     settings: dict[str, Any] = field(default_factory=dict)  # TICFT_SETTINGS of a LoRA, or empty
-    buffer_steps: str = BUFFER_STEPS[0]
+    buffer_steps: str = next(iter(BUFFER_STEPS))
 
 
 def build_context(
@@ -85,8 +85,8 @@ def build_context(
     if per_frame and not family.per_frame_timesteps:
         raise ValueError(f"{family.name} takes one timestep for all frames; choose '{TIMESTEPS[0]}'")
     known = known_inputs(family, vae, clip_vision, segments, latents[:1], layout)
-    extra = request.buffer_steps == BUFFER_STEPS[0]
-    context = Context(layout, latents[:1, :, : layout.prefix].clone(), per_frame, known, extra)
+    extra_steps = BUFFER_STEPS[request.buffer_steps]
+    context = Context(layout, latents[:1, :, : layout.prefix].clone(), per_frame, known, extra_steps)
     return context, {"samples": latents, "tic_ft": place, CLEAN: latents[:1, :, : layout.condition].clone()}
 
 

@@ -22,6 +22,7 @@ from .known import check_prompts, leaves_image_empty
 from .sampling_run import SamplingRun, expand, lead
 from .segments import Schedule, in_segments, is_segmented
 
+FEW_STEPS = 8  # of a distilled model; so many or fewer are not added to
 CLIP = "clip_fea"  # the host's name of the CLIP features that a network gets
 
 
@@ -34,7 +35,7 @@ class Context:
         per_frame_timesteps: give the network every frame's own level instead of the global one.
         known: what an image-to-video network is given of the known frames, see ``training.data.known_frames``.
         extra_steps: make every buffer level a point of the schedule, up to B evaluations more; else a step that leads
-            across a level carries the buffer from there, see ``SamplingRun.end_segment``.
+            across a level carries the buffer from there, see ``SamplingRun.end_segment``; None: by the run's steps.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class Context:
         x0: Tensor,
         per_frame_timesteps: bool = False,
         known: dict[str, Tensor] | None = None,
-        extra_steps: bool = True,
+        extra_steps: bool | None = True,
     ) -> None:
         self.layout = layout
         self.x0 = x0
@@ -77,7 +78,9 @@ class Context:
         lead_windows(executor.class_obj.model_options, self.layout)
         run = SamplingRun(self, executor.class_obj.model_patcher)
         values = sigmas.tolist()  # once for the whole run, as each reading waits for the device
-        points = tic_ft.insert_levels(values, run.layout, self.extra_steps or not is_segmented(sampler))
+        few = len(values) - 1 <= FEW_STEPS
+        extra = (not few if self.extra_steps is None else self.extra_steps) or not is_segmented(sampler)
+        points = tic_ft.insert_levels(values, run.layout, extra)
         sigmas = sigmas if points == values else sigmas.new_tensor(points)
         earlier, self.run = self.run, run
         try:

@@ -163,7 +163,9 @@ def _sample_batch(stage: Stage, model: Any, arm: Arm, layout: Any, clean: Tensor
         mask = torch.ones(1, 1, layout.frames, 1, 1)
         mask[:, :, : layout.prefix] = 0.0
     else:
-        model = Context(layout, latent[:, :, : layout.prefix].clone(), arm.per_frame).put_on(model)
+        extra = getattr(stage.options, "extra_steps", True)  # of the benches, one compares both ways
+        context = Context(layout, latent[:, :, : layout.prefix].clone(), arm.per_frame, extra_steps=extra)
+        model = context.put_on(model)
     empty = stage.encode_text("").expand(len(texts), -1, -1)
     options = stage.options
     with positions(stage.model, arm):

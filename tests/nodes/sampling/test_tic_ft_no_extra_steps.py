@@ -22,6 +22,7 @@ from comfy_extras.nodes_custom_sampler import (
 
 from pack.methods.tic_ft import Layout, sigma_layout
 from pack.nodes.host.model.noise import process_of, repaired
+from pack.nodes.host.sampling.context import BUFFER_STEPS, ContextRequest
 from pack.nodes.host.sampling.wrappers import Context
 
 LAYOUT = Layout.linear(1, 3, 3)
@@ -128,6 +129,16 @@ def test_a_level_that_is_a_point_of_the_schedule_is_left_there_as_with_extra_ste
     exact = tiny.with_shift(Context(LAYOUT, start.x0).put_on(tiny.tiny_model()), 1.0)
     assert {0.75, 0.5, 0.25} <= {round(sigma, 6) for sigma in tiny.schedule(model, "simple", 4).tolist()}
     assert torch.equal(tiny.sample(model, start, "dpmpp_2m"), tiny.sample(exact, start, "dpmpp_2m"))
+
+
+@pytest.mark.parametrize(("steps", "evaluations"), [(4, 4), (8, 8), (9, 12)])
+def test_by_default_only_runs_of_few_steps_get_none_more(steps, evaluations):
+    start = tiny.scene(LAYOUT)
+    model = Context(LAYOUT, start.x0, extra_steps=BUFFER_STEPS["automatic"]).put_on(tiny.tiny_model())
+    model, calls = tiny.record(tiny.with_shift(model, 3.0), tiny.curved)
+    tiny.sample(model, start, steps=steps)
+    assert len(calls) == evaluations
+    assert ContextRequest("image to video", 64, 64, 9).buffer_steps == "automatic"
 
 
 def test_timesteps_of_frames_are_those_of_their_levels():
