@@ -18,6 +18,9 @@ pytestmark = [
 ]
 CLOSE = 1e-5  # relative
 GOAL = 6
+SHORT_OF_MEMORY = Path(shared_runs.__file__).with_name(
+    "short_of_memory.py"
+)  # its root must not be on our path
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +56,8 @@ def test_every_trainer_learns_in_two_processes_what_it_learns_in_the_graph(base,
         assert apart < CLOSE, run
         assert shared_runs.losses(base, run) == pytest.approx(shared_runs.losses(in_graph, run), rel=CLOSE)
         assert shared_runs.record(base, run)["processes"][-1]["count"] == 2
+    assert shared_runs.validated(base) == pytest.approx(shared_runs.validated(in_graph), rel=CLOSE)
+    assert set(shared_runs.validated(base)) == {0, 4, GOAL}
     assert any((one[name] != two[name]).any() for name in one)  # the sums were taken in another order, so it was shared
 
 
@@ -87,6 +92,13 @@ def test_a_killed_process_ends_the_other_with_a_sentence_and_the_run_resumes(bas
     if victim == 0:
         shared_runs.go_on(base, 1)
         assert tic_ft_apart(base, in_graph) < CLOSE
+
+
+def test_a_process_short_of_memory_makes_all_go_on_with_less(base, in_graph):
+    ends = shared_runs.finish(shared_runs.launch(base, 2, script=SHORT_OF_MEMORY))
+    assert [code for code, _ in ends] == [0, 0], ends
+    assert "ran out of memory after 3 steps; it goes on from there with checkpointing blocks" in ends[0][1]
+    assert tic_ft_apart(base, in_graph) < CLOSE
 
 
 def tic_ft_apart(one: Path, other: Path) -> float:

@@ -32,7 +32,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=50, help="of each run")
     parser.add_argument("--counts", nargs="+", type=int, default=[1, 2, 4], help="processes")
     parser.add_argument("--batch", type=int, default=3, help="clips of a batch")
-    parser.add_argument("--accumulation", type=int, default=2, help="batches of a step")
+    parser.add_argument("--accumulation", type=int, default=3, help="batches of a step")
     return parser.parse_args()
 
 

@@ -131,6 +131,13 @@ def losses(base: Path, run: str = NAME) -> dict[int, float]:
     return {entry["step"]: entry["loss"] for entry in entries if entry["kind"] == "step"}
 
 
+def validated(base: Path, run: str = NAME) -> dict[int, float]:
+    """Mean validation loss by step."""
+    lines = (run_path(base, run) / "metrics.jsonl").read_text().splitlines()
+    entries = [json.loads(line) for line in lines if line]
+    return {entry["step"]: entry["losses"]["mean"] for entry in entries if entry["kind"] == "validation"}
+
+
 def history(base: Path) -> list[float]:
     """Losses of all finished runs, unrounded, one run after the other."""
     found: list[float] = []
@@ -190,6 +197,10 @@ def graph_of(trainer: str, goal: int, batch: int, accumulation: int) -> dict[str
         "4": ("FewShotRunSettings", {"settings": ["3", 0], **RUN_SETTINGS}),
         "5": (node, {**inputs, "batch_size": batch, **own}),
     }
+    if trainer == "tic_ft":  # process 0 validates while the others wait
+        nodes["4"][1]["validate_every"] = 2
+        nodes["5"][1]["validation"] = ["6", 0]
+        nodes["6"] = ("TinySet", {"trainer": trainer})
     if trainer == "tune_a_video":  # with the encoders of the toy model, and one clip that is its own batch
         encoders = {"dataset": ["6", 0], "vae": ["1", 2], "clip": ["1", 1], "cache": True}
         nodes |= {"1": ("FewShotToyImageModel", {}), "2": ("FewShotEncodeDataset", encoders)}

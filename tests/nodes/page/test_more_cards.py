@@ -1,0 +1,45 @@
+"""The command that trains a run on more cards, as the page gives it."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+
+import pytest
+
+from pack.nodes.host.page import more_cards
+from pack.training.runs.portable import FILE
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the words are those of a POSIX shell")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Folder of a run, which is found by the id `run`."""
+    path = tmp_path / "it's a run"
+    path.mkdir()
+    monkeypatch.setattr(more_cards, "run_folder", lambda run: path if run == "run" else None)
+    return path
+
+
+def test_the_command_names_python_run_and_folders_of_this_comfyui(folder):
+    import comfy.cli_args
+
+    (folder / FILE).write_text("{}")
+    found = more_cards.more_cards("run")
+    assert found["title"] == folder.name
+    place, command = found["command"].splitlines()
+    assert shlex.split(place) == ["cd", str(more_cards.PACK)]
+    words = shlex.split(command)
+    assert words[:3] == [sys.executable, "-m", "accelerate.commands.launch"]
+    assert words[words.index("train.py") + 1] == folder.name
+    assert words[words.index("--base-directory") + 1] == comfy.cli_args.args.base_directory
+    assert (more_cards.PACK / "train.py").is_file()
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_run_that_does_not_say_how_it_is_trained_is_refused_with_what_to_do():
+    with pytest.raises(ValueError, match=r"does not say how it is trained.*queue its Train node once more"):
+        more_cards.more_cards("run")
+    with pytest.raises(ValueError, match="there is no such run; reload the page"):
+        more_cards.more_cards("other")
