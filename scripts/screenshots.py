@@ -1,4 +1,4 @@
-"""Write pictures of every workflow and node, as a browser shows them: for documents, help pages and templates.
+"""Write pictures of every workflow and node, as a browser shows them: for documents and help pages.
 
 python scripts/screenshots.py                  all of them
 python scripts/screenshots.py tic_ft_train_toy only this workflow
@@ -32,7 +32,7 @@ from workflow_checks import MODEL_FILES, NAMES, path_of
 from workflow_files.names import key_of, title_of
 
 PICTURES, PAGES = ROOT / "docs" / "images" / "workflows", ROOT / "js" / "docs" / "images"
-WIDTH, THUMBNAIL = 1600, 512  # pixels of a workflow's picture, and of the one in the template browser
+WIDTH = 1600  # pixels of a workflow's picture
 MARGIN = 24  # around a node, on the canvas
 LIMIT, SMALL = 50_000, 30_000  # bytes of a workflow's and of a node's picture
 SETTINGS = {
@@ -43,7 +43,7 @@ SETTINGS = {
     "LiteGraph.Canvas.MinFontSizeForLOD": 0,  # letters at every zoom
 }
 # Some nodes are best seen in one workflow: the others are taken where they come first.
-SEEN_IN = {"TICFTContext": "tic_ft_image_to_video_toy", "TICFTTrain": "tic_ft_train_toy"}
+SEEN_IN = {"TICFTContext": "tic_ft_train_toy", "TICFTTrain": "tic_ft_train_toy"}
 TRAINERS = ("TICFTTrain", "TuneAVideoTrain", "FewShotMotionTrain", "AICLTrain")
 # So that a trainer's panel shows a run, and soon: widgets of the nodes of its workflow.
 RUN = {
@@ -151,9 +151,6 @@ def picture_workflow(site: Site, name: str) -> None:
     width, height = width - left, height - top
     picture = shoot(site, [left, top, width, height], WIDTH / width)
     save(picture, PICTURES / f"{name}.webp", LIMIT)
-    if not name.endswith("_toy"):  # `workflows.py --thumbnails` shows what those make
-        small = picture.convert("RGB").resize((THUMBNAIL, picture.height * THUMBNAIL // picture.width))
-        small.save(path_of(name, ".jpg"), quality=85, optimize=True)
 
 
 def picture_nodes(site: Site) -> None:

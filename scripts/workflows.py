@@ -1,7 +1,8 @@
-"""Write every file of workflows/ from its description, with the node schemas of a real ComfyUI.
+"""Write every file of workflows/ and subgraphs/ from its description, with the node schemas of a real ComfyUI.
 
 python scripts/workflows.py                 write the .json files
-python scripts/workflows.py --thumbnails    run the toy workflows and write their pictures, too (minutes)
+python scripts/workflows.py --thumbnails    write pictures, too; the toy workflows are run for them (minutes)
+python scripts/workflows.py --thumbnails tic_ft_train_toy   only this one
 python scripts/workflows.py --check         write nothing; fail when a file differs from its description
 """
 
@@ -18,11 +19,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by 
 from host import find_or_build
 from host_setup.pins import ROOT, HostError, say
 from host_setup.server import Server
+from workflow_files.blocks.blueprints import all_blueprints
+from workflow_files.blocks.writing import blueprint
 from workflow_files.catalogue import all_graphs
 from workflow_files.names import key_of
 from workflow_files.writer import Writer
 
-FOLDER = ROOT / "workflows"
+FOLDER, BLUEPRINTS = ROOT / "workflows", ROOT / "subgraphs"
 
 
 def as_text(workflow: dict[str, Any]) -> str:
@@ -43,14 +46,18 @@ def main(arguments: list[str] | None = None) -> int:
         graphs = [graph for graph in all_graphs() if not chosen or graph.name in chosen]
         with Server(find_or_build()) as server:
             schemas = server.object_info()
-            texts = {graph.title: as_text(Writer(graph, schemas).write()) for graph in graphs}
+            texts = {FOLDER / f"{graph.title}.json": as_text(Writer(graph, schemas).write()) for graph in graphs}
+            pictured = list(texts)
+            if not chosen:
+                blocks = {BLUEPRINTS / f"{block.title}.json": blueprint(block, schemas) for block in all_blueprints()}
+                texts |= {path: as_text(content) for path, content in blocks.items()}
             if options.check:
                 return check(texts)
             write(texts)
             if options.thumbnails:
-                from workflow_files.thumbnails import write_thumbnails
+                from workflow_files.pictures.thumbnails import write_thumbnails
 
-                write_thumbnails(server, schemas, [FOLDER / f"{name}.json" for name in texts], options.quick)
+                write_thumbnails(server, schemas, pictured, options.quick)
     except (HostError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -59,20 +66,19 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def write(texts: dict[str, str]) -> None:
+def write(texts: dict[Path, str]) -> None:
     """Write the files."""
-    FOLDER.mkdir(exist_ok=True)
-    for name, text in texts.items():
-        (FOLDER / f"{name}.json").write_text(text, encoding="utf-8", newline="\n")
-    say(f"wrote {len(texts)} workflows to {FOLDER}")
+    for path, text in texts.items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="\n")
+    say(f"wrote {len(texts)} files to {FOLDER} and {BLUEPRINTS}")
 
 
-def check(texts: dict[str, str]) -> int:
+def check(texts: dict[Path, str]) -> int:
     """Compare with the files; the number of those that differ."""
-    paths = {name: FOLDER / f"{name}.json" for name in texts}
-    stale = [name for name, path in paths.items() if not path.is_file() or path.read_text("utf-8") != texts[name]]
-    for name in stale:
-        say(f"{name}.json is out of date; run python scripts/workflows.py")
+    stale = [path for path, text in texts.items() if not path.is_file() or path.read_text("utf-8") != text]
+    for path in stale:
+        say(f"{path.name} is out of date; run python scripts/workflows.py")
     return len(stale)
 
 

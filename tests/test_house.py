@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 FILES = ("__init__.py", "requirements.txt", "pyproject.toml", ".comfyignore", ".gitignore", ".ci/run")
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "docs/architecture.md")
 SCRIPTS = ("scripts/demo.py", "scripts/test.py", "scripts/host.py", "scripts/bench")
-PLACES = ("methods", "training", "nodes/host", "toy", "workflows", "js/docs", "locales", "tests")
+PLACES = ("methods", "training", "nodes/host", "toy", "workflows", "subgraphs", "js/docs", "locales", "tests")
 
 
 def requirement_lines() -> list[str]:

@@ -11,6 +11,7 @@ from workflow_files.bases.wan import wan_workflows
 from workflow_files.bases.wan22 import wan22_workflows
 from workflow_files.bases.wan22_i2v import wan22_i2v_workflows
 from workflow_files.bases.wan22_train import wan22_train_workflows
+from workflow_files.first_run import first_run
 from workflow_files.graph import Graph
 from workflow_files.grid import grid_workflows
 from workflow_files.lora_files import lora_file_workflows
@@ -23,6 +24,7 @@ from workflow_files.tune_a_video import tune_a_video_workflows
 def all_graphs() -> list[Graph]:
     """Their descriptions."""
     return [
+        first_run(),
         *toy_workflows(),
         *template_workflows(),
         *grid_workflows(),

@@ -95,7 +95,7 @@ class Canvas:
         self, block: Block, /, *, title: str | None = None, size: tuple[int, int | None] = (WIDTH, None), **values: Any
     ) -> Node:
         """Add a subgraph as one node; its inputs by name."""
-        return self._place(Node(str(block_id(block)), values, title or block.title, size, block=block))
+        return self._place(Node(str(block_id(block)), values, title, size, block=block))
 
     def note(self, text: str, width: int = WIDTH) -> Node:
         """Add a note, in Markdown."""
@@ -155,6 +155,12 @@ class Block(Canvas):
         if label:
             self.labels[name] = label
         return self.outside[name]
+
+    def number_from(self, first: int) -> int:
+        """Number the nodes on from those of the graph around, as no two may have one; the first that is free."""
+        for number, node in enumerate(self.nodes, first):
+            node.id = number
+        return first + len(self.nodes)
 
 
 def note(text: str, title: str, width: int) -> Node:

@@ -1,18 +1,19 @@
-"""Turn a workflow file into what the host's ``/prompt`` takes, for plain graphs (no subgraphs, nothing muted)."""
+"""Turn a workflow file into what the host's ``/prompt`` takes; nothing in it is muted."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from workflow_files.schema import NOTES, default_of, expand, read_inputs
 
 Prompt = dict[str, dict[str, Any]]
+OUTSIDE = -10  # number of the end that the links of a block's inputs begin at
 
 
 def to_prompt(workflow: Mapping[str, Any], schemas: Mapping[str, Any]) -> Prompt:
-    """The API form of a workflow.
+    """The API form of a workflow; nodes inside a block get ids like ``7:2``, as the front end gives them.
 
     Args:
         workflow: JSON object of the file.
@@ -21,20 +22,74 @@ def to_prompt(workflow: Mapping[str, Any], schemas: Mapping[str, Any]) -> Prompt
     Raises:
         ValueError: the host does not know a node.
     """
-    links = {link[0]: link for link in workflow["links"]}
-    prompt: Prompt = {}
-    for node in workflow["nodes"]:
-        if node["type"] in NOTES:
-            continue
+    definitions = {block["id"]: block for block in workflow.get("definitions", {}).get("subgraphs", [])}
+    return dict(_Level(workflow["nodes"], workflow["links"], definitions).entries(schemas))
+
+
+class _Level:
+    """The nodes of a workflow or of a block in it.
+
+    Attributes:
+        around: The level that the block's node is in, and that node; None outside of all blocks.
+    """
+
+    def __init__(
+        self,
+        nodes: list[Any],
+        links: list[Any],
+        definitions: Mapping[str, Any],
+        around: tuple[_Level, Mapping[str, Any]] | None = None,
+    ) -> None:
+        self.nodes, self.definitions, self.around = nodes, definitions, around
+        rows = [link if isinstance(link, list) else list(link.values()) for link in links]
+        self.links = {row[0]: row for row in rows}
+        self.prefix = f"{around[0].prefix}{around[1]['id']}:" if around else ""
+        self.blocks = {
+            node["id"]: _Level(block["nodes"], block["links"], definitions, (self, node))
+            for node in nodes
+            if (block := definitions.get(node["type"]))
+        }
+
+    def entries(self, schemas: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Ids and nodes of the prompt."""
+        for node in self.nodes:
+            if node["id"] in self.blocks:
+                yield from self.blocks[node["id"]].entries(schemas)
+            elif node["type"] not in NOTES:
+                yield f"{self.prefix}{node['id']}", self._entry(node, schemas)
+
+    def _entry(self, node: Mapping[str, Any], schemas: Mapping[str, Any]) -> dict[str, Any]:
         if node["type"] not in schemas:
             raise ValueError(f"node {node['id']}: the host has no node {node['type']}")
         inputs = widget_values(node, schemas[node["type"]])
         for socket in node["inputs"]:
             if socket["link"] is not None:
-                link = links[socket["link"]]
-                inputs[socket["name"]] = [str(link[1]), link[2]]
-        prompt[str(node["id"])] = {"class_type": node["type"], "inputs": inputs}
-    return prompt
+                inputs[socket["name"]] = self._source(socket["link"])
+                if inputs[socket["name"]] is None:
+                    del inputs[socket["name"]]
+        return {"class_type": node["type"], "inputs": inputs}
+
+    def _source(self, number: int) -> Any:
+        """Where a link comes from: a node's id and output, or the value of a block's own widget; None from nowhere."""
+        _, origin, slot, *_ = self.links[number]
+        if origin in self.blocks:
+            inside = self.blocks[origin]
+            return inside._source(self.definitions[inside.kind]["outputs"][slot]["linkIds"][0])
+        if origin != OUTSIDE:
+            return [f"{self.prefix}{origin}", slot]
+        assert self.around is not None
+        level, node = self.around
+        socket = node["inputs"][slot]
+        if socket["link"] is not None:
+            return level._source(socket["link"])
+        widgets = [entry["name"] for entry in node["inputs"] if "widget" in entry]
+        return node["widgets_values"][widgets.index(socket["name"])] if "widget" in socket else None
+
+    @property
+    def kind(self) -> str:
+        """Type of the block's node."""
+        assert self.around is not None
+        return self.around[1]["type"]
 
 
 def widget_values(node: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -138,7 +138,7 @@ def toy_task(task: ToyTask) -> Graph:
 
 
 def _data(graph: Graph, task: ToyTask) -> tuple[Wire, Node]:
-    """Training pairs and an item of the held-out ones; image to video also shows how to add a pair."""
+    """Training pairs and an item of the held-out ones."""
     pairs = add_clips(graph, task.kind, "training", CLIPS, detail=task.detail)
     held_out = add_clips(graph, task.kind, "held out", HELD_OUT_CLIPS, detail=task.detail)
     graph.note("For clips of your own use **Dataset from Folder** in place of the toy clips.")
@@ -146,17 +146,6 @@ def _data(graph: Graph, task: ToyTask) -> tuple[Wire, Node]:
     item = graph.add("FewShotDatasetItem", dataset=held_out, index=0, title="Held-out pair")
     for name in task.conditions:
         graph.add("PreviewImage", images=item[name], title=f"Held-out {name.replace('_', ' ')}")
-    if task.task == "image to video":
-        graph.column()
-        own = graph.add("FewShotDatasetItem", dataset=held_out, index=1, title="A pair of your own")
-        pairs = graph.add(
-            "FewShotDatasetClip",
-            target=own["target"],
-            caption=own["caption"],
-            condition=own["condition"],
-            dataset=pairs,
-            title="Add it to the pairs",
-        )["dataset"]
     return pairs, item
 
 
@@ -270,4 +259,4 @@ what a LoRA adds.
 
 def toy_workflows() -> list[Graph]:
     """All of them."""
-    return [train_toy(), zero_shot_toy(), *(toy_task(task) for task in TASKS)]
+    return [train_toy(), zero_shot_toy(), *(toy_task(task) for task in TASKS[1:])]

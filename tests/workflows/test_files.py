@@ -31,7 +31,7 @@ def test_there_is_a_workflow_for_every_task_and_for_every_family():
 
 
 def test_every_node_of_the_pack_is_in_some_workflow():
-    used = {node["type"] for name in workflows.NAMES for node in workflows.load(name)["nodes"]}
+    used = {node["type"] for name in workflows.NAMES for node in workflows.every_node(workflows.load(name))}
     assert len(PACK_NODES) > 10
     assert used >= PACK_NODES
 
@@ -74,7 +74,7 @@ def test_it_is_of_the_kind_the_front_end_saves(name):
     assert workflow["version"] == 0.4
     ids = [node["id"] for node in workflow["nodes"]]
     assert len(set(ids)) == len(ids)
-    assert workflow["last_node_id"] == max(ids)
+    assert workflow["last_node_id"] == max([*ids, *(node["id"] for node in workflows.every_node(workflow))])
     assert workflow["last_link_id"] == max(link[0] for link in workflow["links"])
     assert all(node["mode"] == 0 for node in workflow["nodes"])
     assert sorted(node["order"] for node in workflow["nodes"]) == list(range(len(ids)))
@@ -82,7 +82,9 @@ def test_it_is_of_the_kind_the_front_end_saves(name):
 
 @every_file
 def test_every_link_joins_two_ends_of_its_type(name):
-    assert workflows.link_problems(workflows.load(name)) == []
+    workflow = workflows.load(name)
+    assert workflows.link_problems(workflow) == []
+    assert [problem for block in workflows.blocks_of(workflow) for problem in workflows.block_problems(block)] == []
 
 
 @pytest.mark.parametrize("end", [1, 2, 3, 4, 5])
@@ -146,7 +148,7 @@ def test_a_note_says_what_to_load_to_change_and_what_comes_out(name):
 
 @every_file
 def test_queueing_again_neither_trains_nor_samples_again(name):
-    for node in workflows.load(name)["nodes"]:
+    for node in workflows.every_node(workflows.load(name)):
         if node["type"].endswith("Train") or node["type"] in ("KSampler", "KSamplerAdvanced"):
             assert "fixed" in node["widgets_values"]
             assert not {"randomize", "increment", "decrement"} & {str(v) for v in node["widgets_values"]}

@@ -28,6 +28,7 @@ declare module '*/scripts/api.js' {
 
 interface ComfyGraph {
   id?: string
+  extra?: Record<string, unknown>
   nodes: any[]
   links?: any
   setDirtyCanvas(front: boolean, back?: boolean): void
@@ -50,6 +51,7 @@ interface ComfyExtension {
   menuCommands?: { path: string[]; commands: string[] }[]
   init?(): void
   setup?(): void | Promise<void>
+  afterConfigureGraph?(): void
   nodeCreated?(node: any): void
   loadedGraphNode?(node: any): void
 }

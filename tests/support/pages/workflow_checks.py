@@ -19,7 +19,7 @@ from workflow_files.schema import NOTES, read_inputs  # noqa: E402
 
 __all__ = ["NOTES", "TITLES", "read_inputs", "shortened", "to_prompt", "widget_count"]
 
-FOLDER = ROOT / "workflows"
+FOLDER, BLUEPRINTS = ROOT / "workflows", ROOT / "subgraphs"
 NAMES = sorted(TITLES)  # keys
 ABSOLUTE = re.compile(r"^(/|~|\\\\|[A-Za-z]:[\\/])|/(home|root|tmp|Users|work)/")
 MODEL_FILES = {
@@ -78,9 +78,56 @@ def path_of(name: str, suffix: str = ".json") -> Path:
     return FOLDER / f"{TITLES[name]}{suffix}"
 
 
+def blocks_of(workflow: Mapping[str, Any]) -> list[Workflow]:
+    """Its subgraphs, in the form of workflows: with nodes for the two ends, and links as lists."""
+    return [_as_workflow(block) for block in workflow.get("definitions", {}).get("subgraphs", [])]
+
+
+def _as_workflow(block: Mapping[str, Any]) -> Workflow:
+    ends = [(block["inputNode"], [], block["inputs"]), (block["outputNode"], block["outputs"], [])]
+    nodes = [
+        {
+            "id": end["id"],
+            "type": "MarkdownNote",  # known to no host
+            "pos": end["bounding"][:2],
+            "size": end["bounding"][2:],
+            "inputs": [{**slot, "link": slot["linkIds"][0]} for slot in taken],
+            "outputs": [{**slot, "links": slot["linkIds"]} for slot in given],
+        }
+        for end, taken, given in ends
+    ]
+    links = [list(link.values()) for link in block["links"]]
+    return {"nodes": [*block["nodes"], *nodes], "links": links, "groups": block["groups"]}
+
+
+def block_problems(block: Mapping[str, Any]) -> list[str]:
+    """The same of a subgraph, whose inputs may lead to several nodes."""
+    nodes = {node["id"]: node for node in block["nodes"] if node["id"] > 0}
+    links = block["links"]
+    found = [*_dangling({"nodes": list(nodes.values())}, {link[0]: link for link in links})]
+    found += [problem for link in links if link[1] > 0 and link[3] > 0 for problem in _ends(nodes, link)]
+    for number, source, output, target, slot, kind in links:
+        if source < 0:
+            end = nodes[target]["inputs"][slot]
+            known = end["link"] == number and fits(kind, end["type"])
+        else:
+            known = target > 0 or number in (nodes[source]["outputs"][output]["links"] or [])
+        if not known:
+            found.append(f"an end of link {number} does not know it, or has another type")
+    return found
+
+
+def every_node(workflow: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Its nodes, those in its blocks included and the blocks' own left out."""
+    blocks = workflow.get("definitions", {}).get("subgraphs", [])
+    kinds = {block["id"] for block in blocks}
+    outside = [node for node in workflow["nodes"] if node["type"] not in kinds]
+    return outside + [node for block in blocks for node in block["nodes"]]
+
+
 def is_toy(workflow: Mapping[str, Any]) -> bool:
     """Whether it runs with nothing downloaded."""
-    return any(node["type"] in TOY_MODELS for node in workflow["nodes"])
+    return any(node["type"] in TOY_MODELS for node in every_node(workflow))
 
 
 def nodes_of(workflow: Mapping[str, Any], kind: str) -> list[dict[str, Any]]:
@@ -154,9 +201,8 @@ def overlaps(workflow: Mapping[str, Any]) -> list[tuple[int, int]]:
 
 def schema_problems(workflow: Mapping[str, Any], schemas: Mapping[str, Any]) -> list[str]:
     """Nodes whose sockets or widgets are not those of the host's schema."""
-    return [
-        problem for node in workflow["nodes"] if node["type"] not in NOTES for problem in _node_problems(node, schemas)
-    ]
+    nodes = [node for node in every_node(workflow) if node["type"] not in NOTES]
+    return [problem for node in nodes for problem in _node_problems(node, schemas)]
 
 
 def _node_problems(node: Mapping[str, Any], schemas: Mapping[str, Any]) -> Iterator[str]:

@@ -8,9 +8,10 @@ from typing import Any
 
 from workflow_files.graph import NAMESPACE, Block, Canvas, Node, Wire, block_id
 from workflow_files.nodes import CanvasWriter
+from workflow_files.prompt import OUTSIDE
 from workflow_files.schema import Input, default_of
 
-OUTSIDE, RESULT = -10, -20  # numbers of the two ends, as the front end has them
+RESULT = -20  # number of the other end, as the front end has it
 END_WIDTH, ROW = 130, 20
 FAR = 60  # of the ends from the nodes
 
@@ -57,7 +58,7 @@ class BlockWriter(CanvasWriter):
             "version": 1,
             "state": {
                 "lastGroupId": len(self.groups),
-                "lastNodeId": len(self.block.nodes),
+                "lastNodeId": max(self.written),
                 "lastLinkId": len(self.links),
                 "lastRerouteId": 0,
             },
@@ -136,6 +137,7 @@ class BlockWriter(CanvasWriter):
 
 def blueprint(block: Block, schemas: Mapping[str, Any]) -> dict[str, Any]:
     """The file of a block that the node library offers: a workflow of nothing but its node."""
+    free = block.number_from(2)
     inside = BlockWriter(block, schemas)
     canvas = Canvas(block.name)
     with canvas.group("Block"):
@@ -145,7 +147,7 @@ def blueprint(block: Block, schemas: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "id": str(uuid.uuid5(NAMESPACE, f"blueprint {block.name}")),
         "revision": 0,
-        "last_node_id": 1,
+        "last_node_id": free - 1,
         "last_link_id": 0,
         "nodes": [node],
         "links": [],

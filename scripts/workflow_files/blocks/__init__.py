@@ -1,0 +1,1 @@
+"""Blocks: subgraphs inside workflows, and blueprints."""

@@ -1,0 +1,1 @@
+"""Pictures of the template browser: what goes in, and what comes out."""

@@ -1,0 +1,69 @@
+"""A picture of what goes in and what comes out: a row of frames, an arrow, and another row, each with its words."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+from host_setup.pins import say
+
+SIDE, MARGIN, GAP, ARROW = 512, 14, 8, 40  # pixels; the cards of the template browser are square
+LETTERS = 26
+PAPER, INK, ACCENT = (24, 26, 30), (226, 228, 232), (88, 160, 255)
+LIMIT = 200_000  # bytes
+WIDE = 2.0  # width over height of a frame from which rows are stacks
+
+
+def sheet(taken: list[Any], taken_words: str, made: list[Any], made_words: str) -> Any:
+    """The picture: frames as Pillow images, and a few words for each row."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    picture = Image.new("RGB", (SIDE, SIDE), PAPER)
+    draw = ImageDraw.Draw(picture)
+    font = ImageFont.load_default(size=LETTERS)
+    words = LETTERS + GAP
+    room = SIDE - 2 * MARGIN - ARROW - 2 * words
+    height = room // 2
+    top = MARGIN
+    for frames, text in ((taken, taken_words), (made, made_words)):
+        draw.text((SIDE // 2, top), text, INK, font, anchor="ma")
+        _row(picture, frames, top + words, height)
+        top += words + height + ARROW
+    middle = MARGIN + words + height + ARROW // 2
+    draw.polygon([(SIDE // 2 - 16, middle - 9), (SIDE // 2 + 16, middle - 9), (SIDE // 2, middle + 11)], ACCENT)
+    return picture
+
+
+def _row(picture: Any, frames: list[Any], top: int, height: int) -> None:
+    """Frames side by side, or on top of each other where they are wide, as large as they fit."""
+    from PIL import Image
+
+    shape = frames[0].width / frames[0].height
+    across, down = (1, len(frames)) if shape > WIDE else (len(frames), 1)
+    width = min((SIDE - 2 * MARGIN - GAP * (across - 1)) // across, int((height - GAP * (down - 1)) / down * shape))
+    size = (width, round(width / shape))
+    left = (SIDE - across * width - GAP * (across - 1)) // 2
+    top += (height - down * size[1] - GAP * (down - 1)) // 2
+    for i, frame in enumerate(frames):
+        place = (left + (i % across) * (width + GAP), top + (i // across) * (size[1] + GAP))
+        way = Image.Resampling.NEAREST if size[0] > 2 * frame.width else Image.Resampling.LANCZOS
+        picture.paste(frame.convert("RGB").resize(size, way), place)
+
+
+def spread(frames: list[Any], count: int) -> list[Any]:
+    """So many of the frames, evenly spread from the first to the last; all of fewer."""
+    if len(frames) <= count:
+        return frames
+    return [frames[round(i * (len(frames) - 1) / (count - 1))] for i in range(count)] if count > 1 else frames[:1]
+
+
+def save(picture: Any, path: Path) -> None:
+    """Write a jpg below the size limit."""
+    for quality in (90, 80, 65, 50):
+        buffer = io.BytesIO()
+        picture.save(buffer, "JPEG", quality=quality, optimize=True)
+        if buffer.tell() < LIMIT:
+            break
+    path.write_bytes(buffer.getvalue())
+    say(f"wrote {path.name}, {buffer.tell() // 1000} kB")
