@@ -31,12 +31,18 @@ class Layout:
     target: int  # K, latent frames to generate
     levels: tuple[float, ...] = ()  # tau_1 .. tau_B, rising, each in (0, top)
     top: float = 1.0  # highest level; a process whose sigmas have no limit has infinity here
+    overlap: int = 0  # O, leading target frames that are given clean: the end of the window before
 
     def __post_init__(self) -> None:
         if min(self.condition, self.buffer) < 0 or self.target < 1:
             raise ValueError(
                 f"TIC-FT got {self.condition} condition, {self.buffer} buffer and {self.target} target "
                 "latents; give no negative count and at least one target latent"
+            )
+        if not 0 <= self.overlap < self.target:
+            raise ValueError(
+                f"TIC-FT got an overlap of {self.overlap} latents and {self.target} target latents; give a smaller "
+                "one, so that every window makes something new"
             )
         if len(self.levels) != self.buffer:
             raise ValueError(
@@ -61,6 +67,11 @@ class Layout:
         return self.condition + self.buffer
 
     @property
+    def known(self) -> int:
+        """Latent frames from the start whose clean latents are given, L + B + O."""
+        return self.prefix + self.overlap
+
+    @property
     def frames(self) -> int:
         """Latent frames in all, F = L + B + K."""
         return self.prefix + self.target
@@ -71,8 +82,9 @@ class Layout:
         return slice(self.prefix, self.frames)
 
     def max_sigmas(self, device: torch.device | str | None = None) -> Tensor:
-        """Highest level each frame ever has, ``[F]``: 0 for condition, tau_b for buffers, top for target."""
-        values = [0.0] * self.condition + list(self.levels) + [self.top] * self.target
+        """Highest level each frame ever has, ``[F]``: 0 for clean ones, tau_b for buffers, top for new ones."""
+        fresh = self.target - self.overlap
+        values = [0.0] * self.condition + list(self.levels) + [0.0] * self.overlap + [self.top] * fresh
         return torch.tensor(values, dtype=torch.float32, device=device)
 
 
@@ -166,7 +178,7 @@ def insert_levels(sigmas: list[float], layout: Layout, extra: bool = True) -> li
         shifted schedule the lowest levels may never come. Inserting costs up to B evaluations and
         makes the unfreezing exact for every schedule and every split of it.
     """
-    if layout.prefix and any(later > sigma for sigma, later in pairwise(sigmas)):
+    if layout.known and any(later > sigma for sigma, later in pairwise(sigmas)):
         raise ValueError(
             f"TIC-FT got sigmas that rise ({min(sigmas):g} to {max(sigmas):g}); "
             "condition and buffer frames need falling ones, so take Flip Sigmas out"

@@ -51,13 +51,13 @@ class SamplingRun:
         level the last step led across has gone from there with the velocity of that step's first evaluation.
         """
         pending, held = self.pending or 0, self.held
-        last = x.new_full((self.layout.prefix,), last_sigma)
-        x = lead(self.at_levels(last), lead(self.carried(last), x, held), pending)
+        last = x.new_full((self.layout.known,), last_sigma)
+        x = lead(self.at_levels(last), lead(self.carried(last), x, held), pending, self.layout)
         self.pending, self.held, self.crossing = None, 0, None
         return x
 
     def carried(self, levels: Tensor) -> Tensor:
-        """Prefix at ``levels [L + B]``: each frame gone from its own level by the noted answer, else on its line."""
+        """Known frames at ``levels [L + B + O]``: gone from their own level by the noted answer, else on their line."""
         line = self.at_levels(levels)
         if self.crossing is None or self.crossing.answer is None:
             return line
@@ -73,21 +73,21 @@ class SamplingRun:
         return tic_ft.frozen_frames(self.layout, float(sigma)) if self.pending is None else self.held
 
     def start(self, x: Tensor, sigma: float) -> None:
-        """Derive the prefix's noise from a state on the line; in a flow ``noise = (x - (1 - s) x0) / s``.
+        """Derive the known frames' noise from a state on the line; in a flow ``noise = (x - (1 - s) x0) / s``.
 
         So a second stage goes on with the very noise of the first, though the host gives it none.
         """
         if self.started:
             return
-        prefix = x[:, :, : self.layout.prefix]
+        known = x[:, :, : self.layout.known]
         # A copy, because some latent formats work in place.
         self.clean = expand(self.model.process_latent_in(self.x0.clone().to(x)), x)
-        self.noise = self.process.noise_in(prefix, self.clean, sigma) if sigma > 0 else torch.zeros_like(prefix)
-        self.own_levels = self.layout.max_sigmas(x.device)[: self.layout.prefix]
+        self.noise = self.process.noise_in(known, self.clean, sigma) if sigma > 0 else torch.zeros_like(known)
+        self.own_levels = self.layout.max_sigmas(x.device)[: self.layout.known]
         self.started = True
 
     def at_levels(self, levels: Tensor) -> Tensor:
-        """Prefix latents at ``levels [L + B]``, made of the clean latents and the run's own noise."""
+        """Known latents at ``levels [L + B + O]``, made of the clean latents and the run's own noise."""
         return self.process.add_noise(self.clean, self.noise, levels[None])
 
     def show(self, x: Tensor, sigma: Tensor, frozen: int) -> Tensor:
@@ -102,7 +102,7 @@ class SamplingRun:
         states = self.at_levels(levels)
         if self.crossing:
             states = lead(states, self.carried(levels), self.pending or 0)
-        return lead(self.process.as_shown(states, levels[None], sigma), x, frozen)
+        return lead(self.process.as_shown(states, levels[None], sigma), x, frozen, self.layout)
 
 
 class Crossing:
@@ -129,9 +129,17 @@ class Crossing:
         self.noted = self.noted | begun
 
 
-def lead(prefix: Tensor, x: Tensor, count: int) -> Tensor:
-    """``x`` with its first ``count`` frames taken from ``prefix``, both ``[B, C, T, H, W]``."""
-    return torch.cat([prefix[:, :, :count], x[:, :, count:]], dim=2) if count else x
+def lead(known: Tensor, x: Tensor, count: int, layout: tic_ft.Layout | None = None) -> Tensor:
+    """``x`` with its first ``count`` frames, and those of a layout's overlap, taken from ``known``.
+
+    Both are ``[B, C, T, H, W]``.
+    """
+    if layout is not None and layout.overlap:
+        between = x[:, :, count : layout.prefix]
+        return torch.cat(
+            [known[:, :, :count], between, known[:, :, layout.prefix : layout.known], x[:, :, layout.known :]], dim=2
+        )
+    return torch.cat([known[:, :, :count], x[:, :, count:]], dim=2) if count else x
 
 
 def expand(clean: Tensor, like: Tensor) -> Tensor:

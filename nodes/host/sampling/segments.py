@@ -59,7 +59,7 @@ def in_segments(sampler: Any, layout: tic_ft.Layout, frames: PendingFrames, sche
         schedule: the sigmas that the sampler will get.
     """
     function = getattr(sampler, "sampler_function", None)
-    if layout.prefix == 0:
+    if layout.known == 0:
         return sampler
     if function is None:
         if layout.buffer:

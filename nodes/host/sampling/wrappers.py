@@ -31,7 +31,7 @@ class Context:
 
     Args:
         layout: the frame counts and levels.
-        x0: clean latents of the first L + B frames, as the VAE gave them, ``[B, C, L + B, H, W]``.
+        x0: clean latents of the first L + B + O frames, as the VAE gave them, ``[B, C, L + B + O, H, W]``.
         per_frame_timesteps: give the network every frame's own level instead of the global one.
         known: what an image-to-video network is given of the known frames, see ``training.data.known_frames``.
         extra_steps: make every buffer level a point of the schedule, up to B evaluations more; else a step that leads
@@ -89,17 +89,17 @@ class Context:
         finally:
             self.run = earlier
         # The way into the model's space and back is not exact, so the result gets the latents themselves.
-        return lead(expand(self.x0.to(output), output), output, self.layout.condition)
+        return lead(expand(self.x0.to(output), output), output, self.layout.condition, self.layout)
 
     def _predict_noise(self, executor: Any, x: Tensor, timestep: Tensor, *args: Any, **options: Any) -> Tensor:
-        if self.run is None or self.layout.prefix == 0:
+        if self.run is None or self.layout.known == 0:
             return executor(x, timestep, *args, **options)
         check_state(x, self.layout, self.run.x0)
         sigma = timestep.flatten()[0].float()
         frozen = self.run.frozen_frames(sigma)
         denoised = executor(self.run.show(x, sigma, frozen), timestep, *args, **options)
         self.run.note(denoised, sigma)
-        return lead(self.run.clean.to(denoised), denoised, frozen)
+        return lead(self.run.clean.to(denoised), denoised, frozen, self.layout)
 
     def _apply_model(
         self, executor: Any, x: Tensor, timestep: Tensor, _concat: Any = None, *args: Any, **options: Any
@@ -180,11 +180,11 @@ def check_latent(latent: Tensor, layout: tic_ft.Layout, x0: Tensor) -> None:
             "the LATENT of the same TICFTContext to the sampler, and add the sound to the finished video"
         )
     fits = len(shape) == 5 and shape[2] == layout.frames
-    if fits and layout.prefix:
+    if fits and layout.known:
         fits = [shape[1], *shape[3:]] == [x0.shape[1], *x0.shape[3:]] and shape[0] % x0.shape[0] == 0
     if not fits:
         parts = f"{layout.condition} + {layout.buffer} + {layout.target}"
-        size = f", {x0.shape[1]} channels and {x0.shape[4]} x {x0.shape[3]}" if layout.prefix else ""
+        size = f", {x0.shape[1]} channels and {x0.shape[4]} x {x0.shape[3]}" if layout.known else ""
         raise ValueError(
             f"the sampler got a latent of shape {shape}, its TIC-FT model needs one of {layout.frames} "
             f"frames ({parts}){size}; wire the LATENT of the same TICFTContext to the sampler"
