@@ -19,6 +19,7 @@ REQUIREMENTS = ("torch", "diffusers", "safetensors", "einops", "numpy", "av")  #
 NODE_MODULES = (
     "toy",
     "tic_ft",
+    "tic_ft_long",
     "tic_ft_train",
     "dataset_folder",
     "dataset",

@@ -14,6 +14,7 @@ from workflow_files.bases.wan22_train import wan22_train_workflows
 from workflow_files.first_run import first_run
 from workflow_files.graph import Graph
 from workflow_files.grid import grid_workflows
+from workflow_files.long_video import long_video_workflows
 from workflow_files.lora_files import lora_file_workflows
 from workflow_files.motion import motion_workflows
 from workflow_files.template_clips import template_workflows
@@ -28,6 +29,7 @@ def all_graphs() -> list[Graph]:
         *toy_workflows(),
         *template_workflows(),
         *grid_workflows(),
+        *long_video_workflows(),
         *wan_workflows(),
         *wan22_workflows(),
         *wan22_train_workflows(),

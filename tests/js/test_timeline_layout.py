@@ -49,13 +49,12 @@ def plans_of(numbers: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def layout_of(numbers: dict[str, Any], family: Family, settings: dict[str, Any]) -> tic_ft.Layout | None:
     """The node's layout; None where it refuses the numbers."""
-    images = [torch.zeros(length, 1, 1, 3) for length in numbers["lengths"]]
     request = context.ContextRequest(
         numbers["task"], 64, 64, numbers["targetFrames"], numbers["condition"], numbers["buffer"], numbers["levels"],
         settings=settings,
     )  # fmt: skip
     try:
-        layout = context.layout_of(request, images, family)
+        layout = context.layout_of(request, numbers["lengths"], family)
         tic_ft_tasks.used_frames(request.task, numbers["lengths"], layout.condition, layout.buffer, family.compression)
     except ValueError:
         return None

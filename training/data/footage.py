@@ -43,6 +43,42 @@ class Window:
         return start, start + self.duration if self.duration else info.duration
 
 
+@dataclass(frozen=True)
+class Reel:
+    """Frames of a video file that are decoded when they are asked for, one after the other."""
+
+    pictures: Iterator[np.ndarray]  # uint8 RGB [H, W, 3], at an even rate
+    count: int  # how many there are; 0 where the file holds a picture
+    fps: float  # frames a second
+    info: ClipInfo
+    notes: Notes  # filled on the way
+
+
+def open_reel(
+    source: Source,
+    fps: float | None = None,
+    window: Window | None = None,
+    options: ReadOptions = DEFAULT,
+    start: float = 0.0,
+) -> Reel:
+    """The frames of a video file by its own timestamps, see ``read_footage``; no more than one is held.
+
+    Raises:
+        ValueError: The file cannot be read.
+    """
+    info, notes = probe_content(source, options), Notes()
+    if not info.fps:
+        return Reel((picture for _, picture in timed_frames(source, info, options, notes)), 0, 0.0, info, notes)
+    own = abs(info.fps - fps) <= SAME_RATE * fps if fps else True
+    rate = info.fps if own or not fps else fps
+    begin, end = (window or Window()).bounds(info)
+    begin += start
+    count = _count(info, rate, begin, end)
+    frames = _within(timed_frames(source, info, options, notes), begin, end)
+    taken = nearest_frames(frames, rate, count) if info.variable or not own else (f for _, f in frames)
+    return Reel(taken, count, rate, info, notes)
+
+
 def read_footage(
     source: Source,
     fps: float | None = None,
@@ -62,21 +98,14 @@ def read_footage(
     Raises:
         ValueError: The file cannot be read, or the window holds no frame.
     """
-    info, notes = probe_content(source, options), Notes()
+    reel = open_reel(source, fps, window, options, cut.start)
+    info, notes, rate = reel.info, reel.notes, reel.fps
     if not info.fps:
-        picture = next(picture for _, picture in timed_frames(source, info, options, notes))
-        return Footage(stacked([picture], 1, cut.size), None, (*info.notes, *notes.said))
-    own = abs(info.fps - fps) <= SAME_RATE * fps if fps else True
-    rate = info.fps if own or not fps else fps
-    start, end = (window or Window()).bounds(info)
-    start += cut.start
-    count = _count(info, rate, start, end)
-    if cut.frames:
-        count = min(count, cut.frames)
-    frames = _within(timed_frames(source, info, options, notes), start, end)
-    taken = nearest_frames(frames, rate, count) if info.variable or not own else (f for _, f in frames)
-    pictures = stacked(taken, cut.frames, cut.size)
+        return Footage(stacked([next(reel.pictures)], 1, cut.size), None, (*info.notes, *notes.said))
+    pictures = stacked(reel.pictures, cut.frames, cut.size)
     if not len(pictures):
+        start, end = (window or Window()).bounds(info)
+        start += cut.start
         raise ValueError(
             f"{source_name(source)} has no frame from {start:g} to {end:g} s; move the trimming or the start"
         )

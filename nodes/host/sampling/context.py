@@ -60,12 +60,36 @@ def build_context(
     Raises:
         ValueError: a number, an image or the model does not fit.
     """
-    family = video.family
-    check_size(request.width, request.height, family)
+    layout = checked_layout(video, vae, [len(clip) for clip in images], request, clip_vision)
+    return lay_out(video, vae, images, request, layout, clip_vision)
+
+
+def checked_layout(
+    video: VideoModel, vae: Any, lengths: list[int], request: ContextRequest, clip_vision: Any = None
+) -> tic_ft.Layout:
+    """The layout a request means for conditions of so many frames, everything but the images themselves checked.
+
+    Raises:
+        ValueError: a number or the model does not fit.
+    """
+    check_size(request.width, request.height, video.family)
     check_vae(vae, video)
-    check_vision(clip_vision, family)
-    layout = layout_of(request, images, family)
+    check_vision(clip_vision, video.family)
+    layout = layout_of(request, lengths, video.family)
     _tell_difference(request, layout)
+    return layout
+
+
+def lay_out(
+    video: VideoModel, vae: Any, images: list[Tensor], request: ContextRequest, layout: tic_ft.Layout,
+    clip_vision: Any = None,
+) -> tuple[Context, dict[str, Any]]:  # fmt: skip
+    """As ``build_context``, in a layout that was checked before.
+
+    Raises:
+        ValueError: an image does not fit.
+    """
+    family = video.family
     images = [frames.resize(clip[..., :3].float(), request.width, request.height, request.resize) for clip in images]
     segments = tic_ft_tasks.arrange(request.task, images, layout.condition, layout.buffer, family.compression)
     clean = encode(vae, segments, _option(request.encoding, ENCODINGS, request.settings.get("joint_encoding")), family)
@@ -106,7 +130,7 @@ def put_on_experts(context: Context, video: VideoModel, model_2: Any | None) -> 
     return first, context.put_on(other.model)
 
 
-def layout_of(request: ContextRequest, images: list[Tensor], family: Family) -> tic_ft.Layout:
+def layout_of(request: ContextRequest, lengths: list[int], family: Family) -> tic_ft.Layout:
     """The layout a request means: its own numbers first, then the settings', then the task's.
 
     Settings without a task are of a LoRA that says nothing; their counts hold for ``UNLABELLED_TASK`` alone.
@@ -125,7 +149,7 @@ def layout_of(request: ContextRequest, images: list[Tensor], family: Family) -> 
     patch = family.time_patch
     usual = tic_ft.rounded_up(tic_ft_tasks.TASKS[request.task].buffer, patch)
     buffer = _choose(request.buffer_latents, settings.get("buffer_latents"), usual)
-    usual = tic_ft_tasks.usual_condition(request.task, [len(clip) for clip in images], buffer, family.compression)
+    usual = tic_ft_tasks.usual_condition(request.task, lengths, buffer, family.compression)
     condition = _choose(request.condition_latents, settings.get("condition_latents"), tic_ft.rounded_up(usual, patch))
     target = _target_latents(request.target_frames, condition + buffer, family)
     levels = tic_ft.parse_levels(request.buffer_levels, buffer)

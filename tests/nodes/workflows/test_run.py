@@ -85,7 +85,8 @@ def test_the_files_are_what_their_descriptions_say(pinned_schemas):
 
 def frames_wanted(prompt) -> int:
     """Frames of every video that a prompt saves."""
-    where = {"TICFTContext": "target_frames", "EmptyHunyuanLatentVideo": "length", "ImageFromBatch": "length"}
+    where = {"TICFTContext": "target_frames", "EmptyHunyuanLatentVideo": "length", "ImageFromBatch": "length",
+             "TICFTLongVideo": "frames"}  # fmt: skip
     found = [node["inputs"][where[node["class_type"]]] for node in prompt.values() if node["class_type"] in where]
     return found[0]
 

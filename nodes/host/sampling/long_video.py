@@ -1,0 +1,195 @@
+"""A video of any length, window by window: sampled, decoded, written, and let go."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ....training.tic_ft.windows import LongVideo, Window
+from ..model.video_model import VideoModel
+from .context import lay_out, put_on_experts
+from .long_identity import key_of
+from .long_output import LongOutput, opened_output
+from .long_plan import LongRequest, Planned, plan_long_video
+from .long_progress import WindowProgress
+from .wrappers import Context
+
+DONE = "tic_ft_long"  # in a LATENT: frames of the video up to its end
+SEEDS = 2**64
+
+
+@dataclass(frozen=True)
+class Solver:
+    """How each window is sampled; a second expert goes on with sigmas of its own."""
+
+    positive: Any
+    negative: Any
+    cfg: float
+    sampler: Any
+    sigmas: Tensor
+    seed: int
+    model_2: Any = None
+    sigmas_2: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Made:
+    """A long video, finished or as far as it got."""
+
+    path: str
+    latent: dict[str, Any]
+    end: int  # frames of the video up to its end, those of a run before it included
+    report: str
+
+
+def make_long_video(
+    video: VideoModel, vae: Any, solver: Solver, source: Any, request: LongRequest,
+    goes_on: dict[str, Any] | None = None, clip_vision: Any = None,
+) -> Made:  # fmt: skip
+    """Make the windows that are not there yet; those that are there when it is cancelled stay, and it goes on there.
+
+    Args:
+        video: the MODEL; it is not changed.
+        vae: host VAE.
+        solver: how to sample.
+        source: IMAGE or VIDEO, as the task wants it.
+        request: the rest.
+        goes_on: LATENT of an earlier long video to go on from; None begins at the first frame.
+        clip_vision: host CLIP vision model, for networks that take features of the first frame.
+
+    Raises:
+        ValueError: a number, the source or the model does not fit.
+    """
+    planned = plan_long_video(video, vae, source, request, clip_vision)
+    first = _first_frame(goes_on, request.start_frame, planned.plan)
+    key = key_of(video, vae, solver, source, planned.request, goes_on, first)
+    with opened_output(request.filename, key, planned.fps) as output:
+        if goes_on is not None and output.latents is None:
+            output.done, output.latents = first, goes_on["samples"][:1]
+        already = output.done
+        if not output.finished:
+            Windows(video, vae, solver, planned, output, clip_vision).make()
+        latent = {"samples": output.latents, DONE: output.done}
+        return Made(str(output.path), latent, output.done, _report(planned, output, first, already))
+
+
+class Windows:
+    """The windows of one long video, made one after the other."""
+
+    def __init__(
+        self, video: VideoModel, vae: Any, solver: Solver, planned: Planned, output: LongOutput, clip_vision: Any
+    ) -> None:
+        self.video, self.vae, self.solver, self.clip_vision = video, vae, solver, clip_vision
+        self.planned, self.plan, self.output = planned, planned.plan, output
+
+    def make(self) -> None:
+        """Make what is left. The video of the windows so far is there at the end, whatever ends it."""
+        number = self.plan.number_at(self.output.done)
+        progress = WindowProgress(self.plan.count - number, self.video.model)
+        if self.output.latents is not None:
+            self.planned.conditions.go_on(self._image_to_go_on_from())
+        try:
+            for window in map(self.plan.window, range(number, self.plan.count)):
+                self._make_one(window, progress.of(window.number - number))
+        except BaseException:
+            with contextlib.suppress(OSError, ValueError):  # what ended it is what the user has to know
+                self.output.join()
+            raise
+        self.output.join(finished=True)
+
+    def _make_one(self, window: Window, on_step: Callable[..., None]) -> None:
+        context, latent = self._laid_out(window)
+        sampled = self._sampled(context, latent, window, on_step)
+        # Of several videos in a batch the decoder gives one after the other; here it is one.
+        target = self.vae.decode(sampled)[0][-self.plan.window_frames :].float().cpu()
+        self.planned.conditions.note(target)
+        new = window.new
+        image = self.planned.conditions.image
+        latents = sampled[:, :, self.plan.layout.prefix :].clone()
+        self.output.add(target[new.start - window.start : new.stop - window.start], new.stop, latents, image)
+
+    def _laid_out(self, window: Window) -> tuple[Context, Tensor]:
+        """The window's context, with the end of the one before as its overlap, and the latent to sample."""
+        images, plan = self.planned.conditions.at(window), self.plan
+        layout = replace(plan.layout, overlap=window.overlap)
+        context, latent = lay_out(self.video, self.vae, images, self.planned.request.context, layout, self.clip_vision)
+        samples = latent["samples"]
+        if window.overlap:
+            given = self.output.latents
+            assert given is not None
+            before = given[:, :, -window.overlap :].to(samples)
+            samples[:, :, layout.prefix : layout.known] = before
+            context.x0 = torch.cat([context.x0, before.to(context.x0)], dim=2)
+        return context, samples
+
+    def _sampled(self, context: Context, latent: Tensor, window: Window, on_step: Callable[..., None]) -> Tensor:
+        """The window's sequence, by the solver and where there is one by the second expert."""
+        from comfy.sample import prepare_noise, sample_custom
+
+        solver, seed = self.solver, (self.solver.seed + window.number) % SEEDS
+        model, model_2 = put_on_experts(context, self.video, solver.model_2)
+        stages = [(model, solver.sigmas)] + ([] if solver.sigmas_2 is None else [(model_2, solver.sigmas_2)])
+        noise = prepare_noise(latent, seed)
+        for number, (expert, sigmas) in enumerate(stages):
+            latent = sample_custom(
+                expert, noise, solver.cfg, solver.sampler, sigmas, solver.positive, solver.negative, latent,
+                callback=partial(on_step, number, len(stages)),
+                disable_pbar=True, seed=seed,
+            )  # fmt: skip
+            noise = torch.zeros_like(latent)  # the second goes on from where the first has got
+        return latent
+
+    def _image_to_go_on_from(self) -> Tensor:
+        """The frame at which the next window begins: noted, or read from latents that came alone."""
+        if self.output.image is not None:
+            return self.output.image
+        plan, latents = self.plan, self.output.latents
+        frames = self.vae.decode(latents)[0].float().cpu()
+        place = len(frames) - plan.compression * plan.overlap if plan.overlap else len(frames) - 1
+        return frames[max(0, place)][None]
+
+
+def _first_frame(goes_on: dict[str, Any] | None, start_frame: int, plan: LongVideo) -> int:
+    """How many frames of the video are there before this run.
+
+    Raises:
+        ValueError: nothing says it, or the LATENT does not fit.
+    """
+    if goes_on is None:
+        if start_frame > 0:
+            raise ValueError(
+                f"start_frame is {start_frame} and there is no LATENT to go on from; connect goes_on_from, or set it "
+                "to -1"
+            )
+        return 0
+    first = goes_on.get(DONE, -1) if start_frame < 0 else start_frame
+    if first < 1:
+        raise ValueError(
+            "this LATENT does not say how many frames the video has up to its end (a saved one does not keep that); "
+            "set start_frame to the `frames` that its run has put out"
+        )
+    count = goes_on["samples"].shape[2]
+    if count < max(1, plan.overlap):
+        raise ValueError(
+            f"the LATENT to go on from has {count} latents, {plan.overlap} are held; take that of a long video"
+        )
+    plan.number_at(first)
+    if first >= plan.frames:
+        raise ValueError(f"the video has {plan.frames} frames and {first} of them are there; set `frames` higher")
+    return first
+
+
+def _report(planned: Planned, output: LongOutput, first: int, already: int) -> str:
+    """What was made, in a sentence."""
+    plan, seconds = planned.plan, output.done / planned.fps
+    before = f", of which {already - first} were there" if already > first else ""
+    return (
+        f"{output.path.name}: {output.done - first} frames{before}, up to {seconds:.1f} s at {planned.fps:g} fps, in "
+        f"windows of {plan.window_frames} frames that move on by {plan.stride}"
+    )

@@ -1,0 +1,183 @@
+"""TIC-FT Long Video in the host, on the tiny network and the tiny VAE: windows, files, cancel and going on."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import comfy.model_management
+import pytest
+import tiny_sampling as tiny
+import torch
+from comfy_api.latest import InputImpl
+from comfy_extras.nodes_custom_sampler import BasicScheduler, KSamplerSelect, SplitSigmas
+from tiny_vae import PIXELS, clip, tiny_vae
+
+from pack.nodes.host.sampling import long_video
+from pack.nodes.host.sampling.long_output import LongOutput, long_videos_folder
+from pack.nodes.host.sampling.long_source import ClipSource
+from pack.nodes.host.services.images import connected_frames
+from pack.nodes.tic_ft_long import TICFTLongVideo
+from pack.training.storage.video_file import write_video
+
+pytestmark = pytest.mark.usefixtures("output")
+
+
+def make(source: Any = None, **changed: Any) -> tuple:
+    """The node as the executor runs it: 14 frames of video to video in windows of 8 frames that move on by 4."""
+    model = changed.pop("model", None) or tiny.tiny_model()
+    inputs = {
+        "model": model, "vae": tiny_vae(), "positive": tiny.POSITIVE, "negative": tiny.NEGATIVE, "cfg": 1.0, "seed": 3,
+        "sampler": KSamplerSelect.execute("euler").args[0], "sigmas": torch.tensor([1.0, 0.6, 0.0]),
+        "source": clip(14) if source is None else source, "task": "video to video", "width": PIXELS, "height": PIXELS,
+        "filename": "long", "window_frames": 8, "overlap_latents": 1, **changed,
+    }  # fmt: skip
+    with torch.inference_mode():
+        return TICFTLongVideo.execute(**inputs).args
+
+
+def frames_of(video: Any) -> torch.Tensor:
+    return video.get_components().images
+
+
+def files() -> list[str]:
+    return sorted(path.relative_to(long_videos_folder()).as_posix() for path in long_videos_folder().rglob("*.*"))
+
+
+@pytest.mark.parametrize(("task", "source", "frames", "ends"), [
+    ("video to video", (14, 0), 0, 14), ("video to video", (14, 0), 11, 11), ("image to video", (1, 0), 12, 12),
+    ("keyframes", (5, 0), 0, 10), ("video to video", (3, 0), 0, 3),
+])  # fmt: skip
+def test_every_task_gives_a_file_of_as_many_frames_as_were_asked_for(task, source, frames, ends):
+    video, latent, count, report = make(clip(*source), task=task, frames=frames)
+    assert len(frames_of(video)) == count == ends
+    assert latent["samples"].shape == (1, 16, 2, 4, 4)
+    assert f"{ends} frames" in report
+    assert files() == ["long_00001.mp4", "long_00001/state.safetensors"]
+
+
+def test_each_window_is_shown_the_source_from_where_it_begins_and_the_end_of_the_one_before(monkeypatch):
+    seen: list[tuple[Any, torch.Tensor]] = []
+    sampled = long_video.Windows._sampled
+
+    def listen(self: Any, context: Any, latent: torch.Tensor, window: Any, on_step: Any) -> torch.Tensor:
+        out = sampled(self, context, latent, window, on_step)
+        seen.append((window, context.x0.clone(), out.clone()))
+        return out
+
+    monkeypatch.setattr(long_video.Windows, "_sampled", listen)
+    source = clip(29)
+    make(source)
+    assert [window.start for window, *_ in seen] == [0, 4, 8, 12, 16, 20, 24]
+    for window, x0, _ in seen:
+        part = source[window.start : window.start + 25]
+        part = torch.cat([part, part[-1:].expand(25 - len(part), -1, -1, -1)])
+        assert torch.allclose(x0[:, :, :7], tiny_vae().encode(part), atol=1e-4)
+    for (_, _, before), (_, x0, out) in pairwise(seen):
+        assert torch.equal(x0[:, :, 7:], before[:, :, -1:])
+        assert torch.equal(out[:, :, 7:8], before[:, :, -1:])
+
+
+def test_a_video_file_is_read_as_its_frames_are(tmp_path):
+    path = write_video(clip(30).clamp(0, 1), tmp_path / "source.mp4", 12.0)
+    read, size = InputImpl.VideoFromFile(str(path)), (PIXELS, PIXELS)
+    expected, source = connected_frames(read), ClipSource(read, None, size, "crop")
+    assert (source.count, source.fps) == (30, 12.0)
+    for start, count in ((0, 25), (4, 25), (12, 9), (28, 5)):
+        part = expected[start : start + count]
+        part = torch.cat([part, part[-1:].expand(count - len(part), -1, -1, -1)])
+        assert torch.equal(source.frames(start, count), part)
+        assert len(source._kept) <= 25
+    assert ClipSource(read, 6.0, size, "crop").count == 15
+    assert make(read, frames=8)[0].get_frame_rate() == Fraction(12)
+
+
+def test_windows_differ_in_noise_and_the_same_seed_gives_the_same_video():
+    first, other = make(), make(seed=4, filename="other")
+    again = make(filename="again")
+    assert torch.equal(first[1]["samples"], again[1]["samples"])
+    assert not torch.equal(first[1]["samples"], other[1]["samples"])
+
+
+@pytest.mark.parametrize("task", ["video to video", "image to video"])
+def test_cancel_keeps_the_windows_done_and_the_next_run_goes_on_there(task, monkeypatch):
+    source = clip(16) if task == "video to video" else clip(1)
+    whole = make(source, task=task, frames=16, filename="whole")
+    made = []
+
+    def cancel_at_third(add: Any) -> Any:
+        def add_two(self: Any, *args: Any) -> None:
+            add(self, *args)
+            made.append(self.done)
+            if len(made) == 2:
+                comfy.model_management.interrupt_current_processing()
+
+        return add_two
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LongOutput, "add", cancel_at_third(LongOutput.add))
+        with pytest.raises(comfy.model_management.InterruptProcessingException):
+            make(source, task=task, frames=16)
+    assert made == [8, 12]
+    kept = InputImpl.VideoFromFile(str(long_videos_folder() / "long_00001.mp4"))
+    assert len(frames_of(kept)) == 12
+    video, latent, count, report = make(source, task=task, frames=16)
+    assert count == len(frames_of(video)) == 16
+    assert "of which 12 were there" in report
+    assert torch.equal(latent["samples"], whole[1]["samples"])
+    assert (frames_of(video) - frames_of(whole[0])).abs().mean() < 1e-2  # the latents are the same to the bit
+    assert "long_00002.mp4" not in files()
+
+
+def test_a_finished_video_is_given_again_and_another_request_gets_a_number_of_its_own(monkeypatch):
+    first = make()
+    monkeypatch.setattr(long_video.Windows, "make", lambda _: pytest.fail("it was made again"))
+    assert make()[3].startswith("long_00001.mp4")
+    monkeypatch.undo()
+    assert make(seed=9)[3].startswith("long_00002.mp4")
+    Path(first[0].get_stream_source()).unlink()
+    assert make()[3].startswith("long_00003.mp4")
+
+
+def test_a_saved_latent_is_gone_on_from_with_its_frame_count():
+    source = clip(16)
+    whole = make(source, filename="whole")
+    _, latent, count, _ = make(source, frames=12, filename="part")
+    assert count == 12
+    goes_on = {"samples": latent["samples"].clone()}  # as Save Latent and Load Latent leave it
+    rest, _, end, _ = make(source, goes_on_from=goes_on, start_frame=12, filename="rest")
+    assert end == 16
+    assert (frames_of(rest) - frames_of(whole[0])[12:]).abs().mean() < 1e-2  # each file is compressed on its own
+    linked = make(source, goes_on_from=latent, filename="linked")
+    assert torch.equal(linked[1]["samples"], whole[1]["samples"])
+    with pytest.raises(ValueError, match="does not say how many frames the video has up to its end"):
+        make(source, goes_on_from=goes_on)
+    with pytest.raises(ValueError, match="no window of this layout ends at frame 13; go on from 12 or 16"):
+        make(source, goes_on_from=goes_on, start_frame=13)
+    with pytest.raises(ValueError, match="has 16 frames and 16 of them are there"):
+        make(source, goes_on_from=goes_on, start_frame=16)
+
+
+def test_a_second_expert_goes_on_with_its_own_sigmas():
+    sigmas = BasicScheduler.execute(tiny.tiny_model(), "simple", 4, 1.0).args[0]
+    high, low = SplitSigmas.execute(sigmas, 2).args
+    whole = make(sigmas=sigmas)
+    split = make(sigmas=high, sigmas_2=low, model_2=tiny.tiny_model(), filename="split")
+    assert (split[1]["samples"] - whole[1]["samples"]).abs().max() < 1e-3
+
+
+@pytest.mark.parametrize(("changed", "sentence"), [
+    ({"source": clip(3), "task": "image to video"}, "got 3 frames as its source; connect one image"),
+    ({"source": clip(1)}, "the source has 1 frame; connect a clip of at least 2"),
+    ({"overlap_latents": 2}, "set overlap_latents from 0 to 1"),
+    ({"task": "keyframes", "source": clip(5), "frames": 100}, "leave windows of 8 frames with 0 to"),
+    ({"window_frames": 7}, "target_frames 7 must be a multiple of 4; use 4 or 8"),
+    ({"filename": "../out"}, "cannot name a folder"),
+    ({"start_frame": 8}, "there is no LATENT to go on from"),
+])  # fmt: skip
+def test_what_cannot_be_made_is_refused_before_anything_is_written(changed, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        make(**changed)
+    assert not long_videos_folder().exists() or files() == []

@@ -1,0 +1,52 @@
+"""How a long video is cut into windows."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from pack.methods.tic_ft import Layout
+from pack.training.tic_ft.windows import LongVideo, keys_in
+
+LAYOUT = Layout.linear(4, 3, 6)
+
+
+@pytest.mark.parametrize("overlap", [0, 1, 2, 5])
+@pytest.mark.parametrize("frames", [1, 23, 24, 25, 40, 41, 2880])
+def test_windows_add_every_frame_once_and_in_order(frames, overlap):
+    plan = LongVideo(frames, LAYOUT, overlap)
+    windows = [plan.window(number) for number in range(plan.count)]
+    assert [frame for window in windows for frame in window.new] == list(range(frames))
+    for before, window in pairwise(windows):
+        assert window.start == before.start + plan.stride
+        assert window.new.start - window.start == 4 * overlap
+        assert window.overlap == overlap
+    assert windows[0].overlap == 0
+
+
+def test_a_run_goes_on_with_the_window_behind_what_is_there():
+    plan = LongVideo(100, LAYOUT, 2)
+    ends = [plan.window(number).new.stop for number in range(plan.count)]
+    assert ends == [24, 40, 56, 72, 88, 100]
+    assert [plan.number_at(end) for end in (0, *ends[:-1])] == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(("first", "near"), [(3, "0 or 24"), (30, "24 or 40"), (41, "40 or 56")])
+def test_another_frame_is_refused_and_the_nearest_ends_are_named(first, near):
+    with pytest.raises(ValueError, match=f"ends at frame {first}; go on from {near}"):
+        LongVideo(100, LAYOUT, 2).number_at(first)
+
+
+def test_an_overlap_that_leaves_nothing_to_make_is_refused():
+    with pytest.raises(ValueError, match="set overlap_latents from 0 to 5"):
+        LongVideo(100, LAYOUT, 6)
+    with pytest.raises(ValueError, match="overlap of 6 latents and 6 target latents; give a smaller one"):
+        Layout(0, 0, 6, overlap=6)
+
+
+def test_key_frames_of_a_window_are_those_that_training_had_there():
+    plan = LongVideo(48, LAYOUT, 2)
+    found = [keys_in(plan.window(number), 48, 7, plan.window_frames) for number in range(plan.count)]
+    assert found[0] == [0, 1, 2, 3]  # frames 0, 7.8, 15.7 and 23.5, as 0, 8, 16 and 23 in training
+    assert found == [[0, 1, 2, 3], [2, 3, 4, 5], [4, 5, 6]]
