@@ -18,9 +18,7 @@ pytestmark = [
 ]
 CLOSE = 1e-5  # relative
 GOAL = 6
-SHORT_OF_MEMORY = Path(shared_runs.__file__).with_name(
-    "short_of_memory.py"
-)  # its root must not be on our path
+SHORT_OF_MEMORY = Path(shared_runs.__file__).with_name("short_of_memory.py")  # its root must not be on our path
 
 
 @pytest.fixture(scope="module")
