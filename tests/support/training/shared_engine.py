@@ -17,7 +17,7 @@ import torch
 from killed_training import load_pack
 from torch import nn
 
-STEPS, CLIPS, BATCH, ACCUMULATION = 50, 5, 3, 2
+STEPS, CLIPS, BATCH, ACCUMULATION = 50, 5, 3, 3  # in two shares of a step one batch is cut
 SHAPE = (4, 3, 6, 6)  # of a clip's latents
 
 
