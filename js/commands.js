@@ -3,15 +3,19 @@
 import { api } from '../../scripts/api.js'
 import { app } from '../../scripts/app.js'
 import { openCardsCommand, openCitation } from './dialogs/citation.js'
+import { openComparison } from './dialogs/comparison.js'
+import { openPreviews } from './dialogs/previews.js'
 import { openResults } from './dialogs/results_list.js'
 import { citableOf } from './lib/citable.js'
 import { PACK, TEXTS } from './lib/command_texts.js'
 import { FIRST_RUN, packFolder } from './lib/first_run.js'
 import { REGISTERED } from './lib/registered_texts.js'
+import { runOf } from './lib/run_state.js'
 import { sentence } from './lib/training_texts.js'
 
 const RESULTS = '/fewshot_video/results'
 const CITATION = '/fewshot_video/citation'
+const COMPARISON = '/fewshot_video/comparison'
 const RUNS = '/fewshot_video/runs'
 
 app.registerExtension({
@@ -40,7 +44,24 @@ async function openFirstRun() {
 
 async function listResults() {
   const answer = await ask(RESULTS)
-  if (answer) openResults(answer.groups)
+  if (answer) openResults(answer.groups, { compare, previews })
+}
+
+/** @param {string[]} ids of runs */
+async function compare(ids) {
+  const answer = await ask(`${COMPARISON}?${new URLSearchParams(ids.map((id) => ['run', id]))}`)
+  if (answer) openComparison(answer, () => void listResults())
+}
+
+/** @param {string} id of a run @param {string} name */
+async function previews(id, name) {
+  const answer = await ask(`${RUNS}/${encodeURIComponent(id)}`)
+  if (answer) openPreviews(name, runOf(answer).samples, viewAddress, () => void listResults())
+}
+
+/** @param {import('./lib/run_state.js').Sample} sample */
+function viewAddress({ filename, subfolder, type }) {
+  return api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`)
 }
 
 async function citeSelected() {

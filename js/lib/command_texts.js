@@ -22,6 +22,26 @@ export function more(count) {
   return fill(TEXTS.more, { count })
 }
 
+/** @param {string} name of what a stopped run has left */
+export function stoppedName(name) {
+  return fill(TEXTS.stopped, { name })
+}
+
+/** @param {string} name of a run */
+export function tickLabel(name) {
+  return fill(TEXTS.tick, { name })
+}
+
+/** @param {string} name of a run */
+export function previewsTitle(name) {
+  return fill(TEXTS.previewsOf, { name })
+}
+
+/** @param {number} count of runs */
+export function compareTitle(count) {
+  return fill(TEXTS.compareTitle, { count })
+}
+
 /** @param {string} title as the server calls a group of what has been trained */
 export function groupTitle(title) {
   return GROUPS[title] ?? title

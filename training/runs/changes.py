@@ -44,7 +44,7 @@ def changed_identity(
     return [
         f"{name} (the same files, which this version reads by another rule)"
         if before.get(name) == former.get(name) is not None
-        else name if _is_digest(before.get(name)) or _is_digest(after.get(name))
+        else name if is_digest(before.get(name)) or is_digest(after.get(name))
         else f"{name} {_shown(before.get(name))} → {_shown(after.get(name))}"
         for name in names
         if before.get(name) != after.get(name)
@@ -69,7 +69,8 @@ def refuse_changes(name: str, done: int, changes: list[str]) -> None:
     )
 
 
-def _is_digest(value: Any) -> bool:
+def is_digest(value: Any) -> bool:
+    """Whether a value stands for files: their SHA-256 in hexadecimal digits."""
     return isinstance(value, str) and len(value) == 64
 
 

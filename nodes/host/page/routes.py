@@ -16,12 +16,14 @@ from typing import Any
 from ..runs.events import prompt_server
 from ..runs.live_runs import LiveRun, live_run, run_list, run_table
 from .citations import cite
+from .comparison import compare
 from .help_pages import help_page, help_route
 from .more_cards import more_cards
 from .results import results
 
 PREFIX = "/fewshot_video/runs"
 RESULTS, CITATION = "/fewshot_video/results", "/fewshot_video/citation"
+COMPARISON = "/fewshot_video/comparison"
 ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 ASKED, LONGEST = ("method", "folder", "name", "run"), 500  # of a citation, and the characters of each at most
 ORDERS = {
@@ -45,6 +47,7 @@ def register_routes() -> bool:
         server.routes.post(f"{PREFIX}/{{run}}/{name}")(_command(name))
     server.routes.get(RESULTS)(_results)
     server.routes.get(CITATION)(_citation)
+    server.routes.get(COMPARISON)(_comparison)
     if (route := help_route()) is not None:
         server.routes.get(route)(_help_page)
     return True
@@ -81,6 +84,15 @@ async def _citation(request: Any) -> Any:
     asked = {name: request.query.get(name, "")[:LONGEST] for name in ASKED}
     try:
         return _answer(await asyncio.to_thread(partial(cite, **asked)))
+    except ValueError as error:
+        return _answer({"error": str(error)}, 404)
+
+
+async def _comparison(request: Any) -> Any:
+    """Settings of runs side by side."""
+    ids = [run for run in request.query.getall("run", []) if ID.fullmatch(run)]
+    try:
+        return _answer(await asyncio.to_thread(compare, ids))
     except ValueError as error:
         return _answer({"error": str(error)}, 404)
 

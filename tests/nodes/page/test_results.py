@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pack.nodes.host.page import results as module
-from pack.nodes.host.page.results import finished_files, results
+from pack.nodes.host.page.results import results, trained_files
 from pack.nodes.host.services.folders import aicl_output_folder, lora_output_folder
 from pack.training.lora.file import LoraModel, save_lora
 from pack.training.lora.metadata import to_metadata
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("own_output")
 @pytest.fixture(autouse=True)
 def _own_output(monkeypatch, tmp_path):
     folder_paths.set_output_directory(str(tmp_path / "output"))
-    runs = [{"name": "done", "state": "finished"}, {"name": "halved", "state": "stopped"}]
+    runs = [{"run": "1", "name": "done", "state": "finished"}, {"run": "2", "name": "halved", "state": "stopped"}]
     monkeypatch.setattr(module, "run_list", lambda: runs)
 
 
@@ -31,7 +31,7 @@ def save(path: Path, age: int = 0, **record: str) -> None:
     os.utime(path, (1e9 - age, 1e9 - age))
 
 
-def test_finished_files_and_runs_are_listed_by_name():
+def test_files_and_runs_are_listed_by_name_and_stopped_ones_are_marked():
     loras = lora_output_folder()
     save(loras / "cat" / "cat_00001_.safetensors", 50, method='"tic_ft"', finished="true")
     save(loras / "dog" / "dog_00001_.safetensors", 10, method='"tic_ft"', finished="true")
@@ -41,16 +41,19 @@ def test_finished_files_and_runs_are_listed_by_name():
     save(aicl_output_folder() / "a" / "acts.safetensors", method='"aicl"')
     found = {group["title"]: group["names"] for group in results()}
     assert found == {
-        "LoRAs": ["dog_00001_", "cat_00001_"], "AICL adapters": ["acts"], "Tune-A-Video": [], "Runs": ["done"],
+        "LoRAs": ["cat_00002_", "dog_00001_", "cat_00001_"], "AICL adapters": ["acts"], "Tune-A-Video": [],
+        "Runs": ["done", "halved"],
     }  # fmt: skip
+    assert [group["stopped"] for group in results()] == [["cat_00002_"], [], [], ["halved"]]
+    assert results()[-1]["runs"] == ["1", "2"]
 
 
 def test_a_long_list_is_cut_and_says_so(monkeypatch):
     monkeypatch.setattr(module, "SHOWN", 1)
     for name in "abc":
         save(lora_output_folder() / f"{name}.safetensors", ord(name), method='"tic_ft"', finished="true")
-    assert results()[0] == {"title": "LoRAs", "names": ["a"], "more": 2}
+    assert results()[0] == {"title": "LoRAs", "names": ["a"], "stopped": [], "more": 2}
 
 
 def test_a_folder_that_is_not_there_holds_nothing(tmp_path):
-    assert list(finished_files(tmp_path / "none")) == []
+    assert list(trained_files(tmp_path / "none")) == []
