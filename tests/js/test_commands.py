@@ -81,6 +81,31 @@ def test_the_commands_list_what_was_trained_and_cite_it(site):
     assert site.page.locator(DIALOG).count() == 0
 
 
+def test_runs_are_compared_side_by_side_and_their_previews_shown(site):
+    name, other = f"one {site.nodes2}", f"other {site.nodes2}"
+    for which, steps in ((name, 1), (other, 2)):
+        site.open_graph(training_workflow(which, steps))
+        site.queue()
+        assert site.wait_done() == "execution_success"
+    run(site, LIST)
+    compare = dialog(site).get_by_role("button", name="Compare settings")
+    assert compare.is_disabled()
+    for which in (name, other):
+        dialog(site).get_by_role("checkbox", name=f"Compare {which}", exact=True).check()
+    compare.click()
+    table = dialog(site).locator("table")
+    assert {name, other} <= set(table.locator("thead th").all_inner_texts())
+    differing = table.locator("tr.fewshot-differs").all_inner_texts()
+    assert any(row.split()[:1] == ["steps"] and set(row.split()[1:]) == {"1", "2"} for row in differing)
+    dialog(site).get_by_role("button", name="Back to the list").click()
+    row = dialog(site).locator("li.fewshot-run").filter(has_text=other)
+    row.first.get_by_role("button", name="Previews").click()
+    site.until(lambda: f"Previews of {other}" in dialog(site).inner_text(), "the previews")
+    assert dialog(site).locator("video").count() or "no previews" in dialog(site).inner_text()
+    site.page.keyboard.press("Escape")
+    site.page.wait_for_selector(DIALOG, state="detached")
+
+
 def test_the_menu_has_the_commands(site):
     site.open_template("tic_ft_train_toy")
     site.page.locator(".comfy-menu-button-wrapper").click()
