@@ -21,7 +21,7 @@ class TICFTLongVideo(Node):
             category="FewShot Video/TIC-FT",
             description=(
                 "Makes a video of any length with a TIC-FT LoRA. Each window goes on from the end of the one before "
-                "and is written to a file, so an hour takes no more memory than ten seconds. What is there when it is "
+                "and is written to a file, so that memory hardly grows with the length. What is there when it is "
                 "cancelled stays, and the next run goes on there."
             ),
             search_aliases=["long video", "any length", "sliding windows", "video extension", "restyle a whole clip"],

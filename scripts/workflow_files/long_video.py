@@ -28,8 +28,8 @@ Nothing has to be downloaded.
 **Out comes** a video below `output/fewshot_video/long_videos` that grows with every window.
 """
 WAN_SUMMARY = f"""
-Shows a clip of any length again in the style that a LoRA has learned, window by window. An hour takes no more memory
-than ten seconds.
+Shows a clip of any length again in the style that a LoRA has learned, window by window. Memory hardly grows with the
+length.
 
 **Train** the LoRA as the workflow for style transfer with Wan 2.1 says; it is the same one, `{RESTYLE}` in
 **Save LoRA**.
