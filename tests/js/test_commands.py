@@ -94,6 +94,7 @@ def test_runs_are_compared_side_by_side_and_their_previews_shown(site):
         dialog(site).get_by_role("checkbox", name=f"Compare {which}", exact=True).check()
     compare.click()
     table = dialog(site).locator("table")
+    table.wait_for()
     assert {name, other} <= set(table.locator("thead th").all_inner_texts())
     differing = table.locator("tr.fewshot-differs").all_inner_texts()
     assert any(row.split()[:1] == ["steps"] and set(row.split()[1:]) == {"1", "2"} for row in differing)
