@@ -116,17 +116,24 @@ def widget_count(node: Mapping[str, Any], schema: Mapping[str, Any]) -> int:
     return sum(1 + bool(entry.control) + entry.uploads for entry in entries)
 
 
+LONG_FRAMES = 49  # of a shortened video of any length
+
+
 def shortened(prompt: Prompt, train_steps: int = 3, sample_steps: int = 3, clips: int = 3) -> Prompt:
     """A copy that is quick to run: few steps, few clips, small batches. For tests and drafts."""
     short = copy.deepcopy(prompt)
     for node in short.values():
         inputs, kind = node["inputs"], node["class_type"]
         whole = kind == "KSamplerAdvanced" and inputs["start_at_step"] == 0 and inputs["end_at_step"] >= inputs["steps"]
-        if whole or kind in ("KSampler", "FewShotInversion", "LTXVScheduler"):
+        if whole or kind in ("KSampler", "BasicScheduler", "FewShotInversion", "LTXVScheduler"):
             inputs["steps"] = min(inputs["steps"], sample_steps)
         if "learning_rate" in inputs:
             limits = {"steps": train_steps, "appearance_steps": train_steps, "batch_size": 2}
             inputs |= {name: min(inputs[name], most) for name, most in limits.items() if name in inputs}
         if kind in ("FewShotToyClips", "FewShotTemplateClips"):
             inputs["count"] = min(inputs["count"], clips)
+        if kind == "FewShotDatasetItem" and isinstance(inputs["index"], int):
+            inputs["index"] = min(inputs["index"], clips - 1)
+        if kind == "TICFTLongVideo":
+            inputs["frames"] = min(inputs["frames"] or LONG_FRAMES, LONG_FRAMES)
     return short

@@ -34,6 +34,7 @@ FORMS = {  # frames and frames a second of the video, layers of the LoRA
     "tic_ft_image_to_video_cogvideox_5b": (36, 10, 8),
     "bernini_with_tic_ft": (36, 16, 16),
     "tic_ft_image_to_video_ltx2": (72, 24, 16),
+    "tic_ft_long_video_wan21_1_3b": (49, 16, 16),
 }
 MOTION = {  # frames
     "motion_wan21_1_3b": 49, "motion_again_wan21_1_3b": 49, "motion_cogvideox_5b": 49, "motion_wan22_14b_i2v": 49,
