@@ -20,6 +20,10 @@ SET = """few => { for (const node of app.graph.nodes)
         node.widgets.find(w => w.name === name).value = value }"""
 SCALE = "() => app.canvas.ds.scale"
 READABLE = 0.6  # the canvas draws no letters below 0.57; the 27 nodes of before opened at 0.26
+PICTURED = """selector => {
+    const card = document.querySelector(selector)
+    card?.scrollIntoView()
+    return [...card?.querySelectorAll('img') ?? []].some(picture => picture.naturalWidth > 100) }"""
 PLAYABLE = """() => [...document.querySelectorAll('video')].some(
     v => v.readyState > 0 && v.videoWidth === 64 && v.duration > 2.9 && v.duration < 3.1)"""
 
@@ -81,10 +85,8 @@ def test_whoever_searches_for_start_here_finds_it(own_site: Site):
     mouse.click(".templates-tab-button")
     mouse.click("[role=dialog] input")
     site.page.keyboard.type("start here")
-    card = site.page.locator(CARD)
-    card.scroll_into_view_if_needed()  # pictures are loaded when they come into view
-    picture = card.locator("img").first
-    site.until(lambda: picture.evaluate("i => i.naturalWidth") > 100, "the card shows the template's picture")
+    # Pictures are loaded when they come into view, and the list is drawn anew while it narrows down.
+    site.until(lambda: site.page.evaluate(PICTURED, CARD), "the card shows the template's picture")
     mouse.click(CARD)
     site.page.wait_for_function("n => app.extensionManager.workflow.activeWorkflow.filename === n", arg=WORKFLOW)
     assert mouse.clicks == 3  # and Run
