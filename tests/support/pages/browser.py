@@ -34,9 +34,12 @@ NOISE = re.compile(
 )
 READY = "() => window.app?.vueAppReady && window.app.extensionManager?.workflow?.activeWorkflow"
 # What the template browser does with the file of a template; the graph as it is saved, and the prompt, as one text.
+# Without the view of its own that js/view.js would take some frames later: tests look where they like.
 OPEN = """async ([name, pack]) => {
     const answer = await fetch(`/api/workflow_templates/${pack}/${encodeURIComponent(name)}.json`)
-    await app.loadGraphData(await answer.json(), true, true, name, { openSource: 'template' })
+    const graph = await answer.json()
+    delete graph.extra?.fewshot_view
+    await app.loadGraphData(graph, true, true, name, { openSource: 'template' })
     return JSON.stringify(await app.graphToPrompt()) }"""
 CLEAR = """() => { app.canvas.setGraph(app.graph.rootGraph); app.canvas.deselectAll(); app.canvas.ds.reset()
     app.graph.clear()
