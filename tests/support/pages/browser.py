@@ -112,14 +112,15 @@ class Site:
         """Load the page and open a shipped workflow, by its key, in it."""
         self.page.goto(f"{self.host.url}/?template=~")  # no template, but enough not to be greeted as a newcomer
         self.wait_ready()
-        return self.open_template(name)
+        self.open_template(name)
+        self.page.wait_for_function(OPENED, arg=title_of(name), timeout=PATIENCE * 1000)
+        return self
 
     def open_template(self, name: str) -> Site:
         """Open a shipped workflow as the template browser does, in the page that is there or in a new one."""
         if not self.loaded:
             return self.load(name)
-        self.page.evaluate(OPEN, [title_of(name), PACK_NAME])
-        self.page.wait_for_function(OPENED, arg=title_of(name), timeout=PATIENCE * 1000)
+        self.page.evaluate(OPEN, [title_of(name), PACK_NAME])  # one that is open already gets a number after its name
         return self
 
     def open_graph(self, workflow: dict[str, Any], again: bool = False) -> Site:
