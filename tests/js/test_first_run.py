@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from browser import PATIENCE, Site
+from browser import MENU, MENU_BUTTON, PATIENCE, Site
 from workflow_files.names import START, title_of
 
 WORKFLOW = title_of(START)
@@ -96,8 +96,8 @@ def test_whoever_searches_for_start_here_finds_it(own_site: Site):
 def test_the_menu_opens_it_with_two_clicks(site: Site):
     site.open_template("tic_ft_zero_shot_toy")
     mouse = Mouse(site.page)
-    mouse.click(".comfy-menu-button-wrapper")
-    site.page.locator(".comfy-command-menu").get_by_text("FewShot Video", exact=True).hover()
-    mouse.click(".comfy-command-menu >> text='First run'")
+    mouse.click(MENU_BUTTON)
+    site.page.locator(MENU).get_by_text("FewShot Video", exact=True).first.hover()
+    mouse.click(f":is({MENU}) >> text='First run'")
     site.page.wait_for_function("n => app.extensionManager.workflow.activeWorkflow.filename === n", arg=WORKFLOW)
     assert mouse.clicks == 2  # and Run

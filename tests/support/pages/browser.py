@@ -45,6 +45,8 @@ CLEAR = """() => { app.canvas.setGraph(app.graph.rootGraph); app.canvas.deselect
     app.graph.clear()
     document.activeElement?.blur() }"""
 OPENED = "n => app.extensionManager.workflow.activeWorkflow.filename === n && app.graph.nodes.length > 0"
+MENU_BUTTON = ".comfy-menu-button-wrapper, [data-testid=comfy-menu-button]"  # on 1.47, and since 1.58
+MENU = ".comfy-command-menu, [role=menu]"
 PATIENCE = 240.0  # seconds, for a machine that has much else to do
 SETTINGS = {"Comfy.InstalledVersion": "1.47.12", "Comfy.Workflow.Persist": False, "Comfy.Locale": "en"}
 
