@@ -6,6 +6,7 @@ from functools import cache
 
 from comfy_api.latest import io
 
+from ..methods.frames import RESIZE_MODES
 from ..training.data.media.options import BACKGROUNDS, DEFAULT
 from ..training.runs.changes import ON_CHANGE, REFUSE
 from ..training.tune_a_video.presets import AS_SET, PRESETS
@@ -35,6 +36,24 @@ class Node(io.ComfyNode):
 def schema_inputs(node: type[io.ComfyNode]) -> list[io.Input]:
     """The inputs of a node's schema; what does not change while the host runs is asked for once."""
     return node.define_schema().inputs
+
+
+def layout_inputs(what: str) -> list[io.Input]:
+    """``settings`` of a TIC-FT LoRA, and ``resize``, which fits ``what`` into its frames."""
+    return [
+        TicftSettings.Input(
+            "settings",
+            optional=True,
+            tooltip="From TIC-FT Load LoRA or TIC-FT Train: the layout the LoRA was trained in.",
+        ),
+        io.Combo.Input(
+            "resize",
+            options=list(RESIZE_MODES),
+            default="crop",
+            optional=True,
+            tooltip=f"How {what} fitted: crop the edges, pad with black, or stretch.",
+        ),
+    ]
 
 
 def schedule_inputs() -> list[io.Input]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ..methods import tic_ft_tasks
-from ..methods.frames import RESIZE_MODES
 from .host.model.video_model import video_model
 from .host.page.timeline import timeline_of_context
 from .host.sampling import context as host_context
 from .host.sampling.crop import check_origin, crop
 from .host.services.images import frames_of
-from .sockets import Node, TicftSettings
+from .sockets import Node, TicftSettings, layout_inputs
 
 TASK_NAMES = list(tic_ft_tasks.TASKS)
 CATEGORY = "FewShot Video/TIC-FT"
@@ -88,18 +87,7 @@ class TICFTContext(Node):
                     optional=True,
                     tooltip="Second expert of a two-expert model; it gets the same context.",
                 ),
-                TicftSettings.Input(
-                    "settings",
-                    optional=True,
-                    tooltip="From TIC-FT Load LoRA or TIC-FT Train: the layout the LoRA was trained in.",
-                ),
-                io.Combo.Input(
-                    "resize",
-                    options=list(RESIZE_MODES),
-                    default="crop",
-                    optional=True,
-                    tooltip="How conditions of another size are fitted: crop the edges, pad with black, or stretch.",
-                ),
+                *layout_inputs("conditions of another size are"),
                 io.Combo.Input(
                     "encoding",
                     options=[host_context.AS_TRAINED, *host_context.ENCODINGS],

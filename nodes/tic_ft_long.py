@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from comfy_api.latest import InputImpl, io
 
-from ..methods.frames import RESIZE_MODES
 from .host.model.video_model import video_model
 from .host.sampling.context import ContextRequest
 from .host.sampling.long_plan import USUAL, LongRequest
 from .host.sampling.long_video import Solver, make_long_video
-from .sockets import Node, TicftSettings, fixed_seed
+from .sockets import Node, fixed_seed, layout_inputs
 
 
 class TICFTLongVideo(Node):
@@ -86,18 +85,7 @@ class TICFTLongVideo(Node):
                     optional=True,
                     tooltip="Frames a second, of the video and of a VIDEO's frames. 0: the LoRA's, else the source's.",
                 ),
-                TicftSettings.Input(
-                    "settings",
-                    optional=True,
-                    tooltip="From TIC-FT Load LoRA or TIC-FT Train: the layout the LoRA was trained in.",
-                ),
-                io.Combo.Input(
-                    "resize",
-                    options=list(RESIZE_MODES),
-                    default="crop",
-                    optional=True,
-                    tooltip="How a source of another size is fitted: crop the edges, pad with black, or stretch.",
-                ),
+                *layout_inputs("a source of another size is"),
                 io.Latent.Input(
                     "goes_on_from",
                     optional=True,
