@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import time
 from dataclasses import replace
 
 import pytest
@@ -221,16 +220,3 @@ def test_a_bad_second_input_is_named(role):
         score(clip(frames=2), **{role: torch.zeros(64, 64, 3)})
     with pytest.raises(ValueError, match=f"^the {role} holds NaN"):
         score(clip(frames=2), **{role: torch.full((2, 64, 64, 3), torch.inf)})
-
-
-def test_a_short_clip_takes_little_time():
-    video, reference = clip(frames=36), clip(OTHER, 36)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        start = time.process_time()
-        score(video, reference, video[:1])
-        spent = time.process_time() - start
-    finally:
-        torch.set_num_threads(threads)
-    assert spent < 6  # seconds of one core; about 1 where it was written
