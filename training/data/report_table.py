@@ -21,6 +21,7 @@ from .media.decode import read_frames
 
 HEIGHT = 64  # pixels of a small picture
 LONGEST_CAPTION = 400  # characters that are shown
+MOST_KEPT = 20_000  # pictures of about 3 KB
 Picture = Callable[[Path], dict[str, str]]  # how the page asks for a file that was written
 
 
@@ -30,7 +31,8 @@ def report_table(dataset: Dataset, folder: Path, address: Picture, kept: Path | 
     Each has ``name``, ``caption``, ``used``, ``facts`` (size, length, conditions), ``target`` and ``condition`` (small
     pictures of their first frames, written into ``folder`` and named by ``address``; None where there is none) and
     ``reasons``, ``warnings`` and ``notes``: why it is left out, what to look at, and what is done to it. What is in
-    ``folder`` may be gone at any time; pictures in ``kept``, where one is given, need not be made again.
+    ``folder`` may be gone at any time; pictures in ``kept``, where one is given, need not be made again: of these the
+    newest ``MOST_KEPT`` stay.
     """
     samples = {sample.name: sample for sample in dataset.samples}
     ordered = sorted(dataset.checks, key=lambda check: not check.used)
@@ -39,6 +41,8 @@ def report_table(dataset: Dataset, folder: Path, address: Picture, kept: Path | 
         return address(_small(clip, folder, kept))
 
     rows = [_row(check, samples.get(check.name), small) for check in ordered]
+    if kept is not None:
+        _forget_oldest(kept, MOST_KEPT)
     return {"rows": rows, "used": len(samples), "found": len(rows), "advice": list(dataset.advice)}
 
 
@@ -96,6 +100,16 @@ def _brought(source: Path, path: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def _forget_oldest(kept: Path, most: int) -> None:
+    """Remove those pictures of a folder that were made before the ``most`` newest."""
+    found: list[tuple[float, Path]] = []
+    with contextlib.suppress(OSError):  # of a folder that is not there, or that another process clears
+        found = [(entry.stat().st_mtime, Path(entry.path)) for entry in os.scandir(kept) if entry.is_file()]
+    for _, path in sorted(found, reverse=True)[most:]:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def _first_frame(clip: Clip) -> np.ndarray:

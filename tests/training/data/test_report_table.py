@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
+from pack.training.data import report_table as table_module
 from pack.training.data.folder import read_folder
 from pack.training.data.media.decode import read_image
 from pack.training.data.report_table import HEIGHT, report_table
@@ -54,6 +57,20 @@ def test_pictures_show_the_first_frames_small_and_are_made_once(folder, tmp_path
     before = target.stat().st_mtime_ns
     table_of(folder, tmp_path)
     assert target.stat().st_mtime_ns == before
+
+
+def test_kept_pictures_are_bounded_and_the_oldest_go_first(folder, tmp_path, monkeypatch):
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    for age in range(4):
+        path = kept / f"old_{age}"
+        path.write_bytes(b"a picture")
+        os.utime(path, (1000 - age,) * 2)
+    monkeypatch.setattr(table_module, "MOST_KEPT", 3)
+    report_table(read_folder(folder, 32, 32, 9, 10), tmp_path / "pictures", lambda path: {"filename": path.name}, kept)
+    names = {path.name for path in kept.iterdir()}
+    assert len(names) == 3
+    assert names & {f"old_{age}" for age in range(4)} == {"old_0"}
 
 
 def test_every_reason_stands_in_the_report_too(folder):
