@@ -9,6 +9,7 @@ from typing import Any
 
 import comfy.model_management
 import pytest
+import tiny_families
 import tiny_sampling as tiny
 import torch
 from comfy_api.latest import InputImpl
@@ -80,6 +81,29 @@ def test_each_window_is_shown_the_source_from_where_it_begins_and_the_end_of_the
     for (_, _, before), (_, x0, out) in pairwise(seen):
         assert torch.equal(x0[:, :, 7:], before[:, :, -1:])
         assert torch.equal(out[:, :, 7:8], before[:, :, -1:])
+
+
+def test_an_image_to_video_network_is_given_the_overlap_as_it_is_given_the_condition():
+    family, seen = tiny_families.WAN_22_I2V, []
+    model = tiny_families.model_of(family.name)
+    network = model.model.diffusion_model
+    handle = network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
+    positive, negative = family.conditioning(1), family.conditioning(2)
+    try:
+        make(model=model, positive=positive, negative=negative)
+    finally:
+        handle.remove()
+    first, second = (
+        seen[0],
+        seen[len(seen) // 3],
+    )  # of three windows of 7 + 2 latents
+    mask, image = slice(16, 20), slice(20, 36)
+    assert first[:, mask, 0].unique().tolist() == [1.0]
+    assert first[:, mask, 7:].unique().tolist() == [0.0]
+    assert second[:, mask, 7].unique().tolist() == [1.0]
+    assert second[:, mask, 8].unique().tolist() == [0.0]
+    assert torch.allclose(second[:, image, 7], second[:, :16, 7], atol=1e-5)  # as it is in the sequence
+    assert not torch.allclose(second[:, image, 8], second[:, :16, 8], atol=1e-2)
 
 
 def test_a_video_file_is_read_as_its_frames_are(tmp_path):

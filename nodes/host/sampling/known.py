@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ....methods import tic_ft, tic_ft_tasks
-from ....training.data.known_frames import FEATURES, KNOWN
+from ....training.data.known_frames import FEATURES, KNOWN, UNKNOWN
 from ..model.families import Family
 from ..model.vision import vision_encoder
 
@@ -76,6 +76,22 @@ def known_inputs(
     if known.vision:
         encoded[FEATURES] = vision_encoder(clip_vision).encode(known.pictures(clip))
     return {name: value[None] for name, value in known.inputs(latents[0], encoded, layout.condition).items()}
+
+
+def with_overlap(known: dict[str, Tensor] | None, before: Tensor, layout: tic_ft.Layout) -> dict[str, Tensor] | None:
+    """The inputs of ``known_inputs`` with the overlap given, too: what a window holds clean is known like a condition.
+
+    Args:
+        known: as that gives them, of a layout without overlap.
+        before: clean latents of the overlap, as the VAE gives them, ``[1, C, O, h, w]``.
+        layout: frame counts, O among them.
+    """
+    if known is None:
+        return None
+    places, found = slice(layout.prefix, layout.known), {name: value.clone() for name, value in known.items()}
+    found[KNOWN][:, :, places] = before.to(found[KNOWN])
+    found[UNKNOWN][:, :, places] = 0.0
+    return found
 
 
 def _size_of(vae: Any, latents: Tensor) -> tuple[int, int, int]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from ....training.tic_ft.windows import LongVideo, Window
 from ..model.video_model import VideoModel
 from .context import lay_out, put_on_experts
+from .known import with_overlap
 from .long_identity import key_of
 from .long_output import LongOutput, opened_output
 from .long_plan import LongRequest, Planned, plan_long_video
@@ -126,6 +127,7 @@ class Windows:
             before = given[:, :, -window.overlap :].to(samples)
             samples[:, :, layout.prefix : layout.known] = before
             context.x0 = torch.cat([context.x0, before.to(context.x0)], dim=2)
+            context.known = with_overlap(context.known, before, layout)
         return context, samples
 
     def _sampled(self, context: Context, latent: Tensor, window: Window, on_step: Callable[..., None]) -> Tensor:
