@@ -43,8 +43,13 @@ def in_graph(begun, tmp_path_factory) -> Path:
     return folder
 
 
-def test_every_trainer_learns_in_two_processes_what_it_learns_in_the_graph(base, in_graph):
-    shared_runs.go_on(base, 2, *shared_runs.TRAINERS)
+SPLIT = ("--shard-base",)
+WAYS = pytest.mark.parametrize("way", [(), SPLIT], ids=["each with the base", "the base split"])
+
+
+@WAYS
+def test_every_trainer_learns_in_two_processes_what_it_learns_in_the_graph(base, in_graph, way):
+    shared_runs.go_on(base, 2, *shared_runs.TRAINERS, arguments=way)
     one, two = shared_runs.trained(in_graph), shared_runs.trained(base)
     runs = {name.split()[0] for name in one}
     assert runs == {"tic_ft", "aicl", "motion_appearance", "motion_motion", "tune_a_video"}
@@ -76,9 +81,9 @@ def test_a_run_goes_on_in_two_processes_and_in_the_graph_again(base, in_graph):
     assert shared_runs.record(base)["state"] == "finished"
 
 
-@pytest.mark.parametrize("victim", [0, 1])
-def test_a_killed_process_ends_the_other_with_a_sentence_and_the_run_resumes(base, in_graph, victim):
-    group = shared_runs.launch(base, 2)
+@pytest.mark.parametrize(("victim", "way"), [(0, ()), (1, ()), (0, SPLIT), (1, SPLIT)])
+def test_a_killed_process_ends_the_other_with_a_sentence_and_the_run_resumes(base, in_graph, victim, way):
+    group = shared_runs.launch(base, 2, *way)
     shared_runs.after_step(group[0], base, 3)
     shared_runs.kill(group[victim])
     ends = shared_runs.finish(group, wait=60)
@@ -96,6 +101,20 @@ def test_a_process_short_of_memory_makes_all_go_on_with_less(base, in_graph):
     ends = shared_runs.finish(shared_runs.launch(base, 2, script=SHORT_OF_MEMORY))
     assert [code for code, _ in ends] == [0, 0], ends
     assert "ran out of memory after 3 steps; it goes on from there with checkpointing blocks" in ends[0][1]
+    assert tic_ft_apart(base, in_graph) < CLOSE
+
+
+def test_a_base_is_split_by_several_processes_alone(base):
+    ((code, said),) = shared_runs.finish(shared_runs.launch(base, 1, *SPLIT))
+    assert code == 1
+    assert "--shard-base splits the base over several processes, and this is one; use a launcher" in said
+
+
+def test_a_split_base_that_is_short_of_memory_ends_the_run_with_a_sentence(base, in_graph):
+    ends = shared_runs.finish(shared_runs.launch(base, 2, *SPLIT, script=SHORT_OF_MEMORY), wait=60)
+    assert [code for code, _ in ends] == [1, 1], ends
+    assert "out of memory" in "".join(said for _, said in ends).lower()
+    shared_runs.go_on(base, 2, arguments=SPLIT)
     assert tic_ft_apart(base, in_graph) < CLOSE
 
 

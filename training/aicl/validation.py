@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from ..core.objective import Predict
 from ..core.validation import SIGMAS
+from ..distributed.exchange import shared_values
+from ..distributed.processes import processes
 from .objective import RIGHT, WITHOUT, WRONG, AiclObjective
 
 WRONG_NAME, WITHOUT_NAME = "wrong reference", "no reference"
@@ -22,7 +25,10 @@ def reference_losses(
     """
 
     def mean(sigma: float, reading: str) -> float:
-        return sum(_loss(objective, predict, device, i, sigma, reading) for i in range(objective.size)) / objective.size
+        def loss(i: int) -> Tensor:
+            return _loss(objective, predict, device, i, sigma, reading)
+
+        return sum(shared_values(processes(), objective.size, loss, device)) / objective.size
 
     right = {f"{sigma:g}": mean(sigma, RIGHT) for sigma in sigmas}
     losses = {"mean": sum(right.values()) / len(sigmas), **right}
@@ -33,6 +39,6 @@ def reference_losses(
 
 def _loss(
     objective: AiclObjective, predict: Predict, device: torch.device | str, clip: int, sigma: float, reading: str
-) -> float:
+) -> Tensor:
     batch = objective.fixed_batch(clip, sigma, reading).to(device)
-    return float(objective.loss(predict, batch).per_sample.mean())
+    return objective.loss(predict, batch).per_sample.mean()

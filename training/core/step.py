@@ -101,19 +101,33 @@ def _shared(
     first, size = step * config.accumulation, config.batch_size
     batches = [_indices(objective, config, first + micro) for micro in range(config.accumulation)]
     measured, error = Measured.none(size * config.accumulation), None
-    own = group.part(size * config.accumulation)
     try:
-        for micro, indices in enumerate(batches):
-            rows = range(max(own.start - micro * size, 0), min(own.stop - micro * size, size))
-            if rows:
-                _add_part(objective, predict, parameters, config, first + micro, loss_scale, indices, rows, measured)
-    except BaseException as failure:  # the others wait for this process, so they are told first
-        error = failure
+        for micro, rows, counts in _own_parts(group, size, config.accumulation):
+            into = measured if counts else None
+            _add_part(objective, predict, parameters, config, first + micro, loss_scale, batches[micro], rows, into)
+    except BaseException as failure:
+        if group.splits:  # the others are in the middle of a forward, where they notice that this process ends
+            group.leave(failure)
+        error = failure  # the others wait for this process, so they are told first
     whole = add_up(group, parameters, measured, error)
     # An optimiser that draws must draw the same numbers everywhere.
     _seed_everything(config.seed, first + config.accumulation - 1, parameters[0].device)
     losses = [float(part.mean()) for part in whole.losses.split(size)]
     return _Batches(whole.losses.tolist(), whole.sigmas.tolist(), [i for indices in batches for i in indices], losses)
+
+
+def _own_parts(group: Processes, size: int, accumulation: int) -> list[tuple[int, range, bool]]:
+    """The parts of a step's batches that this process takes: number of the batch, its rows, and whether they count.
+
+    Where the base is split, all processes make equally many forwards; a clip that is computed for that counts nothing.
+    """
+    every = []
+    for own in group.parts(size * accumulation):
+        rows = (range(max(own.start - i * size, 0), min(own.stop - i * size, size)) for i in range(accumulation))
+        every.append([(micro, part, True) for micro, part in enumerate(rows) if part])
+    parts = every[group.rank]
+    missing = max(map(len, every)) - len(parts) if group.splits else 0
+    return parts + [(0, range(1), False)] * missing
 
 
 def _add_part(
@@ -125,19 +139,23 @@ def _add_part(
     loss_scale: float,
     indices: list[int],
     rows: range,
-    measured: Measured,
+    measured: Measured | None,
 ) -> None:
-    """Add the gradient of some clips of a batch. The whole batch is drawn: its numbers are those of one process."""
+    """Add the gradient of some clips of a batch; with None for what they measure, nothing of it.
+
+    The whole batch is drawn: its numbers are those of one process.
+    """
     batch = objective.batch(indices, StepGenerators.at(config.seed, position))
     if len(rows) < len(indices):
         batch = batch.part(rows)
     _seed_everything(config.seed, position, parameters[0].device)
     result = objective.loss(predict, batch.to(parameters[0].device))
-    share = len(rows) / len(indices)
+    share = 0.0 if measured is None else len(rows) / len(indices)
     backward(result.per_sample.mean() * share / config.accumulation, parameters, loss_scale)
-    begin = position % config.accumulation * len(indices) + rows.start
-    measured.losses[begin : begin + len(rows)] = result.per_sample.detach()
-    measured.sigmas[begin : begin + len(rows)] = result.sigma
+    if measured is not None:
+        begin = position % config.accumulation * len(indices) + rows.start
+        measured.losses[begin : begin + len(rows)] = result.per_sample.detach()
+        measured.sigmas[begin : begin + len(rows)] = result.sigma
 
 
 def backward(loss: Tensor, parameters: list[Tensor], loss_scale: float) -> None:

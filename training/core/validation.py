@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Protocol
 
 import torch
+from torch import Tensor
 
+from ..distributed.exchange import shared_values
+from ..distributed.processes import processes
 from .batches import FlowBatch
 from .objective import Predict, StepLoss
 
@@ -26,19 +29,19 @@ class Validated(Protocol):
 def validation_losses(
     objective: Validated, predict: Predict, device: torch.device | str, sigmas: tuple[float, ...] = SIGMAS
 ) -> dict[str, float]:
-    """Mean loss over all clips at each noise level, named by it, and the mean of these as ``mean``."""
-    by_level = {
-        f"{sigma:g}": torch.stack(
-            [
-                objective.loss(predict, objective.fixed_batch(index, sigma).to(device)).per_sample.mean()
-                for index in range(objective.size)
-            ]
-        )
-        for sigma in sigmas
-    }
-    return {"mean": float(torch.cat(list(by_level.values())).mean())} | {
-        name: float(losses.mean()) for name, losses in by_level.items()
-    }
+    """Mean loss over all clips at each noise level, named by it, and the mean of these as ``mean``.
+
+    Where several processes share the run, each computes its part of the losses.
+    """
+    size = objective.size
+
+    def loss(i: int) -> Tensor:
+        batch = objective.fixed_batch(i % size, sigmas[i // size]).to(device)
+        return objective.loss(predict, batch).per_sample.mean()
+
+    losses = torch.tensor(shared_values(processes(), size * len(sigmas), loss, device)).view(len(sigmas), size)
+    by_level = {f"{sigma:g}": float(row.mean()) for sigma, row in zip(sigmas, losses, strict=True)}
+    return {"mean": float(losses.mean())} | by_level
 
 
 def levels_within(low: float, high: float) -> tuple[float, ...]:

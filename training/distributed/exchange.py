@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -67,6 +67,35 @@ def add_up(
     for piece, parameter in zip(pieces, parameters, strict=False):
         parameter.grad = piece.view_as(parameter).to(parameter.dtype)
     return Measured(pieces[-3].cpu(), pieces[-2].cpu())
+
+
+def shared_values(
+    group: Processes, count: int, value: Callable[[int], Tensor], device: torch.device | str
+) -> list[float]:
+    """``value(0)`` to ``value(count - 1)``, of which each process computes its part; all of them are given all.
+
+    Raises:
+        BaseException: what ``value`` raises here, once the others know.
+        PeerFailedError: it has raised in another process.
+        PeerLostError: another process is gone.
+    """
+    found, error = torch.zeros(count + 1, device=device), None
+    try:
+        for i in group.part(count):
+            found[i] = value(i)
+        if group.splits:  # all processes make equally many forwards
+            for _ in range(max(map(len, group.parts(count))) - len(group.part(count))):
+                value(0)
+    except BaseException as failure:
+        if group.splits or group.count == 1:
+            group.leave(failure)
+        error, found[-1] = failure, 1.0
+    group.add_up(found)
+    if error is not None:
+        raise error
+    if found[-1]:
+        raise PeerFailedError("another process of the run has failed and says why; this one ends with it")
+    return found[:-1].tolist()
 
 
 def _lacks_memory(error: BaseException | None) -> bool:

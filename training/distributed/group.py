@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch import distributed as dist
 
 from ..storage.state_file import packed, unpacked
 from .heartbeat import Heartbeats
 from .processes import PeerLostError, Processes
+from .sharding import mesh_of, split
 
 WAIT = timedelta(days=30)  # torch's own limit; who waits while process 0 validates or saves is not lost
+LOSS = ("gloo", "connection closed", "connection reset", "broken pipe")  # in torch's plain RuntimeErrors
 POLL = 0.0005, 0.05  # seconds between two looks at an exchange under way, at first and at most
 
 
 class ProcessGroup(Processes):
     """The processes that a launcher has started, each with the whole run and a part of each step."""
 
-    def __init__(self, rank: int, count: int, beats: Heartbeats) -> None:
-        """Of a group that torch has joined already."""
+    def __init__(self, rank: int, count: int, beats: Heartbeats, mesh: Any = None) -> None:
+        """Of a group that torch has joined already; with a ``mesh`` the base is split over it."""
         super().__init__()
+        self.splits, self.mesh = mesh is not None, mesh
         self.rank, self.count, self.beats = rank, count, beats
         beats.start()
         self.messages: Any = dist.new_group(backend="gloo", timeout=WAIT)  # messages lie in the host's memory
@@ -38,6 +41,29 @@ class ProcessGroup(Processes):
             PeerLostError: another process is gone, or cannot be reached.
         """
         self._wait(lambda: dist.all_reduce(flat, async_op=True))
+
+    def most(self, number: int) -> int:
+        """The largest that a process gives.
+
+        Raises:
+            PeerLostError: another process is gone, or cannot be reached.
+        """
+        found = torch.tensor([number])
+        self._wait(lambda: dist.all_reduce(found, dist.ReduceOp.MAX, group=self.messages, async_op=True))
+        return int(found)
+
+    def split(
+        self, network: nn.Module, blocks: Sequence[nn.Module], device: torch.device
+    ) -> AbstractContextManager[None]:
+        """Let each process hold a share of each block for a while, see ``sharding.split``."""
+        return split(network, blocks, device, self.mesh)
+
+    def leave(self, error: BaseException) -> NoReturn:
+        """End with an error in the middle of what all processes do together; torch's own about a lost one says so."""
+        known = isinstance(error, PeerLostError) or not isinstance(error, RuntimeError)
+        if known or not (isinstance(error, dist.DistError) or any(sign in str(error).lower() for sign in LOSS)):
+            raise error
+        raise PeerLostError(self.beats.lost_sentence(str(error).partition("\n")[0])) from error
 
     def tell(self, what: str, values: Any = None, within: float = math.inf) -> None:
         """As process 0: send plain values and tensors to the others, under a word.
@@ -84,8 +110,10 @@ class ProcessGroup(Processes):
 
 
 @contextmanager
-def joined(cpu: bool) -> Iterator[Processes]:
+def joined(cpu: bool, splits: bool = False) -> Iterator[Processes]:
     """Join the processes that a launcher has started together with this one; alone where none has.
+
+    With ``splits`` they hold the base together.
 
     Accelerate reads what its own launcher, torchrun, Slurm or MPI have put into the environment, chooses between NCCL
     and gloo, and gives each process a card of its own.
@@ -104,9 +132,11 @@ def joined(cpu: bool) -> Iterator[Processes]:
             "the Python that runs ComfyUI"
         ) from error
     state: Any = PartialState(cpu=cpu, timeout=WAIT)
-    beats = Heartbeats(state.process_index, state.num_processes, state.device.type != "cpu")
+    # Who gathers a share waits in torch and not for the heartbeats.
+    beats = Heartbeats(state.process_index, state.num_processes, splits or state.device.type != "cpu")
     try:
-        yield ProcessGroup(state.process_index, state.num_processes, beats)
+        mesh = mesh_of(state.device.type) if splits else None
+        yield ProcessGroup(state.process_index, state.num_processes, beats, mesh)
     finally:
         beats.stop()
         if not beats.lost:  # else it would wait for the one that is lost

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, NoReturn
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 STOP, END, MEMORY, FAILED = SIGNALS = range(4)  # what a process says to the others with its part of a step
 
@@ -33,11 +34,12 @@ class Processes:
         self.asked = False  # whether somebody asked this process to end the run
         self.ended = False  # and all that would follow it
         self.only_encodes = False  # whether runs fill the cache and train nothing
+        self.splits = False  # whether the base is split over the processes, which then make every forward together
         self.stopping = False  # whether all processes end it after the step that was done last
 
     def part(self, clips: int) -> range:
         """Which clips of a step this process takes, of so many: shares that differ by one at most."""
-        return range(self.rank * clips // self.count, (self.rank + 1) * clips // self.count)
+        return self.parts(clips)[self.rank]
 
     def ask_stop(self) -> None:
         """End the run after the step under way, in all processes."""
@@ -56,6 +58,24 @@ class Processes:
 
     def add_up(self, flat: Tensor) -> None:
         """Replace a tensor by its sum over all processes; of one process it is that."""
+
+    def most(self, number: int) -> int:
+        """The largest that a process gives."""
+        return number
+
+    def split(
+        self, _network: nn.Module, _blocks: Sequence[nn.Module], _device: torch.device
+    ) -> AbstractContextManager[None]:
+        """Let each process hold a share of each block for a while, see ``sharding.split``; one process holds it all."""
+        return nullcontext()
+
+    def leave(self, error: BaseException) -> NoReturn:
+        """End with an error in the middle of what all processes do together; torch's own about a lost one says so."""
+        raise error
+
+    def parts(self, clips: int) -> list[range]:
+        """Which clips of a step each process takes, see ``part``."""
+        return [range(rank * clips // self.count, (rank + 1) * clips // self.count) for rank in range(self.count)]
 
     def tell(self, what: str, values: Any = None, within: float = math.inf) -> None:
         """As process 0: send plain values and tensors to the others, under a word, within so many seconds."""

@@ -48,7 +48,7 @@ def main(root: Path, nodes: Callable[[], Sequence[Any]], arguments: Sequence[str
         folder = output_of(options.run[0])
         if folder is not None and "--output-directory" not in rest:
             rest += ["--output-directory", str(folder)]
-        with _joined("--cpu" in rest) as group, _signals(group):
+        with _joined("--cpu" in rest, options.shard_base) as group, _signals(group):
             return _as_process(group, host, rest, nodes, options)
     except (RuntimeError, ValueError) as error:
         _say(str(error))
@@ -111,13 +111,15 @@ def _agreed(group: Processes, text: str) -> PortableRun:
 
 
 @contextlib.contextmanager
-def _joined(cpu: bool) -> Iterator[Processes]:
+def _joined(cpu: bool, splits: bool) -> Iterator[Processes]:
     from ....training.distributed.group import joined, several
 
     if not several():
+        if splits:
+            raise ValueError("--shard-base splits the base over several processes, and this is one; use a launcher")
         yield Processes()
         return
-    with joined(cpu) as group:
+    with joined(cpu, splits) as group:
         yield group
 
 
@@ -175,5 +177,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("run", metavar="RUN", nargs="+", help="name of a run, its folder, or the portable.json in it")
     parser.add_argument("--encode-only", action="store_true", help="fill the cache on one process, and train nothing")
+    parser.add_argument("--shard-base", action="store_true", help="split the base over the cards, for one too large")
     parser.add_argument("--comfyui", default="", metavar="FOLDER", help="ComfyUI, where the pack does not lie in it")
     return parser

@@ -12,7 +12,6 @@ from ....training.core.loop import Cancelled
 from ....training.core.placement import OFF, Way
 from ....training.core.state import TrainState
 from ....training.core.trainer import Trainer
-from ....training.core.validation import levels_within, validation_losses
 from ....training.distributed.processes import processes
 from ....training.runs.control import STOP, RunControl, registered, request_sample, request_save, request_stop
 from ....training.runs.folder import FAILED, FINISHED, STOPPED
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 UNFITTED = Way(OFF)
+ALONE = "previews are left out: process 0 alone cannot sample with a base that is split over several"
 COMMANDS = {"stop": request_stop, "save": request_save, "sample": request_sample}
 
 
@@ -182,10 +182,9 @@ def _shared_by(opened: OpenedRun) -> list[dict[str, int]]:
 
 def _make_run(task: RunTask, data: _Data, session: Session, trainer: Trainer, control: RunControl) -> Run:
     job, held_out, folder = task.job, data.held_out, task.opened.folder
-    levels = levels_within(job.config.sigma_low, job.config.sigma_high)
 
     def validate() -> dict[str, float]:
-        return (job.validate or validation_losses)(held_out, predict, session.device, levels)
+        return job.validation(held_out, predict, session.device)
 
     def predict(*inputs: Any) -> Any:
         throw_if_cancelled()
@@ -193,7 +192,9 @@ def _make_run(task: RunTask, data: _Data, session: Session, trainer: Trainer, co
 
     monitors = Monitors(run_monitors(session.device, COMMANDS, None, workflow_id(job.workflow), job.stage))
     sample = None
-    if job.make_sample is not None:
+    if job.make_sample is not None and processes().splits and job.config.sample_every:
+        monitors.note("preview", ALONE)
+    elif job.make_sample is not None and not processes().splits:
         sample = job.make_sample(data.objective if held_out is None else held_out, folder.path, session, monitors.note)
     return Run(
         trainer,

@@ -9,6 +9,7 @@ from pathlib import Path
 from ....training.core.loop import Cancelled
 from ....training.core.placement import Way, leaner_way
 from ....training.core.plan import MORE_HELP
+from ....training.distributed.processes import processes
 from ....training.runs.folder import CANCELLED, FAILED, RUNNING, RunFolder
 from ....training.runs.monitor import Monitors
 from ....training.runs.run import Run
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 
 def next_way(way: Way, placed: Placed, run: Run, stop: BaseException) -> Way | None:
     """A way that needs less memory, where that ran out and the steps done are saved; else None."""
-    if not is_out_of_memory(stop):
+    if not is_out_of_memory(stop) or processes().splits:  # then the others are lost in the middle of a forward
         return None
     leaner = leaner_way(way, placed.resident, placed.lent, has_own_memory(placed.device))
     if leaner is None or (run.state.step and run.save() is None):

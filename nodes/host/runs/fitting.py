@@ -12,6 +12,7 @@ from torch import Tensor
 from ....training.core.config import CHECKPOINTING
 from ....training.core.placement import GIB, Way, Weights
 from ....training.core.plan import MARGIN
+from ....training.distributed.processes import processes
 from ..session.placement import ALL, Room, free_for_training, has_own_memory, lending_buffer
 from ..session.session import Session
 from ..session.step_size import Step, counted_step
@@ -31,7 +32,7 @@ class Fitting:
         self.job, self.objective = job, objective
         model: Any = job.model.model
         self.device, self.patcher = model.load_device, model
-        self.lendable = has_own_memory(self.device)
+        self.lendable = has_own_memory(self.device) and not processes().splits
         self._steps: dict[str, float] = {}
 
     def first(self) -> Way:

@@ -63,6 +63,7 @@ def follow(job: Job) -> Trained:
         PeerLostError: a process is gone.
     """
     objective: Any = None
+    held_out: Any = None
     while True:
         what, values = processes().hear()
         if what == BROKEN:
@@ -70,10 +71,11 @@ def follow(job: Job) -> Trained:
         if what == DONE:
             return _result(job, values)
         objective = objective or job.make_objective()
+        held_out = held_out or (None if job.make_validation is None else job.make_validation())
         try:
-            _do_steps(job, objective, values)
+            _do_steps(job, objective, held_out, values)
         except Exception as error:
-            if not is_out_of_memory(error):
+            if not is_out_of_memory(error) or processes().splits:
                 raise
             log.info("out of memory: process 0 decides how the run goes on")
 
@@ -85,12 +87,19 @@ def _result(job: Job, values: dict[str, Any]) -> Trained:
     return Trained(file, values["losses"], values["steps"], Path(values["path"]), values["run"])
 
 
-def _do_steps(job: Job, objective: Any, values: dict[str, Any]) -> None:
+def _do_steps(job: Job, objective: Any, held_out: Any, values: dict[str, Any]) -> None:
     config = TrainConfig.from_dict(values["config"])
     job, state = replace(job, config=config), TrainState()
     room = Fitting(job, objective).room(Way(config.checkpointing))
 
-    def after_step(_step: int, _record: StepRecord) -> None:
+    def validate() -> None:
+        with trainer.result_in_place():
+            job.validation(held_out, session.predict, session.device)
+        state.validation.append({"step": state.step})
+
+    def after_step(step: int, _record: StepRecord) -> None:
+        if held_out is not None and config.validate_every and step % config.validate_every == 0:
+            validate()
         if processes().stops():
             raise Stopped
 
@@ -104,4 +113,8 @@ def _do_steps(job: Job, objective: Any, values: dict[str, Any]) -> None:
         parameters = session.trained.parameters()
         trainer = Trainer(objective, session.predict, parameters, config, session.loss_scale, session.trained.names)
         restore(trainer, state, values)
+        if held_out is not None and not state.validation:
+            validate()
         run_steps(trainer, state, after_step, rewind)
+        if held_out is not None and state.validation[-1]["step"] != state.step:
+            validate()

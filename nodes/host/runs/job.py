@@ -13,6 +13,7 @@ from typing import Any
 from ....training.core.config import BOOKKEEPING, BOTH_EXPERTS, TrainConfig
 from ....training.core.loop import Cancelled
 from ....training.core.optimizers import check_warmup, with_installed_optimizer
+from ....training.core.validation import levels_within, validation_losses
 from ....training.data.encoding import EncodedDataset
 from ....training.distributed.processes import processes
 from ....training.runs.changes import REFUSE
@@ -74,6 +75,11 @@ class Job:
     def runs(self) -> str:
         """Pattern of the names of its runs' folders; no name holds a character that means something in a pattern."""
         return self.name or f"{self.new_name}_*"
+
+    def validation(self, held_out: Any, predict: Any, device: Any) -> dict[str, float]:
+        """Losses on held-out clips by name, ``mean`` among them."""
+        levels = levels_within(self.config.sigma_low, self.config.sigma_high)
+        return (self.validate or validation_losses)(held_out, predict, device, levels)
 
     def _of_expert(self, name: str) -> str:
         ending = f"_{self.config.expert.replace(' ', '_')}"

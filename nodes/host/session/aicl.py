@@ -30,6 +30,7 @@ from ..model.video_model import VideoModel
 from ..services.keys import AICL_KEY
 from .placement import ALL, Room, load_for_training
 from .session import HostPredictor, Session, avoid_vanishing, static_clone
+from .splitting import split_base
 
 FLOATS = (f"{PRISM}mean", f"{PRISM}std")  # of latents; they stay exact whatever the file's type
 
@@ -145,6 +146,7 @@ def aicl_session(
                 recast_in_backward(network, clone.model.get_dtype_inference(), placed.device),
                 kept_inputs(network, video.family.blocks, video.family.changes_tokens),
                 checkpointed_blocks(network, video.family.blocks, config.checkpointing),
+                split_base(clone, video.family.blocks, placed) as placed,
             ):
                 yield Session(predict, adapter, placed, loss_scale)
         finally:

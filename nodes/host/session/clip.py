@@ -25,6 +25,7 @@ from ..tune_a_video.apply import new_layers
 from ..tune_a_video.inflation import blocks_of, inflate
 from .placement import ALL, Room, load_for_training
 from .session import HostPredictor, Session, avoid_vanishing, static_clone
+from .splitting import split_base
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ def clip_session(image: ImageModel, config: TrainConfig, form: Form, room: Room 
             ordinary_weights(clone.model),
             recast_in_backward(network, clone.model.get_dtype_inference(), placed.device),
             checkpointed_blocks(network, image.family.blocks, config.checkpointing),
+            split_base(clone, image.family.blocks, placed) as placed,
         ):
             yield Session(ClipPredictor(clone), trained, placed, loss_scale)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ....training.distributed.processes import processes
 from ..layers.simulation import is_simulated, patched_for_simulation
 from ..layers.stored_weights import is_linear, is_stored_otherwise, stored_bytes
 
@@ -71,7 +72,7 @@ def load_for_training(model: Any, room: Room = ALL) -> Placed:
     """Bring the model onto its device through the host's model management; everything else may leave.
 
     As many weights as ``room`` allows lie on the device. The host keeps the others in its memory and lends them layer
-    by layer, with its own streams.
+    by layer, with its own streams. A base that is to be split over processes stays in the computer's memory.
     """
     import comfy.model_management as management
 
@@ -79,10 +80,12 @@ def load_for_training(model: Any, room: Room = ALL) -> Placed:
     if is_simulated():
         patched_for_simulation(model)
         return Placed(torch.device("cpu"), 0.0)
+    if processes().splits:  # from the computer's memory, block by block: the card would not hold all of it
+        model.load_device = torch.device("cpu")
     # The host's estimate lacks the backward pass, so room is made as its own trainer does. Loaded as its nodes load:
     # what is loaded outside inference mode, it cannot move inside where it is quantised.
     with torch.inference_mode():
-        if has_own_memory(device):
+        if has_own_memory(model.load_device):
             management.load_models_gpu([model], memory_required=EVERYTHING, minimum_memory_required=room.step)
             _lend_more(model, room)
         else:

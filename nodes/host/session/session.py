@@ -28,6 +28,7 @@ from ..model.noise import process_of
 from ..model.video_model import VideoModel
 from ..model.vision import CLIP_VISION, as_output
 from .placement import ALL, Placed, Room, load_for_training
+from .splitting import more_calls, split_base
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +64,8 @@ class HostPredictor:
         would be attended to, and the host's own way, repeating tokens, fails on Wan.
         """
         alike = alike_indices(conditioning)
-        if len(alike) == 1:
+        more = more_calls(len(alike))
+        if len(alike) == 1 and not more:
             return self.predict_alike(xt, sigma, conditioning)
         outputs: list[Tensor | None] = [None] * len(xt)
         for indices in alike:
@@ -71,7 +73,10 @@ class HostPredictor:
             part = self.predict_alike(xt[places], sigma[places.to(sigma.device)], [conditioning[i] for i in indices])
             for i, output in zip(indices, part.unbind(0), strict=True):
                 outputs[i] = output
-        return torch.stack([output for output in outputs if output is not None])
+        whole = torch.stack([output for output in outputs if output is not None])
+        for _ in range(more):
+            whole = whole + 0.0 * self.predict_alike(xt[:1], sigma[:1], conditioning[:1]).sum()
+        return whole
 
     def predict_alike(self, xt: Tensor, sigma: Tensor, conditioning: Sequence[Conditioning]) -> Tensor:
         """The same for clips whose conditioning can be stacked."""
@@ -234,6 +239,7 @@ def training_session(video: VideoModel, config: TrainConfig, room: Room = ALL) -
             recast_in_backward(network, clone.model.get_dtype_inference(), placed.device),
             kept_inputs(network, video.family.blocks, video.family.changes_tokens),
             checkpointed_blocks(network, video.family.blocks, config.checkpointing),
+            split_base(clone, video.family.blocks, placed) as placed,
         ):
             yield Session(predict, adapters, placed, loss_scale)
 

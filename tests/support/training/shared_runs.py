@@ -86,9 +86,9 @@ def finish(started: list[subprocess.Popen[str]], wait: float = WAIT) -> list[tup
     return [(process.wait(), printed.get(i, "(killed by the test)")) for i, process in enumerate(started)]
 
 
-def go_on(base: Path, count: int, *runs: str) -> None:
+def go_on(base: Path, count: int, *runs: str, arguments: tuple[str, ...] = ()) -> None:
     """Go on with runs to their end in so many processes."""
-    ends = finish(launch(base, count, run=runs or NAME))
+    ends = finish(launch(base, count, *arguments, run=runs or NAME))
     assert [code for code, _ in ends] == [0] * count, ends
 
 
