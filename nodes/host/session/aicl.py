@@ -26,6 +26,7 @@ from ..layers.checkpointing import checkpointed_blocks
 from ..layers.frozen_layers import recast_in_backward
 from ..layers.in_place import kept_inputs
 from ..layers.simulation import moved
+from ..layers.small_parameters import small_parameters_on
 from ..model.video_model import VideoModel
 from ..services.keys import AICL_KEY
 from .placement import ALL, Room, load_for_training
@@ -143,6 +144,7 @@ def aicl_session(
         try:
             with (
                 ordinary_weights(clone.model),
+                small_parameters_on(network, placed.device),
                 recast_in_backward(network, clone.model.get_dtype_inference(), placed.device),
                 kept_inputs(network, video.family.blocks, video.family.changes_tokens),
                 checkpointed_blocks(network, video.family.blocks, config.checkpointing),

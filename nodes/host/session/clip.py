@@ -18,6 +18,7 @@ from ..layers.autograd import gradients, ordinary_weights
 from ..layers.checkpointing import checkpointed_blocks
 from ..layers.frozen_layers import recast_in_backward
 from ..layers.simulation import moved
+from ..layers.small_parameters import small_parameters_on
 from ..model.image_model import ImageModel
 from ..model.noise import SAMPLING
 from ..services.keys import TUNE_A_VIDEO_KEY
@@ -96,6 +97,7 @@ def clip_session(image: ImageModel, config: TrainConfig, form: Form, room: Room 
         with (
             attached(clone, queries, changes),
             ordinary_weights(clone.model),
+            small_parameters_on(network, placed.device),
             recast_in_backward(network, clone.model.get_dtype_inference(), placed.device),
             checkpointed_blocks(network, image.family.blocks, config.checkpointing),
             split_base(clone, image.family.blocks, placed) as placed,

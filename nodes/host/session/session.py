@@ -22,6 +22,7 @@ from ..layers.checkpointing import checkpointed_blocks
 from ..layers.frozen_layers import recast_in_backward
 from ..layers.in_place import kept_inputs
 from ..layers.simulation import moved
+from ..layers.small_parameters import small_parameters_on
 from ..model.families import find_family
 from ..model.ltx import FRAME_RATE, per_token, without_sound
 from ..model.noise import process_of
@@ -236,6 +237,7 @@ def training_session(video: VideoModel, config: TrainConfig, room: Room = ALL) -
         with (
             attached(clone, layers, adapters),
             ordinary_weights(clone.model),
+            small_parameters_on(network, placed.device),
             recast_in_backward(network, clone.model.get_dtype_inference(), placed.device),
             kept_inputs(network, video.family.blocks, video.family.changes_tokens),
             checkpointed_blocks(network, video.family.blocks, config.checkpointing),
