@@ -41,7 +41,8 @@ def names_a_missing_file(node: dict[str, Any]) -> bool:
 
 def as_saved(node: dict[str, Any]) -> dict[str, Any]:
     """What the page must not change of a node: all but its height, which it fits to what the node shows."""
-    kept = {key: node.get(key) for key in ("type", "title", "pos", "flags", "mode", "order", "color", "widgets_values")}
+    kept = {key: node.get(key) for key in ("type", "title", "pos", "flags", "mode", "order", "color")}
+    kept["widgets_values"] = node.get("widgets_values") or []  # newer pages leave out what is empty
     wired = [socket for socket in node["inputs"] if socket["link"] is not None]
     return kept | {
         "width": node["size"][0],
@@ -55,7 +56,9 @@ def changes(saved: workflows.Workflow, file: workflows.Workflow) -> list[str]:
     ours, theirs = ({str(node["id"]): as_saved(node) for node in graph["nodes"]} for graph in (file, saved))
     found = [f"node {key}: {ours.get(key)} became {theirs.get(key)}" for key in sorted({*ours, *theirs})
              if ours.get(key) != theirs.get(key)]  # fmt: skip
-    return found + [key for key in ("links", "groups", "id", "version") if saved[key] != file[key]]
+    if sorted(saved["links"]) != sorted(file["links"]):  # their order means nothing, and newer pages have another
+        found.append(f"links {file['links']} became {saved['links']}")
+    return found + [key for key in ("groups", "id", "version") if saved[key] != file[key]]
 
 
 def known(node: dict[str, Any]) -> dict[str, Any]:
