@@ -15,6 +15,7 @@ const EXECUTION = ['executing', 'progress', 'execution_error', 'execution_interr
 const REFRESH = 'FewShotVideo.PanelRefresh'
 const PREVIEW = 'FewShotVideo.PreviewSize'
 const AUTOSAVE = 'FewShotVideo.AutosaveMinutes'
+const CATEGORY = REGISTERED.categories.slice(0, 2)
 
 const panels = new NodePanels({
   page: (node) => ({
@@ -45,7 +46,7 @@ app.registerExtension({
     {
       id: REFRESH,
       ...REGISTERED.settings[REFRESH],
-      category: [...REGISTERED.categories, 'Refresh'],
+      category: [...CATEGORY, 'Refresh'],
       type: 'slider',
       attrs: { min: 1, max: 5, step: 1 },
       defaultValue: 4,
@@ -53,7 +54,7 @@ app.registerExtension({
     {
       id: AUTOSAVE,
       ...REGISTERED.settings[AUTOSAVE],
-      category: [...REGISTERED.categories, 'Autosave'],
+      category: [...CATEGORY, 'Autosave'],
       type: 'number',
       attrs: { min: 0, max: 1440, step: 1 },
       defaultValue: 0,
@@ -61,7 +62,7 @@ app.registerExtension({
     {
       id: PREVIEW,
       ...REGISTERED.settings[PREVIEW],
-      category: [...REGISTERED.categories, 'Preview'],
+      category: [...CATEGORY, 'Preview'],
       type: 'slider',
       attrs: { min: 64, max: 512, step: 16 },
       defaultValue: 128,

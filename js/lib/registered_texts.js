@@ -32,10 +32,15 @@ export const REGISTERED = {
     "FewShotVideo.PreviewSize": {
       "name": "Preview size (pixels)",
       "tooltip": "Width of a chosen preview in the training panel."
+    },
+    "FewShotVideo.FirstRunButton": {
+      "name": "Offer the first run in the bar at the top",
+      "tooltip": "A button there opens the workflow to begin with. Once it was pressed, it is gone when the page is loaded again."
     }
   },
   "categories": [
     "FewShot Video",
-    "Training panel"
+    "Training panel",
+    "First run"
   ]
 }

@@ -169,6 +169,8 @@ export const EN = {
     look: '{list}, {count} to look at',
   },
   commands: {
+    firstRun: 'First run',
+    firstRunHelp: 'FewShot Video: open the workflow to begin with; then press Run',
     listTitle: 'What has been trained',
     listHelp: 'LoRAs, adapters and runs by name, the newest first. They lie below ComfyUI’s output folder.',
     nothing: 'Nothing has been trained yet.',

@@ -159,6 +159,8 @@ export const JA = {
   '{used} of {found} clips used': 'クリップ {found} 本中 {used} 本を使用',
   '{list}, {count} left out': '{list}、除外 {count} 本',
   '{list}, {count} to look at': '{list}、要確認 {count} 本',
+  'First run': 'はじめての実行',
+  'FewShot Video: open the workflow to begin with; then press Run': 'FewShot Video：最初に試すワークフローを開きます。続けて「実行する」を押してください',
   'What has been trained': '学習したもの',
   'LoRAs, adapters and runs by name, the newest first. They lie below ComfyUI’s output folder.': 'LoRA、アダプター、実行を新しい順に名前で示します。ComfyUI の出力フォルダーの下にあります。',
   'Nothing has been trained yet.': 'まだ何も学習していません。',

@@ -158,6 +158,8 @@ export const KO = {
   '{used} of {found} clips used': '클립 {found}개 중 {used}개 사용',
   '{list}, {count} left out': '{list}, 제외 {count}개',
   '{list}, {count} to look at': '{list}, 확인 필요 {count}개',
+  'First run': '첫 실행',
+  'FewShot Video: open the workflow to begin with; then press Run': 'FewShot Video: 처음 시작할 워크플로를 엽니다. 그다음 실행을 누르세요',
   'What has been trained': '학습한 것',
   'LoRAs, adapters and runs by name, the newest first. They lie below ComfyUI’s output folder.': 'LoRA, 어댑터, 실행을 최신순으로 이름만 보여 줍니다. ComfyUI 출력 폴더 아래에 있습니다.',
   'Nothing has been trained yet.': '아직 학습한 것이 없습니다.',

@@ -155,6 +155,8 @@ export const ZH = {
   '{used} of {found} clips used': '{found} 个片段中使用 {used} 个',
   '{list}, {count} left out': '{list}，未使用 {count} 个',
   '{list}, {count} to look at': '{list}，需检查 {count} 个',
+  'First run': '第一次运行',
+  'FewShot Video: open the workflow to begin with; then press Run': 'FewShot Video：打开入门工作流，然后按“运行”',
   'What has been trained': '已训练的结果',
   'LoRAs, adapters and runs by name, the newest first. They lie below ComfyUI’s output folder.': '按名称列出 LoRA、适配器和运行，最新的在前。它们位于 ComfyUI 的输出文件夹下。',
   'Nothing has been trained yet.': '还没有训练过任何内容。',

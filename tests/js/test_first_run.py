@@ -18,6 +18,8 @@ FEW = {  # widgets of nodes and blocks, so that the test is quick; the rest is a
 SET = """few => { for (const node of app.graph.nodes)
     for (const [name, value] of Object.entries(few[node.subgraph?.name ?? node.type] ?? {}))
         node.widgets.find(w => w.name === name).value = value }"""
+OFFERED = "FewShotVideo.FirstRunButton"  # a setting
+BUTTON = "button:has-text('First run')"
 SCALE = "() => app.canvas.ds.scale"
 READABLE = 0.6  # the canvas draws no letters below 0.57; the 27 nodes of before opened at 0.26
 PICTURED = """selector => {
@@ -64,16 +66,37 @@ def test_a_newcomer_has_a_video_after_three_clicks(own_site: Site):
     assert mouse.clicks == 3
 
 
-def test_with_the_command_s_key_a_click_is_enough(own_site: Site):
-    site = own_site
+def greeted(site: Site) -> None:
+    """Open the page as a newcomer does, and close the templates that it greets with."""
     site.page.goto(site.host.url)
     site.page.wait_for_selector("[role=dialog] [data-testid^=template-workflow-]")
     site.page.keyboard.press("Escape")
     site.page.wait_for_selector("[role=dialog]", state="detached")
+
+
+def test_with_the_command_s_key_a_click_is_enough(own_site: Site):
+    site = own_site
+    greeted(site)
     site.page.keyboard.press("Control+Shift+F")
     mouse = Mouse(site.page)
     run_to_the_end(site, mouse)
     assert mouse.clicks == 1
+
+
+@pytest.mark.parametrize("nodes2", [False], ids=["classic"], indirect=True)  # there is no node to be seen
+def test_a_button_beside_run_opens_it_with_one_click_and_then_is_gone(own_site: Site):
+    site = own_site
+    site.host.post("/api/settings", {OFFERED: True})
+    greeted(site)
+    mouse = Mouse(site.page)
+    mouse.click(BUTTON)
+    site.page.wait_for_function("n => app.extensionManager.workflow.activeWorkflow.filename === n", arg=WORKFLOW)
+    assert mouse.clicks == 1  # and Run
+    site.until(lambda: not site.host.get("/api/settings")[OFFERED], "the host knows that it was pressed")
+    site.page.reload()
+    site.wait_ready()
+    site.page.locator("[data-testid=queue-button]").first.wait_for()
+    assert site.page.locator(BUTTON).count() == 0
 
 
 @pytest.mark.parametrize("nodes2", [False], ids=["classic"], indirect=True)  # there is no node to be seen

@@ -8,6 +8,7 @@ declare module '*/scripts/app.js' {
     nodeOutputs?: Record<string, Record<string, any>>
     extensionManager: {
       setting: { get(id: string): unknown; set(id: string, value: unknown): Promise<void> }
+      command: { execute(id: string): Promise<void> }
       workflow: { activeWorkflow?: { changeTracker?: { captureCanvasState?(): void } } }
       toast: { add(message: { severity: string; summary: string; detail?: string; life?: number }): void }
     }
@@ -49,6 +50,7 @@ interface ComfyExtension {
   commands?: { id: string; label: string; menubarLabel?: string; icon?: string; function(): void }[]
   keybindings?: { commandId: string; combo: { key: string; ctrl?: boolean; alt?: boolean; shift?: boolean } }[]
   menuCommands?: { path: string[]; commands: string[] }[]
+  actionBarButtons?: { icon: string; label?: string; tooltip?: string; onClick(): void }[]
   init?(): void
   setup?(): void | Promise<void>
   afterConfigureGraph?(): void
