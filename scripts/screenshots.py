@@ -34,7 +34,7 @@ from workflow_files.names import key_of, title_of
 PICTURES, PAGES = ROOT / "docs" / "images" / "workflows", ROOT / "js" / "docs" / "images"
 WIDTH = 1600  # pixels of a workflow's picture
 MARGIN = 24  # around a node, on the canvas
-LIMIT, SMALL = 50_000, 30_000  # bytes of a workflow's and of a node's picture
+LIMIT, SMALL = 44_000, 30_000  # bytes of a workflow's and of a node's picture
 SETTINGS = {
     "Comfy.TutorialCompleted": False,
     "Comfy.Minimap.Visible": False,

@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 from workflow_files.bases import cogvideox as workflow_cogvideox
 from workflow_files.bases import wan as workflow_wan
 from workflow_files.graph import WIDTH, Graph, Node, Wire
-from workflow_files.models import CLIP, RUN_NOTE, Model, add_model
+from workflow_files.models import CLIP, OTHER_STEP, RUN_NOTE, Model, add_model
 from workflow_files.steps import RED, WIDE, Base, Sampling, add_text, add_text_to_video, add_video
 from workflow_files.toy import SHIFT, add_clips, add_toy_model, toy_sampling
 
 TOY, TOY_TRAIN = "aicl_toy", "aicl_train_toy"
 WAN, COGVIDEOX = "aicl_wan21_1_3b", "aicl_cogvideox_5b"
-TRAIN_WAN, TRAIN_COGVIDEOX = "aicl_train_wan21_1_3b", "aicl_train_cogvideox_5b"
 ADAPTER = "toy_actions.safetensors"  # comes with the pack
 FOLDER = "my_actions"
 FRAMES, SEED = 49, 5  # of the toy's clips
@@ -51,15 +50,19 @@ def _references(graph: Graph, base: Base, adapter: Wire, clips: list[tuple[Wire,
     return graph.add("AICLEncodeAction", adapter=adapter, vae=base.vae, size=WIDE, **inputs)["action"]
 
 
-def _sample(graph: Graph, base: Base, action: Wire, subject: Wire | str, form: Sampling, shift: float | None) -> Wire:
-    """Steps Apply and Sample; the frames."""
-    with graph.group("Apply"):
-        numbers = {"strength": 1.0, "start_percent": 0.0, "end_percent": 1.0}
-        model = graph.add("AICLApply", model=base.model, action=action, **numbers)["model"]
+def _apply(graph: Graph, model: Wire, action: Wire) -> Wire:
+    """An action on a model."""
+    numbers = {"strength": 1.0, "start_percent": 0.0, "end_percent": 1.0}
+    return graph.add("AICLApply", model=model, action=action, **numbers)["model"]
+
+
+def _sample(
+    graph: Graph, base: Base, model: Wire, subject: Wire | str, form: Sampling, shift: float | None = None
+) -> Wire:
+    """Steps Captions and Sample; the frames."""
+    with graph.group("Captions"):
         if shift is not None:
             model = graph.add("ModelSamplingSD3", model=model, shift=shift)["MODEL"]
-        graph.note(APPLY_NOTE)
-        graph.column()
         positive = add_text(graph, base, subject, "Who performs it")
         negative = add_text(graph, base, form.negative, "Negative caption", RED)
     with graph.group("Sample"):
@@ -87,7 +90,10 @@ def toy() -> Graph:
         graph.column()
         clips = [(item["target"], caption) for item, caption in zip(items, captions, strict=True)]
         action = _references(graph, base, adapter, clips)
-    made = _sample(graph, base, action, SUBJECT, form, None)
+    with graph.group("Apply"):
+        model = _apply(graph, base.model, action)
+        graph.note(APPLY_NOTE)
+    made = _sample(graph, base, model, SUBJECT, form)
     graph.column()
     _compare(graph, made, items[0]["target"], form)
     return graph
@@ -125,7 +131,8 @@ def train_toy() -> Graph:
         caption = add_text(graph, base, item["caption"], "What the reference shows")
         graph.note("The held-out clip's own caption stands in for the reference's.", width=340)
         action = _references(graph, base, trained["adapter"], [(item["reference"], caption)])
-    _sample(graph, base, action, item["caption"], form, None)
+        model = _apply(graph, base.model, action)
+    _sample(graph, base, model, item["caption"], form)
     return graph
 
 
@@ -144,58 +151,58 @@ def _train(graph: Graph, base: Base, **inputs: object) -> Node:
 class Real:
     """A public model, and the captions of the reference and of what is made."""
 
+    name: str  # of the workflow, and of its run
     title: str
     model: Model
-    use: str
-    train: str
     reference: str = "a man in a park"
     subject: str = "an astronaut on the moon"
 
 
-def use(real: Real) -> Graph:
-    """A trained adapter on a public model."""
-    model = real.model
-    graph = Graph(real.use, USE_SUMMARY.format(title=real.title, train=real.train))
+def on_clips(real: Real) -> Graph:
+    """Train on a folder of clips, one sub-folder an action, then make a video with the action of a clip."""
+    name, model = real.name, real.model
+    graph = Graph(name, REAL_SUMMARY.format(title=real.title))
     form = replace(model.sampling, target_frames=FRAMES)
     with graph.group("Load"):
         base = add_model(graph, model)
-        graph.column()
-        adapter = _add_adapter(graph, base, adapter_file(real))
-        graph.note(f"{adapter_file(real)} stands for the file of your own run.", width=340)
     with graph.group("Reference"):
         video = graph.add("LoadVideo", file=CLIP, size=(WIDTH, 360))["VIDEO"]
         graph.column()
         caption = add_text(graph, base, real.reference, "What the reference shows")
         graph.note(CAPTION_NOTE, width=340)
-        action = _references(graph, base, adapter, [(video, caption)])
-    _sample(graph, base, action, real.subject, form, model.shift)
+        reference = [(video, caption)]
+    with graph.group("Train an adapter"):
+        trained = _train_on_folder(graph, base, name, form)
+        graph.column()
+        made = _apply(graph, base.model, _references(graph, base, trained["adapter"], reference))
+        graph.note(APPLY_NOTE)
+    with graph.group("Or take one that is there", bypassed=True):
+        adapter = _add_adapter(graph, base, adapter_file(real))
+        made = _apply(graph, made, _references(graph, base, adapter, reference))
+        graph.note(OTHER_STEP.format(step=3) + f"\n{adapter_file(real)} stands for the file of a run.", width=340)
+    _sample(graph, base, made, real.subject, form, model.shift)
     return graph
 
 
 def adapter_file(real: Real) -> str:
     """The name that stands for a trained adapter."""
-    return f"{real.use}_00001_.safetensors"
+    return f"{real.name}_00001_.safetensors"
 
 
-def train(real: Real) -> Graph:
-    """Training on a folder of clips, one sub-folder an action."""
-    graph, form = Graph(real.train, TRAIN_SUMMARY.format(title=real.title, use=real.use)), real.model.sampling
-    with graph.group("Load"):
-        base = add_model(graph, real.model)
-    with graph.group("Data"):
-        size = {"width": form.width, "height": form.height, "frames": FRAMES, "fps": form.fps}
-        folder = graph.add("FewShotDatasetFolder", folder=FOLDER, **size)
-        graph.note(FOLDER_NOTE)
-        graph.column()
-        encoded = graph.add("FewShotEncodeDataset", dataset=folder["dataset"], vae=base.vae, clip=base.clip)
-        graph.add("PreviewAny", source=folder["report"], title="What was found")
-    with graph.group("Train"):
-        settings = graph.add("FewShotRunSettings", size=WIDE)["settings"]
-        inputs = {"encoded": encoded["encoded"], "settings": settings}
-        numbers = {"learning_rate": 1e-4, "steps": 20000, "seed": 0, "batch_size": 1}
-        graph.note(REAL_NOTE + RUN_NOTE.format(name=real.use), width=340)
-        _train(graph, base, **inputs, **numbers, group_by="sub-folder", run_name=real.use)
-    return graph
+def _train_on_folder(graph: Graph, base: Base, name: str, form: Sampling) -> Node:
+    """A folder of clips, checked and encoded, and the trainer."""
+    size = {"width": form.width, "height": form.height, "frames": FRAMES, "fps": form.fps}
+    folder = graph.add("FewShotDatasetFolder", folder=FOLDER, **size)
+    graph.note(FOLDER_NOTE)
+    graph.column()
+    encoded = graph.add("FewShotEncodeDataset", dataset=folder["dataset"], vae=base.vae, clip=base.clip)["encoded"]
+    graph.add("PreviewAny", source=folder["report"], title="What was found")
+    settings = graph.add("FewShotRunSettings", size=WIDE)["settings"]
+    graph.column()
+    numbers = {"learning_rate": 1e-4, "steps": 20000, "seed": 0, "batch_size": 1}
+    graph.note(REAL_NOTE + RUN_NOTE.format(name=name), width=340)
+    choices = {"group_by": "sub-folder", "run_name": name}
+    return _train(graph, base, encoded=encoded, settings=settings, **numbers, **choices)
 
 
 FOLDER_NOTE = f"""
@@ -217,7 +224,7 @@ Press **Run**. The graph
 
 Nothing has to be downloaded, and nothing is trained.
 
-**Change** the clips' seed in step 2 (then their captions too), the caption and `strength` in step 3. For fewer
+**Change** the clips' seed in step 2 (then their captions too), `strength` in step 3, the caption in step 4. For fewer
 references mute them in step 2 together with their captions (Ctrl+M); one will do.
 
 **Out come** two videos in `output/video`, the result and the reference, and scores that say how alike they move.
@@ -234,36 +241,27 @@ on hundreds of paths, by `toy/train.py action`.
 **Out come** an adapter in `output/aicl` (**AICL Load** offers it after a refresh), a loss curve and a video in
 `output/video`.
 """
-USE_SUMMARY = """
-The action of a reference clip, performed by another subject. There is no public adapter: the workflow [{train}] trains
-one.
+REAL_SUMMARY = """
+Teaches {title} to take an action from reference clips, then makes a video of another subject that does what your clip
+shows. There is no public adapter, so training comes first; a finished run is not trained again.
 
-**Load** the three files of step 1, your adapter in **AICL Load** (press R when it is not in the list) and a clip of the
-action in step 2.
+**Load** the three files of step 1, a clip of the action in step 2 and your clips of many actions in step 3, then press
+**Run**.
 
-**Change** the captions in steps 2 and 3, `strength` in step 3, the seed in step 4.
+**Change** the adapter's size, steps and batch in step 3, `strength` beside them, the captions in steps 2 and 5, the
+seed in step 6.
 
-**Out comes** a video in `output/video`. No file at hand? Open [aicl_toy].
-"""
-TRAIN_SUMMARY = """
-Teaches {title} to take an action from reference clips.
+**With an adapter that is there** bypass step 3 and take step 4 in its place, as its note says.
 
-**Load** the three files of step 1 and your clips in step 2, then press **Run**.
-
-**Change** the adapter's size, steps and batch in step 3.
-
-**Out comes** an adapter in `output/aicl`, for the workflow [{use}]. No file at hand? Open [aicl_train_toy].
+**Out come** an adapter in `output/aicl` and a video in `output/video`. No file at hand? Open [aicl_toy], or for the
+training [aicl_train_toy].
 """
 REAL = (
-    Real("Wan 2.1", workflow_wan.MODEL, WAN, TRAIN_WAN),
-    Real("CogVideoX 5B", workflow_cogvideox.MODEL, COGVIDEOX, TRAIN_COGVIDEOX),
+    Real(WAN, "Wan 2.1", workflow_wan.MODEL),
+    Real(COGVIDEOX, "CogVideoX 5B", workflow_cogvideox.MODEL),
 )
 
 
 def aicl_workflows() -> list[Graph]:
     """All of them."""
-    return [
-        toy(),
-        train_toy(),
-        *(make(real) for real in REAL for make in (use, train)),
-    ]
+    return [toy(), train_toy(), *(on_clips(real) for real in REAL)]

@@ -50,6 +50,7 @@ class Group:
 
     title: str
     columns: list[list[Node]] = field(default_factory=lambda: [[]])
+    bypassed: bool = False
 
 
 class Canvas:
@@ -61,9 +62,9 @@ class Canvas:
         self.nodes: list[Node] = []
 
     @contextmanager
-    def group(self, title: str) -> Iterator[None]:
-        """Nodes added inside belong to this step."""
-        self.groups.append(Group(title))
+    def group(self, title: str, bypassed: bool = False) -> Iterator[None]:
+        """Nodes added inside belong to this step; a bypassed one stands ready to take the place of the step before."""
+        self.groups.append(Group(title, bypassed=bypassed))
         yield
 
     def column(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from workflow_files.bases.wan import MODEL as WAN
-from workflow_files.bases.wan import RESTYLE
+from workflow_files.bases.wan import TRAIN
 from workflow_files.graph import Graph, Node, Wire
 from workflow_files.models import CAPTIONS, VIDEO_TO_VIDEO, add_lora, add_model, add_source
 from workflow_files.steps import RED, WIDE, Base, Sampling, add_prompt, add_text
@@ -28,15 +28,19 @@ Nothing has to be downloaded.
 **Out comes** a video below `output/fewshot_video/long_videos` that grows with every window.
 """
 WAN_SUMMARY = f"""
-Shows a clip of any length again in the style that a LoRA has learned, window by window. Memory hardly grows with the
-length.
+Shows a clip of any length again in the style that a LoRA has learned from pairs of a clip and the same clip in that
+style, window by window. Memory hardly grows with the length.
 
-**Train** the LoRA as the workflow for style transfer with Wan 2.1 says; it is the same one, `{RESTYLE}` in
-**Save LoRA**.
+**Train** the LoRA with the workflow [{TRAIN}]:
+
+- step 2: 24 `frames`, and beside each `NAME.mp4` its original as `NAME.condition.mp4`, of at least 25 frames
+- step 3: the task `video to video` in **Training Plan** and **TIC-FT Train**, and `{WAN21}` as `run_name` and as the
+name in **Save LoRA**
 
 **Load** the files of step 1, the LoRA in **TIC-FT Load LoRA** (press R when it is not in the list) and a clip.
 
-**Change** the caption in step 2, `overlap_latents` and the steps in step 3.
+**Change** the caption in step 2 (name the style in the words of your training captions), `overlap_latents` and the
+steps in step 3.
 
 **Out comes** a video below `output/fewshot_video/long_videos`. After **Cancel** the next run goes on where it was.
 """
@@ -80,7 +84,7 @@ def _wan() -> Graph:
     with graph.group("Load"):
         base = add_model(graph, WAN)
         graph.column()
-        tuned, known = add_lora(graph, WAN, base.model, RESTYLE)
+        tuned, known = add_lora(graph, WAN, base.model, WAN21)
         source = add_source(graph, VIDEO_TO_VIDEO)
     with graph.group("Condition"):
         positive = add_prompt(graph, base, VIDEO_TO_VIDEO, CAPTIONS[VIDEO_TO_VIDEO], known)

@@ -35,6 +35,10 @@ It stands for one set of clips, one model and one set of settings. After a chang
 has changed is listed: write another `run_name`, or set `on_change` to *start over*, which keeps the old run under
 another name, or to *accept*.
 """
+OTHER_STEP = """
+**Bypassed**: to take it in place of step {step}, hold Ctrl, drag a box around all nodes of step {step} and press
+Ctrl+B, then do the same here. The menu of a group's title does it, too.
+"""
 SAMPLE_NOTE = "Any sampler node works here. More steps make finer videos."
 
 
@@ -99,20 +103,18 @@ def add_condition(
     return context, positive, add_text(graph, base, sampling.negative, "Negative caption", RED)
 
 
-def sample_with_lora(
-    name: str, summary: str, model: Model, task: str = IMAGE_TO_VIDEO, sampling: Sampling | None = None
-) -> Graph:
-    """Sample with a LoRA that has the workflow's name; without a ``sampling`` with the model's own."""
-    graph, sampling = Graph(name, summary), sampling or model.sampling
+def sample_with_lora(name: str, summary: str, model: Model) -> Graph:
+    """Make a video from an image with a LoRA that has the workflow's name."""
+    graph, sampling = Graph(name, summary), model.sampling
     with graph.group("Load"):
         base = add_model(graph, model)
         graph.column()
         tuned, settings = add_lora(graph, model, base.model, name)
-        source = add_source(graph, task)
+        source = add_source(graph, IMAGE_TO_VIDEO)
         graph.note(STRENGTH_NOTE)
     with graph.group("Condition"):
         tuned_base = replace(base, model=tuned)
-        prepared = add_condition(graph, tuned_base, task, sampling, settings, condition=source)
+        prepared = add_condition(graph, tuned_base, IMAGE_TO_VIDEO, sampling, settings, condition=source)
     with graph.group("Sample"):
         latent = add_sampler(graph, *prepared, sampling)
         graph.note(model.sample_note)

@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from workflow_files.bases import cogvideox as workflow_cogvideox
 from workflow_files.bases import wan as workflow_wan
 from workflow_files.graph import WIDTH, Graph, Node, Wire
-from workflow_files.models import CLIP, Model, add_model
+from workflow_files.models import CLIP, OTHER_STEP, Model, add_model
 from workflow_files.steps import RED, WIDE, Base, Sampling, add_text, add_text_to_video, add_video, own_clip
 from workflow_files.toy import SHIFT, add_clips, add_toy_model, toy_sampling
 
 TOY, WAN, COGVIDEOX = "motion_toy", "motion_wan21_1_3b", "motion_cogvideox_5b"
-USE = "motion_again_wan21_1_3b"
 TRAIN_NOTE = """
 Two LoRAs are trained, one after the other: first one of the clip's **appearance**, on its single frames, then, on top
 of it, one of its **motion**. Only the second is used afterwards, so that the appearance stays behind.
@@ -72,14 +71,16 @@ def _train(graph: Graph, base: Base, dataset: Wire, plan: Plan, **inputs: Wire) 
     return trained
 
 
-def _use(graph: Graph, base: Base, lora: Wire, plan: Plan, sampling: Sampling, shift: float | None) -> Wire:
-    """Steps Apply and Sample; the frames."""
-    with graph.group("Apply"):
-        model = graph.add("FewShotMotionApply", model=base.model, lora=lora, strength=1.0)["model"]
+def _apply(graph: Graph, model: Wire, lora: Wire) -> Wire:
+    """A motion on a model."""
+    return graph.add("FewShotMotionApply", model=model, lora=lora, strength=1.0)["model"]
+
+
+def _use(graph: Graph, base: Base, model: Wire, plan: Plan, sampling: Sampling, shift: float | None = None) -> Wire:
+    """Steps Captions and Sample; the frames."""
+    with graph.group("Captions"):
         if shift is not None:
             model = graph.add("ModelSamplingSD3", model=model, shift=shift)["MODEL"]
-        graph.note(APPLY_NOTE)
-        graph.column()
         positive = add_text(graph, base, plan.edit, "Another subject with that motion")
         negative = add_text(graph, base, sampling.negative, "Negative caption", RED)
     with graph.group("Sample"):
@@ -102,7 +103,10 @@ def toy() -> Graph:
     with graph.group("Train"):
         settings = graph.add("FewShotTrainSettings", shift=SHIFT, size=WIDE)["settings"]
         trained = _train(graph, base, clip["dataset"], plan, settings=settings)
-    made = _use(graph, base, trained["motion"], plan, sampling, None)
+    with graph.group("Apply"):
+        model = _apply(graph, base.model, trained["motion"])
+        graph.note(APPLY_NOTE)
+    made = _use(graph, base, model, plan, sampling)
     graph.column()
     add_video(graph, item["target"], sampling.fps, f"video/{graph.name}_clip", title="The clip, to compare")
     graph.column()
@@ -127,19 +131,13 @@ def on_a_clip(name: str, summary: str, model: Model, plan: Plan) -> Graph:
     with graph.group("Train"):
         trained = _train(graph, base, clip["dataset"], plan)
         graph.add("FewShotSaveLoRA", lora=trained["motion"], filename=name)
-    _use(graph, base, trained["motion"], plan, sampling, model.shift)
-    return graph
-
-
-def again() -> Graph:
-    """A motion that was learned before, from its file."""
-    graph, model = Graph(USE, USE_SUMMARY), workflow_wan.MODEL
-    with graph.group("Load"):
-        base = add_model(graph, model)
-        graph.column()
-        lora = graph.add("FewShotMotionLoad", lora_name=f"{WAN}_00001_.safetensors", size=WIDE)["lora"]
-    sampling = replace(model.sampling, target_frames=REAL_PLAN.frames)
-    _use(graph, base, lora, REAL_PLAN, sampling, model.shift)
+        moving = _apply(graph, base.model, trained["motion"])
+        graph.note(APPLY_NOTE)
+    with graph.group("Or a motion learned before", bypassed=True):
+        lora = graph.add("FewShotMotionLoad", lora_name=f"{name}_00001_.safetensors", size=WIDE)["lora"]
+        moving = _apply(graph, moving, lora)
+        graph.note(OTHER_STEP.format(step=3), width=340)
+    _use(graph, base, moving, plan, sampling, model.shift)
     return graph
 
 
@@ -170,7 +168,7 @@ One clip goes in; its motion, by another subject, comes out.
 Press **Run**. The graph draws one clip of a motion the toy model has never seen, learns first the clip's appearance
 and then its motion, and makes a video of another object with that motion. Nothing has to be downloaded.
 
-**Change** the clip's seed in step 2, the steps in step 3, the caption in step 4.
+**Change** the clip's seed in step 2, the steps in step 3, `end_percent` in step 4, the caption in step 5.
 
 **Out come** two videos in `output/video`, the clip and the new one, two LoRAs in `output/loras`, and scores that say
 how alike the two videos are in motion and appearance.
@@ -181,19 +179,13 @@ One clip goes in; its motion, by another subject, comes out.
 **Load** the three files of step 1 and a clip of at least {frames} frames in step 2. Write its caption there, and in
 step 3 what a single frame of it shows (`still_caption`), then press **Run**.
 
-**Change** the caption of step 4. Nothing is trained again for that.
+**Change** the captions of step 5. Nothing is trained again for that.
+
+**Again**, with a motion that was learned before: bypass step 3 and take step 4 in its place, as its note says. Then no
+clip is needed.
 
 **Out comes** a video in `output/video`, and the LoRA of the motion in `output/loras`, for **Motion Load** and
 **Motion Apply**. No file at hand? Open [motion_toy].
-"""
-USE_SUMMARY = f"""
-Makes a video with the motion that the workflow [{WAN}] has learned from a clip.
-
-**Load** the three files of step 1 and the LoRA in **Motion Load** (press R when it is not in the list).
-
-**Change** the caption and `end_percent` in step 2, the seed in step 3.
-
-**Out comes** a video in `output/video`.
 """
 
 
@@ -204,4 +196,4 @@ def motion_workflows() -> list[Graph]:
         on_a_clip(name, REAL_SUMMARY.format(model=title, frames=REAL_PLAN.frames), model, REAL_PLAN)
         for name, title, model in models
     ]
-    return [toy(), *real, again()]
+    return [toy(), *real]

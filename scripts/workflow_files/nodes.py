@@ -16,6 +16,7 @@ COLUMN_GAP = 60
 GROUP_GAP = 50
 GROUP_PADDING = 20
 GROUP_HEAD = 50
+BYPASSED = 4  # mode of a node that hands on what it is given
 TALL = {"LossGraphNode": 320, "PreviewImage": 250, "PreviewAny": 190, "LoadImage": 360}
 # What a node becomes higher by: the video of one that has run, the panel and the timeline that the page adds.
 PANEL, TIMELINE = 500, 220
@@ -165,6 +166,7 @@ class CanvasWriter:
             for column in group.columns:
                 y = GROUP_HEAD + TITLE
                 for node in column:
+                    written[node.id]["mode"] = BYPASSED if group.bypassed else 0
                     written[node.id]["pos"] = [x, y]
                     y += written[node.id]["size"][1] + self._room(written[node.id]) + TITLE + GAP
                 bottom = max(bottom, y - TITLE - GAP)

@@ -1,4 +1,4 @@
-"""Turn a workflow file into what the host's ``/prompt`` takes; nothing in it is muted."""
+"""Turn a workflow file into what the host's ``/prompt`` takes; nodes in it may be bypassed, but none is muted."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from workflow_files.schema import NOTES, default_of, expand, read_inputs
 
 Prompt = dict[str, dict[str, Any]]
+BYPASSED = 4  # mode of a node
 OUTSIDE = -10  # number of the end that the links of a block's inputs begin at
 
 
@@ -43,6 +44,7 @@ class _Level:
         self.nodes, self.definitions, self.around = nodes, definitions, around
         rows = [link if isinstance(link, list) else list(link.values()) for link in links]
         self.links = {row[0]: row for row in rows}
+        self.bypassed = {node["id"]: node for node in nodes if node.get("mode") == BYPASSED}
         self.prefix = f"{around[0].prefix}{around[1]['id']}:" if around else ""
         self.blocks = {
             node["id"]: _Level(block["nodes"], block["links"], definitions, (self, node))
@@ -53,6 +55,8 @@ class _Level:
     def entries(self, schemas: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         """Ids and nodes of the prompt."""
         for node in self.nodes:
+            if node["id"] in self.bypassed:
+                continue
             if node["id"] in self.blocks:
                 yield from self.blocks[node["id"]].entries(schemas)
             elif node["type"] not in NOTES:
@@ -71,7 +75,10 @@ class _Level:
 
     def _source(self, number: int) -> Any:
         """Where a link comes from: a node's id and output, or the value of a block's own widget; None from nowhere."""
-        _, origin, slot, *_ = self.links[number]
+        _, origin, slot, _, _, kind, *_ = self.links[number]
+        if origin in self.bypassed:
+            through = _bypass(self.bypassed[origin], slot, kind)
+            return None if through is None else self._source(through)
         if origin in self.blocks:
             inside = self.blocks[origin]
             return inside._source(self.definitions[inside.kind]["outputs"][slot]["linkIds"][0])
@@ -90,6 +97,13 @@ class _Level:
         """Type of the block's node."""
         assert self.around is not None
         return self.around[1]["type"]
+
+
+def _bypass(node: Mapping[str, Any], slot: int, kind: str) -> int | None:
+    """Link that a bypassed node hands on at an output: of the input beside it, else of the first one of the type."""
+    beside = node["inputs"][slot : slot + 1]
+    fitting = [socket for socket in [*beside, *node["inputs"]] if socket["type"] == kind]
+    return fitting[0]["link"] if fitting else None
 
 
 def widget_values(node: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:

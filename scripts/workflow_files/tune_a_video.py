@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from workflow_files.graph import WIDTH, Graph, Node, Wire
-from workflow_files.models import CLIP
+from workflow_files.models import CLIP, OTHER_STEP
 from workflow_files.steps import RED, WIDE, Base, Sampling, add_text, add_video, own_clip
 from workflow_files.toy import LOAD_NOTE, add_clips
 
-TOY, SD15, AGAIN = "tune_a_video_toy", "tune_a_video_sd15", "tune_a_video_again_sd15"
+TOY, SD15 = "tune_a_video_toy", "tune_a_video_sd15"
 TUNED = "my_clip_00001_.safetensors"
 FRAMES = 24
 STEPS = 50  # of the inversion and of the sampler, which must be as many
@@ -28,6 +28,9 @@ start from that noise with `add_noise` off, so they must have the same steps and
 CLIP_NOTE = f"""
 Of your clip {FRAMES} frames are taken, 12 a second, whatever rate it was shot at: the motion keeps its pace. `start`
 leaves out seconds at the beginning.
+"""
+TUNED_NOTE = f"""
+{TUNED} stands for the file of your own run. The clip must be the same as then.
 """
 EDIT_NOTE = """
 From left to right: the clip, another subject, another background, another style. Change the captions; the nearer
@@ -77,9 +80,13 @@ def _train(graph: Graph, base: Base, clip: Node, form: Form) -> Node:
     return tuned
 
 
-def _invert(graph: Graph, base: Base, frames: Wire, tuned: Wire) -> tuple[Wire, Wire, Wire]:
+def _apply(graph: Graph, model: Wire, tuned: Wire) -> Wire:
+    """A model with what was tuned."""
+    return graph.add("TuneAVideoApply", model=model, tuned=tuned, strength=1.0)["model"]
+
+
+def _invert(graph: Graph, base: Base, frames: Wire, model: Wire) -> tuple[Wire, Wire, Wire]:
     """Step Invert: the tuned model, the empty caption and the noise."""
-    model = graph.add("TuneAVideoApply", model=base.model, tuned=tuned, strength=1.0)["model"]
     latent = graph.add("VAEEncode", pixels=frames, vae=base.vae)["LATENT"]
     empty = add_text(graph, base, "", "Empty caption", RED)
     graph.column()
@@ -156,17 +163,12 @@ def toy() -> Graph:
         graph.note("The caption says what the clip shows and nothing of how it moves.", width=340)
     with graph.group("Tune"):
         tuned = _train(graph, base, clip, form)
+        model = _apply(graph, base.model, tuned["tuned"])
     with graph.group("Invert"):
-        prepared = _invert(graph, base, frames, tuned["tuned"])
+        prepared = _invert(graph, base, frames, model)
     with graph.group("Edit"):
         _edits(graph, base, frames, prepared, edits, form)
     return graph
-
-
-def _load_sd15(graph: Graph) -> Base:
-    node = graph.add("CheckpointLoaderSimple", ckpt_name=CHECKPOINT, size=WIDE)
-    graph.note(FILES_NOTE, width=340)
-    return Base(node["MODEL"], node["CLIP"], node["VAE"])
 
 
 def _own_clip(graph: Graph) -> tuple[Node, Wire]:
@@ -183,29 +185,20 @@ def sd15() -> Graph:
     """With the file names of Stable Diffusion 1.5."""
     graph = Graph(SD15, SD15_SUMMARY)
     with graph.group("Load"):
-        base = _load_sd15(graph)
+        node = graph.add("CheckpointLoaderSimple", ckpt_name=CHECKPOINT, size=WIDE)
+        graph.note(FILES_NOTE, width=340)
+        base = Base(node["MODEL"], node["CLIP"], node["VAE"])
     with graph.group("Data"):
         clip, frames = _own_clip(graph)
     with graph.group("Tune"):
         tuned = _train(graph, base, clip, SD15_FORM)
+        model = _apply(graph, base.model, tuned["tuned"])
+    with graph.group("Or what was tuned before", bypassed=True):
+        loaded = graph.add("TuneAVideoLoad", name=TUNED, size=WIDE)["tuned"]
+        model = _apply(graph, model, loaded)
+        graph.note(OTHER_STEP.format(step=3) + TUNED_NOTE, width=340)
     with graph.group("Invert"):
-        prepared = _invert(graph, base, frames, tuned["tuned"])
-    with graph.group("Edit"):
-        _edits(graph, base, frames, prepared, SD15_EDITS, SD15_FORM)
-    return graph
-
-
-def again() -> Graph:
-    """What was tuned before, loaded from its file."""
-    graph = Graph(AGAIN, AGAIN_SUMMARY)
-    with graph.group("Load"):
-        base = _load_sd15(graph)
-        tuned = graph.add("TuneAVideoLoad", name=TUNED, size=WIDE)["tuned"]
-        graph.note(f"{TUNED} stands for the file of your own run.", width=340)
-    with graph.group("Data"):
-        _, frames = _own_clip(graph)
-    with graph.group("Invert"):
-        prepared = _invert(graph, base, frames, tuned)
+        prepared = _invert(graph, base, frames, model)
     with graph.group("Edit"):
         _edits(graph, base, frames, prepared, SD15_EDITS, SD15_FORM)
     return graph
@@ -239,23 +232,15 @@ One clip and its caption go in; that motion with another subject, place or style
 **Load** the checkpoint of step 1 and a clip of at least {FRAMES} frames in step 2, write its caption there, then press
 **Run**. Steps, rate and guidance are those of the paper (arXiv 2212.11565).
 
-**Change** the captions in step 5. Steps 3 and 4 are not run again for that.
+**Change** the captions in step 6. Steps 3 and 5 are not run again for that.
+
+**Again**, with what was tuned before: bypass step 3 and take step 4 in its place, as its note says.
 
 **Out comes** one video in `output/video`: the clip and three edits, side by side. What was tuned is in
-`output/tune_a_video`; the workflow [{AGAIN}] reads it back.
-"""
-AGAIN_SUMMARY = f"""
-New captions for a clip that the workflow [{SD15}] has tuned the model on before.
-
-**Load** the checkpoint and, in **Tune-A-Video Load**, what was tuned (press R when it is not in the list), and the same
-clip as before.
-
-**Change** the captions in step 4.
-
-**Out comes** one video in `output/video`: the clip and three edits, side by side.
+`output/tune_a_video`.
 """
 
 
 def tune_a_video_workflows() -> list[Graph]:
     """All of them."""
-    return [toy(), sd15(), again()]
+    return [toy(), sd15()]

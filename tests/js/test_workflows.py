@@ -82,6 +82,27 @@ def problems(site: Site, name: str, schemas: dict[str, Any]) -> list[str]:
     return [f"{name}: {problem}" for problem in found]
 
 
+TAKE = """([was, is]) => {  // as Ctrl+B does with the nodes of a box
+    const bypass = ids => { app.canvas.deselectAll()
+        app.canvas.selectItems(app.graph.nodes.filter(n => ids.includes(Number(n.id))))
+        return app.extensionManager.command.execute('Comfy.Canvas.ToggleSelectedNodes.Bypass') }
+    return bypass(was).then(() => bypass(is)) }"""
+
+
+@pytest.mark.usefixtures("input_files")
+def test_the_bypassed_step_of_a_template_takes_the_place_of_the_one_before_it(own_site: Site):
+    file = workflows.load("aicl_wan21_1_3b")
+    site = own_site.open_template("aicl_wan21_1_3b")
+    steps = [[node["id"] for node in step] for step in workflows.steps_of(file)]
+    number = next(i for i, group in enumerate(file["groups"]) if "Or " in group["title"])
+    site.page.evaluate(TAKE, steps[number - 1 : number + 1])
+    prompt = {
+        key: {"class_type": node["class_type"], "inputs": known(node)} for key, node in site.graph()["output"].items()
+    }
+    assert prompt == workflows.to_prompt(workflows.with_other_step(file), site.host.object_info())
+    assert "AICLTrain" not in {node["class_type"] for node in prompt.values()}
+
+
 @pytest.mark.usefixtures("input_files")
 def test_every_template_opens_is_saved_as_it_was_and_makes_a_valid_prompt(own_site: Site):
     site = own_site  # a page knows the input files that were there when it was loaded

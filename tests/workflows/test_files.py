@@ -23,8 +23,8 @@ def test_there_is_a_workflow_for_every_task_and_for_every_family():
     wanted |= {"tune_a_video_toy", "tune_a_video_sd15", "motion_toy", "motion_wan21_1_3b", "motion_cogvideox_5b"}
     wanted |= {"motion_wan22_14b_i2v", "bernini_with_tic_ft", "tic_ft_hunyuan15"}
     wanted |= {"aicl_toy", "aicl_train_toy"}
-    wanted |= {f"aicl_{part}{model}" for part in ("", "train_") for model in ("wan21_1_3b", "cogvideox_5b")}
-    wanted |= {f"tic_ft_image_to_video_{model}" for model in models} | {"tic_ft_video_to_video_wan21_1_3b"}
+    wanted |= {"aicl_wan21_1_3b", "aicl_cogvideox_5b", "tic_ft_long_video_wan21_1_3b"}
+    wanted |= {f"tic_ft_image_to_video_{model}" for model in models}
     assert wanted | {f"tic_ft_train_{model}" for model in ("wan21_1_3b", "wan22_14b", "cogvideox_5b", "ltx2")} <= set(
         workflows.NAMES
     )
@@ -76,8 +76,37 @@ def test_it_is_of_the_kind_the_front_end_saves(name):
     assert len(set(ids)) == len(ids)
     assert workflow["last_node_id"] == max([*ids, *(node["id"] for node in workflows.every_node(workflow))])
     assert workflow["last_link_id"] == max(link[0] for link in workflow["links"])
-    assert all(node["mode"] == 0 for node in workflow["nodes"])
+    assert {node["mode"] for node in workflow["nodes"]} <= {0, workflows.BYPASSED}
     assert sorted(node["order"] for node in workflow["nodes"]) == list(range(len(ids)))
+
+
+@every_file
+def test_a_bypassed_step_is_bypassed_as_a_whole_and_its_note_says_which_one_it_stands_for(name):
+    workflow = workflows.load(name)
+    steps = list(zip(workflows.steps_of(workflow), workflow["groups"], strict=True))
+    for number, (step, group) in enumerate(steps):
+        bypassed = {node["mode"] == workflows.BYPASSED for node in step}
+        assert bypassed == {"Or " in group["title"]}
+        if bypassed == {True}:
+            notes = " ".join(node["widgets_values"][0] for node in step if node["type"] == "MarkdownNote")
+            assert f"in place of step {number}," in notes
+
+
+WITH_OTHERS = [name for name in workflows.NAMES if any("Or " in g["title"] for g in workflows.load(name)["groups"])]
+
+
+@pytest.mark.parametrize("name", WITH_OTHERS)
+def test_either_step_alone_puts_something_on_the_model_and_leaves_no_end_open(name):
+    file = workflows.load(name)
+    trainers = {"AICLTrain", "FewShotMotionTrain", "TuneAVideoTrain"}
+    for workflow, trains in ((file, True), (workflows.with_other_step(file), False)):
+        active = [node for node in workflow["nodes"] if not node["mode"]]
+        assert bool(trainers & {node["type"] for node in active}) == trains
+        assert len([node for node in active if node["type"].endswith("Apply")]) == 1
+
+
+def test_there_are_workflows_with_another_step():
+    assert len(WITH_OTHERS) == 5
 
 
 @every_file
@@ -126,15 +155,8 @@ def test_nodes_lie_apart_and_inside_the_groups_of_their_step(name):
     assert workflows.overlaps(workflow) == []
     titles = [group["title"] for group in workflow["groups"]]
     assert [title.split()[0] for title in titles] == [str(i + 1) for i in range(len(titles))]
-    for node in workflow["nodes"]:
-        left, top, right, bottom = workflows.box(node)
-        around = [
-            group["title"]
-            for group in workflow["groups"]
-            for x, y, width, height in [group["bounding"]]
-            if x <= left and y <= top and right <= x + width and bottom <= y + height
-        ]
-        assert len(around) == (node.get("title") != "Read me"), node["type"]
+    placed = [node["id"] for step in workflows.steps_of(workflow) for node in step]
+    assert sorted(placed) == sorted(node["id"] for node in workflow["nodes"] if node.get("title") != "Read me")
 
 
 @every_file
@@ -167,7 +189,15 @@ def test_a_lora_is_one_that_a_workflow_saves_or_a_note_says_how_to_name(name):
         assert stem in saved or f"`{stem}` " in notes
 
 
-@pytest.mark.parametrize("name", [name for name in workflows.NAMES if re.search("_train_(?!toy)", name)])
+LONG = [
+    name
+    for name in workflows.NAMES
+    if not workflows.is_toy(file := workflows.load(name))
+    and {"TICFTTrain", "AICLTrain"} & {node["type"] for node in file["nodes"]}
+]
+
+
+@pytest.mark.parametrize("name", LONG)
 def test_a_long_training_has_a_run_name_and_a_note_says_what_it_stands_for(name):
     workflow = workflows.load(name)
     trainers = [node for node in workflow["nodes"] if node["type"] in ("TICFTTrain", "AICLTrain")]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from workflow_files.graph import Graph
-from workflow_files.models import NEGATIVE, VIDEO_TO_VIDEO, Model, sample_with_lora, train_on_folder
+from workflow_files.models import NEGATIVE, Model, sample_with_lora, train_on_folder
 from workflow_files.steps import Sampling
 
 NETWORK = "wan2.1_t2v_1.3B_fp16.safetensors"
@@ -13,7 +11,6 @@ TEXT_ENCODER = "umt5_xxl_fp8_e4m3fn_scaled.safetensors"
 VAE = "wan_2.1_vae.safetensors"
 SAMPLING = Sampling(480, 480, 36, 16.0, steps=30, cfg=5.0, negative=NEGATIVE)
 TRAIN, SAMPLE = "tic_ft_train_wan21_1_3b", "tic_ft_image_to_video_wan21_1_3b"
-RESTYLE = "tic_ft_video_to_video_wan21_1_3b"
 
 FILES_NOTE = f"""
 Files, from huggingface.co/Comfy-Org/Wan_2.1_ComfyUI_repackaged:
@@ -44,22 +41,6 @@ image.
 
 **Out comes** a video of 36 frames in `output/video`.
 """
-RESTYLE_SUMMARY = f"""
-Shows a clip again in the style that a LoRA has learned from pairs of a clip and the same clip in that style.
-
-**Train** the LoRA with the workflow [{TRAIN}]:
-
-- step 2: 24 `frames`, and beside each `NAME.mp4` its original as `NAME.condition.mp4`, of at least 25 frames
-- step 3: the task `video to video` in **Training Plan** and **TIC-FT Train**, and `{RESTYLE}` as `run_name` and as the
-name in **Save LoRA**
-
-**Load** the three files of step 1, the LoRA in **TIC-FT Load LoRA** (press R when it is not in the list) and a
-clip. Its first 25 frames are read, at the rate of the training clips.
-
-**Change** the caption in step 2 (name the style in the words of your training captions), seed and steps in step 3.
-
-**Out comes** a video of 24 frames in `output/video`.
-"""
 MODEL = Model(
     network=NETWORK,
     text_encoder=TEXT_ENCODER,
@@ -76,5 +57,4 @@ def wan_workflows() -> list[Graph]:
     return [
         train_on_folder(TRAIN, TRAIN_SUMMARY, MODEL, SAMPLE, "logit_normal"),
         sample_with_lora(SAMPLE, SAMPLE_SUMMARY, MODEL),
-        sample_with_lora(RESTYLE, RESTYLE_SUMMARY, MODEL, VIDEO_TO_VIDEO, replace(SAMPLING, target_frames=24)),
     ]

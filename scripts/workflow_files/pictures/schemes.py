@@ -83,10 +83,6 @@ def scheme(key: str) -> Any:
 
 
 def _pairs() -> list[Any]:
-    return [frame(DISC, 0, still=True), *clip(DISC)[1:]]
-
-
-def _pairs() -> list[Any]:
     return [_still(), *clip(DISC)[1:]]
 
 
@@ -102,12 +98,6 @@ KINDS: dict[str, Any] = {
     "tic_ft_train": lambda: (_pairs(), MANY, [card("LoRA")], "a LoRA"),
     "tic_ft_hunyuan15": lambda: (_pairs(), MANY, [card("LoRA"), *clip(SQUARE)[:2]], "a LoRA, a video"),
     "tic_ft_image_to_video": lambda: ([_still(), card("LoRA")], "an image, your LoRA", _pairs(), "a video from it"),
-    "tic_ft_video_to_video": lambda: (
-        clip(DISC),
-        "a clip, your LoRA",
-        clip(Look(blueprint=True)),
-        "the clip in that style",
-    ),
     "tic_ft_long_video": lambda: (clip(DISC), "a long clip, your LoRA", clip(Look(blueprint=True)), "all of it"),
     "tic_ft_lora_files": lambda: (
         [card("LoRA")],
@@ -121,7 +111,6 @@ KINDS: dict[str, Any] = {
         [_still(), frame(BLUE_THING, 0.5), frame(BLUE_THING, 1.0)],
         "one video of both",
     ),
-    "motion_again": lambda: ([card("motion")], "a motion learned before", clip(SNOWY), "by another subject"),
     "motion_wan22": lambda: (
         [*clip(DISC), frame(SQUARE, 0, still=True)],
         "one clip, your picture",
@@ -129,12 +118,11 @@ KINDS: dict[str, Any] = {
         "that motion in it",
     ),
     "motion": lambda: (clip(DISC), "one clip", clip(SQUARE), "its motion, another subject"),
-    "aicl_train": lambda: (
-        [frame(look, 0.5) for look in (DISC, SQUARE, SNOWY)],
-        "many clips of actions",
-        [card("adapter")],
-        "an adapter",
+    "aicl": lambda: (
+        [*(frame(look, 0.5) for look in (DISC, SQUARE)), *clip(DISC)[1:]],
+        "clips of many actions, one clip",
+        [card("adapter"), *clip(SNOWY)[:2]],
+        "an adapter; its action, by another",
     ),
-    "aicl": lambda: ([*clip(DISC), card("adapter")], "a clip, your adapter", clip(SNOWY), "its action, by another"),
     "tune_a_video": lambda: (clip(DISC), "one clip", [frame(look, 0.5) for look in EDITS], "subject, place, style"),
 }

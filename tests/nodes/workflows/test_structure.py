@@ -28,7 +28,6 @@ HUNYUAN = "tic_ft_hunyuan15"  # trains and samples
 LOADERS = ("CLIPLoader", "DualCLIPLoader", "LTXAVTextEncoderLoader")
 FORMS = {  # frames and frames a second of the video, layers of the LoRA
     "tic_ft_image_to_video_wan21_1_3b": (36, 16, 16),
-    "tic_ft_video_to_video_wan21_1_3b": (24, 16, 16),
     "tic_ft_image_to_video_wan22_5b": (36, 24, 16),
     "tic_ft_image_to_video_wan22_14b": (36, 16, 16),
     "tic_ft_image_to_video_cogvideox_5b": (36, 10, 8),
@@ -36,12 +35,11 @@ FORMS = {  # frames and frames a second of the video, layers of the LoRA
     "tic_ft_image_to_video_ltx2": (72, 24, 16),
     "tic_ft_long_video_wan21_1_3b": (49, 16, 16),
 }
-MOTION = {  # frames
-    "motion_wan21_1_3b": 49, "motion_again_wan21_1_3b": 49, "motion_cogvideox_5b": 49, "motion_wan22_14b_i2v": 49,
-}  # fmt: skip
-TUNED = {"tune_a_video_sd15": 24, "tune_a_video_again_sd15": 24}
-ACTIONS = ("aicl_wan21_1_3b", "aicl_cogvideox_5b")  # each after the training that its name stands behind
-EXPERTS, RESTYLE, COGVIDEOX = (list(FORMS)[i] for i in (3, 1, 4))
+MOTION = ("motion_wan21_1_3b", "motion_cogvideox_5b", "motion_wan22_14b_i2v")
+FROM_FILES = MOTION[:2]  # with a step that takes what was learned from a file
+TUNED = "tune_a_video_sd15"
+ACTIONS = ("aicl_wan21_1_3b", "aicl_cogvideox_5b")
+EXPERTS, COGVIDEOX = (list(FORMS)[i] for i in (2, 3))
 FILES = "tic_ft_lora_files_wan21_1_3b"
 SMALL = {"width": tiny_files.SIZE, "height": tiny_files.SIZE, "rank": 2, "warmup_steps": 0}
 
@@ -60,9 +58,13 @@ def schemas(server):
     return server.object_info()
 
 
-def small(name: str, schemas) -> workflows.Prompt:
-    """The prompt of a workflow at a small size with few steps, its text encoder replaced by the toy model's."""
-    prompt = workflows.shortened(workflows.to_prompt(REAL[name], schemas), train_steps=2, sample_steps=3)
+def small(name: str, schemas, from_file: bool = False) -> workflows.Prompt:
+    """The prompt of a workflow at a small size with few steps, its text encoder replaced by the toy model's.
+
+    ``from_file`` takes the step that is bypassed, and not the one that trains.
+    """
+    file = workflows.with_other_step(REAL[name]) if from_file else REAL[name]
+    prompt = workflows.shortened(workflows.to_prompt(file, schemas), train_steps=2, sample_steps=3)
     texts = {key for key, node in prompt.items() if node["class_type"] in LOADERS}
     assert texts or nodes(prompt, "CheckpointLoaderSimple")
     for key, node in prompt.items():
@@ -104,8 +106,7 @@ def video_of(server, prompt: workflows.Prompt, outputs: dict) -> tuple[torch.Ten
 
 
 def test_every_workflow_of_a_real_model_is_run_here():
-    aicl = [*ACTIONS, *(name.replace("aicl_", "aicl_train_") for name in ACTIONS)]
-    assert sorted([*FORMS, *TRAINING, FILES, *MOTION, *TUNED, *aicl]) == sorted(REAL)
+    assert sorted([*FORMS, *TRAINING, FILES, *MOTION, TUNED, *ACTIONS]) == sorted(REAL)
 
 
 def test_a_lora_is_converted_and_its_record_shown(server, schemas):
@@ -140,13 +141,6 @@ def test_it_samples_with_its_loras_and_makes_exactly_its_frames(name, server, sc
     assert loras
     for lora in loras:
         assert f"{lora}: {layers} of {layers} layers applied at strength 0.75" in log
-
-
-def test_a_clip_of_another_rate_is_taken_at_that_of_the_lora(server, schemas):
-    prompt = small(RESTYLE, schemas)
-    nodes(prompt, "TICFTContext")[0]["resize"] = "pad"  # so that it runs again and is not taken from the host's cache
-    _, log = run(server, prompt)
-    assert "a condition of 32 fps is taken at the LoRA's 16 fps: 112 of 224 frames" in log
 
 
 @pytest.mark.parametrize("part", ["high_noise", "low_noise"])
@@ -232,37 +226,47 @@ def test_cogvideox_says_that_its_inputs_are_scaled(server, schemas):
 @pytest.mark.parametrize("name", MOTION)
 def test_a_motion_is_learned_and_used(name, server, schemas):
     prompt = small(name, schemas)
-    if name == "motion_again_wan21_1_3b":  # with the LoRA that the workflow before it saves
-        first = small("motion_wan21_1_3b", schemas)
-        nodes(first, "FewShotMotionTrain")[0]["seed"] = 1
-        stem = nodes(first, "FewShotSaveLoRA")[0]["filename"]
-        run(server, first)
-        saved = sorted((server.output / "loras").glob(f"{stem}_*.safetensors"))
-        nodes(prompt, "FewShotMotionLoad")[0]["lora_name"] = saved[-1].name
     frames, _ = video_of(server, prompt, run(server, prompt)[0])
-    assert frames.shape == (MOTION[name], tiny_files.SIZE, tiny_files.SIZE, 3)
+    assert frames.shape == (49, tiny_files.SIZE, tiny_files.SIZE, 3)
 
 
-@pytest.mark.parametrize("name", TUNED)
-def test_a_clip_is_tuned_on_and_edited(name, server, schemas):
-    prompt = small(name, schemas)
-    if name == "tune_a_video_again_sd15":
-        first = small("tune_a_video_sd15", schemas)
-        nodes(first, "TuneAVideoTrain")[0] |= {"seed": 1, "run_name": "my_clip"}
-        run(server, first)
-        (saved,) = (server.output / "tune_a_video" / "my_clip").glob("*.safetensors")
-        nodes(prompt, "TuneAVideoLoad")[0]["name"] = str(saved.relative_to(server.output / "tune_a_video"))
+@pytest.mark.parametrize("name", FROM_FILES)
+def test_a_motion_learned_before_is_used_without_its_clip(name, server, schemas):
+    first = small(name, schemas)
+    nodes(first, "FewShotMotionTrain")[0]["seed"] = 1
+    run(server, first)
+    saved = sorted((server.output / "loras").glob(f"{nodes(first, 'FewShotSaveLoRA')[0]['filename']}_*.safetensors"))
+    prompt = small(name, schemas, from_file=True)
+    assert not nodes(prompt, "FewShotMotionTrain")
+    nodes(prompt, "FewShotMotionLoad")[0]["lora_name"] = saved[-1].name
+    nodes(prompt, "LoadVideo")[0]["file"] = "no_such_clip.mp4"
     frames, _ = video_of(server, prompt, run(server, prompt)[0])
+    assert frames.shape == (49, tiny_files.SIZE, tiny_files.SIZE, 3)
+
+
+def test_a_clip_is_tuned_on_and_edited_and_edited_again_from_the_file(server, schemas):
+    first = small(TUNED, schemas)
+    nodes(first, "TuneAVideoTrain")[0] |= {"run_name": "my_clip"}
+    made, _ = video_of(server, first, run(server, first)[0])
     side = tiny_files.SIZE
-    assert frames.shape == (TUNED[name], side, 4 * side + 12, 3)  # the clip and its three edits, 4 pixels apart
+    assert made.shape == (24, side, 4 * side + 12, 3)  # the clip and its three edits, 4 pixels apart
+    (saved,) = (server.output / "tune_a_video" / "my_clip").glob("*.safetensors")
+    prompt = small(TUNED, schemas, from_file=True)
+    assert not nodes(prompt, "TuneAVideoTrain")
+    nodes(prompt, "TuneAVideoLoad")[0]["name"] = str(saved.relative_to(server.output / "tune_a_video"))
+    again, _ = video_of(server, prompt, run(server, prompt)[0])
+    assert (again.float() - made.float()).abs().mean() < 1
 
 
 @pytest.mark.parametrize("name", ACTIONS)
-def test_an_adapter_is_trained_and_used(name, server, schemas):
-    run(server, small(name.replace("aicl_", "aicl_train_"), schemas))
-    folder = server.output / "aicl"
-    (saved,) = (folder / name).glob("*.safetensors")  # the run has the name of the workflow that uses it
-    prompt = small(name, schemas)
-    nodes(prompt, "AICLLoad")[0]["name"] = str(saved.relative_to(folder))
-    frames, _ = video_of(server, prompt, run(server, prompt)[0])
+def test_an_adapter_is_trained_and_used_and_used_again_from_its_file(name, server, schemas):
+    first = small(name, schemas)
+    frames, _ = video_of(server, first, run(server, first)[0])
     assert frames.shape == (49, tiny_files.SIZE, tiny_files.SIZE, 3)
+    folder = server.output / "aicl"
+    (saved,) = (folder / name).glob("*.safetensors")  # the run has the name of its workflow
+    prompt = small(name, schemas, from_file=True)
+    assert not nodes(prompt, "AICLTrain")
+    nodes(prompt, "AICLLoad")[0]["name"] = str(saved.relative_to(folder))
+    again, _ = video_of(server, prompt, run(server, prompt)[0])
+    assert (again.float() - frames.float()).abs().mean() < 1

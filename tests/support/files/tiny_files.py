@@ -125,7 +125,7 @@ def _save_lora(path: Path) -> None:
 
 def _metadata(name: str) -> dict[str, str]:
     """What a LoRA of this name was trained for."""
-    task = "video to video" if "video_to_video" in name else "image to video"
+    task = "video to video" if "long_video" in name else "image to video"
     layout = Layout.linear(TASKS[task].condition, TASKS[task].buffer, 6 if task == "video to video" else 9)
     form = SimpleNamespace(width=SIZE, height=SIZE, fps=RATE, buckets=lambda: ())
     other = {"wan22_5b": "Wan 2.2 5B", "ltx2": "LTX-2.3"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import sys
@@ -14,10 +15,10 @@ if str(ROOT / "scripts") not in sys.path:
     sys.path.append(str(ROOT / "scripts"))
 
 from workflow_files.names import TITLES  # noqa: E402
-from workflow_files.prompt import shortened, to_prompt, widget_count  # noqa: E402
+from workflow_files.prompt import BYPASSED, shortened, to_prompt, widget_count  # noqa: E402
 from workflow_files.schema import NOTES, read_inputs  # noqa: E402
 
-__all__ = ["NOTES", "TITLES", "read_inputs", "shortened", "to_prompt", "widget_count"]
+__all__ = ["BYPASSED", "NOTES", "TITLES", "read_inputs", "shortened", "to_prompt", "widget_count"]
 
 FOLDER, BLUEPRINTS = ROOT / "workflows", ROOT / "subgraphs"
 NAMES = sorted(TITLES)  # keys
@@ -46,7 +47,7 @@ MODEL_FILES = {
     "wan2.2_vae.safetensors": "vae",
     "cogvideox_vae.safetensors": "vae",
     "tic_ft_image_to_video_wan21_1_3b_00001_.safetensors": "loras",
-    "tic_ft_video_to_video_wan21_1_3b_00001_.safetensors": "loras",
+    "tic_ft_long_video_wan21_1_3b_00001_.safetensors": "loras",
     "tic_ft_image_to_video_wan22_5b_00001_.safetensors": "loras",
     "tic_ft_image_to_video_wan22_14b_high_noise_00001_.safetensors": "loras",
     "tic_ft_image_to_video_wan22_14b_low_noise_00001_.safetensors": "loras",
@@ -55,6 +56,7 @@ MODEL_FILES = {
     "tic_ft_image_to_video_cogvideox_5b_00001_.safetensors": "loras",
     "tic_ft_image_to_video_ltx2_00001_.safetensors": "loras",
     "motion_wan21_1_3b_00001_.safetensors": "loras",
+    "motion_cogvideox_5b_00001_.safetensors": "loras",
     "my_clip_00001_.safetensors": "tune_a_video",
     "aicl_wan21_1_3b_00001_.safetensors": "aicl",
     "aicl_cogvideox_5b_00001_.safetensors": "aicl",
@@ -219,6 +221,29 @@ def _node_problems(node: Mapping[str, Any], schemas: Mapping[str, Any]) -> Itera
         yield f"{label}: its outputs are not the schema's {schema['output']}"
     if len(node["widgets_values"]) != widget_count(node, schema):
         yield f"{label} has {len(node['widgets_values'])} widget values, not {widget_count(node, schema)}"
+
+
+def steps_of(workflow: Mapping[str, Any]) -> list[list[dict[str, Any]]]:
+    """Its nodes by the group they lie in."""
+    return [
+        [node for node in workflow["nodes"] if _inside(box(node), group["bounding"])] for group in workflow["groups"]
+    ]
+
+
+def _inside(edges: tuple[float, float, float, float], bounding: list[float]) -> bool:
+    x, y, width, height = bounding
+    left, top, right, bottom = edges
+    return x <= left and y <= top and right <= x + width and bottom <= y + height
+
+
+def with_other_step(workflow: Workflow) -> Workflow:
+    """A copy in which the bypassed step has taken the place of the one before it, as its note says."""
+    other = copy.deepcopy(workflow)
+    steps = steps_of(other)
+    number = next(i for i, step in enumerate(steps) if step[0]["mode"] == BYPASSED)
+    for node in steps[number - 1] + steps[number]:
+        node["mode"] = BYPASSED - node["mode"]
+    return other
 
 
 def upstream(workflow: Mapping[str, Any], node: Mapping[str, Any], socket: str) -> list[dict[str, Any]]:
