@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,6 +61,17 @@ def test_a_page_has_a_picture_that_is_small(node_id):
     pictures = help_pages.pictures(help_pages.page(node_id))
     assert help_pages.PAGES / "images" / f"{node_id}.webp" in pictures
     assert all(path.stat().st_size <= LARGEST for path in pictures)
+
+
+def test_the_pictures_of_results_move_in_the_readme_and_in_help_pages():
+    shown = set(re.findall(r"js/docs/images/(\w+_moving)\.webp", (ROOT / "README.md").read_text(encoding="utf-8")))
+    paged = {path.stem for node_id in NODES for path in help_pages.pictures(help_pages.page(node_id))}
+    assert len(shown) == 4
+    assert shown <= paged
+    for name in {path.stem for path in (help_pages.PAGES / "images").glob("*_moving.webp")} | shown:
+        data = (help_pages.PAGES / "images" / f"{name}.webp").read_bytes()
+        assert data.count(b"ANMF") >= 20, name  # frames
+        assert len(data) <= LARGEST
 
 
 @pytest.mark.parametrize("node_id", NODES)

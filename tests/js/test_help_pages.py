@@ -23,6 +23,18 @@ def test_the_info_button_opens_the_page_with_its_picture(own_site: Site, node_id
     site.page.wait_for_function(LOADED)
 
 
+@pytest.mark.parametrize("nodes2", [False], ids=["classic"], indirect=True)  # the panel is the same
+def test_a_moving_picture_plays_in_a_help_page(site: Site):
+    site.open_template("aicl_toy")
+    site.page.evaluate(SELECT, "AICLApply")
+    site.page.locator("[data-testid=info-button]").first.click()
+    picture = site.page.locator(".node-help-content img[src*=aicl_moving]")
+    picture.scroll_into_view_if_needed()
+    site.until(lambda: picture.evaluate("img => img.complete && img.naturalWidth > 100"), "it is loaded")
+    first = picture.screenshot()
+    site.until(lambda: picture.screenshot() != first, "it looks otherwise a while later", 30)
+
+
 def test_the_host_serves_every_picture(host):
     for path in help_pages.PAGES.glob("*/en.md"):
         for picture in help_pages.pictures(path.read_text(encoding="utf-8")):

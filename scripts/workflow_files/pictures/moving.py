@@ -26,7 +26,7 @@ NAMES = {
 
 
 def moving(taken: list[list[Any]], taken_words: str, made: list[Any], made_words: str) -> list[Any]:
-    """Frames of a picture of clips side by side, which are lists of Pillow images; a still stays, a short clip waits."""
+    """Frames that show clips (lists of Pillow images) side by side; a still stays, a short clip waits at its end."""
     count = max(len(clip) for clip in [*taken, made])
     cells = [[_enlarged(frame) for frame in clip] for clip in [*taken, made]]
     return [_frame([clip[min(i, len(clip) - 1)] for clip in cells], (taken_words, made_words)) for i in range(count)]

@@ -1,4 +1,4 @@
-"""Pictures of the template browser: of a toy workflow from a run of it, of the others a drawn scheme."""
+"""Pictures of the template browser: of a toy workflow from a run of it, of the others a drawn scheme; some move."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-from host_setup.pins import HostError, say
+from host_setup.pins import ROOT, HostError, say
 from host_setup.server import Server
 
 from workflow_files.names import key_of
+from workflow_files.pictures import moving
 from workflow_files.pictures.schemes import scheme
 from workflow_files.pictures.sheet import save, sheet, spread
 from workflow_files.prompt import Prompt, shortened, to_prompt
 
+MOVING = ROOT / "js" / "docs" / "images"  # help pages find them there, and the README, too
 TOYS = ("FewShotToyVideoModel", "FewShotToyImageModel")
 FRAMES = 3  # of each clip
 # What goes in, by the node and its inputs that say it best: the first of these that a workflow has.
@@ -43,7 +45,7 @@ WORDS = {  # of what goes in and what comes out
 
 
 def write_thumbnails(server: Server, schemas: dict[str, Any], paths: list[Path], quick: bool) -> None:
-    """Write the .jpg beside each workflow file.
+    """Write the .jpg beside each workflow file, and the moving pictures of those that have one.
 
     Raises:
         HostError: Pillow is missing, or a workflow failed.
@@ -54,23 +56,32 @@ def write_thumbnails(server: Server, schemas: dict[str, Any], paths: list[Path],
         python = server.host.python
         raise HostError(f"pictures need {error.name}; run this script with {python}") from error
     for path in paths:
+        key = key_of(path.stem)
         prompt = to_prompt(json.loads(path.read_text(encoding="utf-8")), schemas)
         if any(node["class_type"] in TOYS for node in prompt.values()):
             say(f"running {path.stem}")
-            picture = of_a_run(server, shortened(prompt) if quick else prompt, key_of(path.stem))
+            taken, made = of_a_run(server, shortened(prompt) if quick else prompt)
+            save(still(taken, made, key), path.with_suffix(".jpg"))
+            if key in moving.NAMES:
+                frames = moving.moving(taken, WORDS[key][0], made, WORDS[key][1])
+                moving.save(frames, MOVING / f"{moving.NAMES[key]}.webp")
         else:
-            picture = scheme(key_of(path.stem))
-        save(picture, path.with_suffix(".jpg"))
+            save(scheme(key), path.with_suffix(".jpg"))
 
 
-def of_a_run(server: Server, prompt: Prompt, key: str) -> Any:
-    """Run a workflow; the picture of what goes into it and what comes out."""
+def of_a_run(server: Server, prompt: Prompt) -> tuple[list[list[Any]], list[Any]]:
+    """Run a workflow; the frames of each clip or image that goes into it, and of what comes out."""
     taken, made = sources(prompt)
     shown = {f"shown {i}": link for i, link in enumerate([*taken, made])}
     for name, link in shown.items():
         prompt[name] = {"class_type": "PreviewImage", "inputs": {"images": link}}
     entry = server.wait(server.queue(prompt), timeout=3600)
     *clips, result = ([read(server, file) for file in entry["outputs"][name]["images"]] for name in shown)
+    return clips, result
+
+
+def still(clips: list[list[Any]], result: list[Any], key: str) -> Any:
+    """The picture of what goes in and what comes out: three to six frames."""
     each = FRAMES if len(clips) == 1 else 2 if len(clips) == 2 else 1
     first = [frame for clip in clips for frame in spread(clip, each if len(clip) > 1 else 1)]
     return sheet(first, WORDS[key][0], spread(result, FRAMES), WORDS[key][1])
