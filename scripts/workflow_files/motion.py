@@ -131,6 +131,7 @@ def on_a_clip(name: str, summary: str, model: Model, plan: Plan) -> Graph:
     with graph.group("Train"):
         trained = _train(graph, base, clip["dataset"], plan)
         graph.add("FewShotSaveLoRA", lora=trained["motion"], filename=name)
+        graph.column()
         moving = _apply(graph, base.model, trained["motion"])
         graph.note(APPLY_NOTE)
     with graph.group("Or a motion learned before", bypassed=True):

@@ -192,6 +192,7 @@ def sd15() -> Graph:
         clip, frames = _own_clip(graph)
     with graph.group("Tune"):
         tuned = _train(graph, base, clip, SD15_FORM)
+        graph.column()
         model = _apply(graph, base.model, tuned["tuned"])
     with graph.group("Or what was tuned before", bypassed=True):
         loaded = graph.add("TuneAVideoLoad", name=TUNED, size=WIDE)["tuned"]
