@@ -23,7 +23,8 @@ from pack.nodes.host.services import templates
 
 NODES = {node.define_schema().node_id: node for node in node_list()}
 HEAVY = ("TICFTTrain", "AICLTrain", "FewShotMotionTrain", "TuneAVideoTrain", "FewShotTrainingPlan", "FewShotInversion",
-         "AICLEncodeAction", "FewShotToyClips", "FewShotToyVideoModel", "FewShotTemplateClips")  # fmt: skip
+         "AICLEncodeAction", "TICFTLongVideo", "FewShotToyClips", "FewShotToyVideoModel",
+         "FewShotTemplateClips")  # fmt: skip
 SECONDS, BYTES = 20.0, 2e9
 
 

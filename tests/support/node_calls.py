@@ -107,6 +107,22 @@ def conditionings(draw: st.DrawFn) -> Any:
     return [[tokens, draw(st.sampled_from([{}, {"pooled_output": None}, {"pooled_output": tokens[0, :1]}]))]] * count
 
 
+def sigmas() -> Values:
+    """SIGMAS of few steps, or of none, rising, far away, no numbers, or of another shape."""
+    odd = [
+        [],
+        [1.0],
+        [0.0, 1.0],
+        [1e9, 1.0, 0.0],
+        [1.0, -1.0],
+        [math.nan, 0.0],
+        [math.inf, 0.0],
+        [[1.0, 0.0]],
+        [1.0, 1.0],
+    ]
+    return st.sampled_from([[1.0, 0.0], [0.9, 0.4, 0.0], *odd]).map(lambda levels: torch.tensor(levels))
+
+
 def loras() -> st.SearchStrategy[Any]:
     """A LORA_MODEL for the tiny model, for another, damaged or empty."""
     key = "diffusion_model.blocks.0.self_attn.q"
@@ -141,6 +157,7 @@ def things() -> dict[str, list[Any]]:
     import tuned_models
     import tuning_clips
     from clip_pairs import encoded_pairs
+    from comfy.samplers import ksampler
 
     from pack.training.core.config import TrainConfig
 
@@ -150,6 +167,7 @@ def things() -> dict[str, list[Any]]:
     return {
         "MODEL": [tiny_aicl.model_of("Wan 2.1"), tiny_aicl.model_of("CogVideoX 5B"), unet],
         "VAE": [tiny_vae.tiny_vae(), tiny_vae.tiny_ltxv_vae()],
+        "SAMPLER": [ksampler(name) for name in ("euler", "dpmpp_2m", "dpmpp_sde", "lcm")],
         "FEWSHOT_ENCODED": encoded,
         "FEWSHOT_DATASET": [handle.dataset for handle in encoded],
         "FEWSHOT_TRAIN_SETTINGS": [TrainConfig(), TrainConfig(target_modules="nothing"), TrainConfig(warmup_steps=9)],
@@ -165,6 +183,7 @@ def values_for(entry: Any) -> Values:
     own: dict[str, Callable[[], tuple[Values, Values]]] = {
         "IMAGE": lambda: (images(), videos()), "LATENT": lambda: (latents(), latents()),
         "CONDITIONING": lambda: (conditionings(), conditionings()), "LORA_MODEL": lambda: (loras(), loras()),
+        "SIGMAS": lambda: (sigmas(), sigmas()),
         "TICFT_SETTINGS": lambda: (settings(), settings()), "STRING": lambda: texts(entry.default or ""),
         "BOOLEAN": lambda: (st.booleans(), st.booleans()),
         "INT": lambda: whole_numbers(entry.min, entry.max), "FLOAT": lambda: numbers(entry.min, entry.max),

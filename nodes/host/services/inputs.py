@@ -138,6 +138,12 @@ def _check_lora(name: str, value: Any) -> None:
     require_finite(value, name, "train it again with a lower learning rate, or load another file")
 
 
+def _check_sigmas(name: str, value: Any) -> None:
+    if not isinstance(value, Tensor) or value.ndim != 1:
+        _refuse(name, value, "a SIGMAS")
+    require_finite({"its levels": value}, name, "take those of Basic Scheduler")
+
+
 def _own_types() -> dict[str, type]:
     from ....methods.tune_a_video import Tuned
     from ....training.core.config import TrainConfig
@@ -184,6 +190,9 @@ CHECKS: dict[str, Check] = {
     "MODEL": _check_parts("MODEL", "model", "clone"),
     "VAE": _check_parts("VAE", "encode", "decode", "latent_channels"),
     "CLIP": _check_parts("CLIP", "tokenize", "patcher"),
+    "CLIP_VISION": _check_parts("CLIP_VISION", "encode_image", "patcher"),
+    "SAMPLER": _check_parts("SAMPLER", "sample"),
+    "SIGMAS": _check_sigmas,
     "AICL_ADAPTER": _check_parts("AICL_ADAPTER", "sizes", "prism", "integrations"),
     "AICL_ACTION": _check_parts("AICL_ACTION", "adapter", "tokens"),
     "BOOLEAN": _check_flag,

@@ -12,6 +12,7 @@ from pack.nodes.host.services.images import connected_frames
 from pack.nodes.inversion import FewShotInversion
 from pack.nodes.motion import FewShotMotionApply
 from pack.nodes.tic_ft import TICFTContext, TICFTCrop, TICFTPrompt
+from pack.nodes.tic_ft_long import TICFTLongVideo
 from pack.nodes.training import FewShotSaveLoRA, FewShotTrainSettings
 from pack.nodes.tune_a_video import TuneAVideoApply
 
@@ -80,6 +81,26 @@ PROMPT = {"task": "image to video", "condition_text": "", "target_text": ""}
 def test_what_the_schema_does_not_allow_is_a_sentence(node, values, sentence):
     with pytest.raises(ValueError, match=sentence):
         node.execute(**values)
+
+
+SOLVED = dict.fromkeys(("model", "vae", "positive", "negative", "sampler", "sigmas"))
+LONG = {**SOLVED, "source": FRAMES, "task": "image to video", "width": 64, "height": 64, "cfg": 1.0, "seed": 0}
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"sampler": "euler"}, "sampler is 'euler', a SAMPLER is needed"),
+        ({"sigmas": [1.0, 0.0]}, "sigmas is a list, a SIGMAS is needed"),
+        ({"sigmas": torch.ones(2, 2)}, "sigmas is a Tensor, a SIGMAS is needed"),
+        ({"sigmas": torch.tensor([NAN, 0.0])}, "sigmas holds values that are no numbers"),
+        ({"sigmas_2": torch.tensor([float("inf"), 0.0])}, "sigmas_2 holds values that are no numbers"),
+        ({"clip_vision": object()}, "clip_vision is a object, a CLIP_VISION is needed"),
+    ],
+)
+def test_what_is_no_solver_is_a_sentence(values, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        TICFTLongVideo.execute(**{**LONG, **values}, filename="a")
 
 
 def test_numbers_of_other_types_and_inputs_without_a_link_are_taken():
