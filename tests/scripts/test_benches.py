@@ -7,8 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from patience import PATIENCE
+
 SCRIPTS = Path(__file__).parents[2] / "scripts"
-FOLDERS = ("bench", "bench/distributed", "bench/tic_ft", "stress")
+FOLDERS = ("bench", "bench/distributed", "bench/long", "bench/tic_ft", "stress")
 BENCHES = sorted([*(path for folder in FOLDERS for path in (SCRIPTS / folder).glob("*.py")), SCRIPTS / "clip_sheet.py"])
 # All in one process, which imports torch once.
 START = """
@@ -29,5 +31,5 @@ print(json.dumps(ends))
 
 def test_benches_start_and_say_how_they_are_used() -> None:
     command = [sys.executable, "-c", START, *map(str, BENCHES)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
     assert json.loads(done.stdout) == {str(path): "" for path in BENCHES}

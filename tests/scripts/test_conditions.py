@@ -10,6 +10,7 @@ from pathlib import Path
 import conditions
 import pytest
 from host_setup.pins import HostError
+from patience import PATIENCE
 
 PYTHON = Path(sys.executable)
 
@@ -75,4 +76,6 @@ def test_what_keeps_the_cores_at_work_does_not_outlive_the_suite():
     """Who starts it ends at once, and the pipe that both hold is closed when the last of them has."""
     command = f"[sys.executable, '-c', {conditions.AT_WORK!r}, str(os.getpid())]"
     code = f"import os, subprocess, sys; subprocess.Popen({command})"
-    assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, timeout=60, check=True).stdout == b""
+    assert (
+        subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, timeout=PATIENCE, check=True).stdout == b""
+    )

@@ -14,6 +14,7 @@ from host_setup import source as host_source
 from host_setup.build import MARKER, ensure_built, host_directory, read_marker, remove
 from host_setup.commands import explain, run
 from host_setup.pins import HostError
+from patience import PATIENCE
 from played_index import make_sdist
 
 
@@ -133,7 +134,7 @@ def start_builder(tmp_path: Path, sha256: str, held: bool = False) -> subprocess
 
 def test_two_builders_at_once_end_with_one_build(tmp_path, pin):
     builders = [start_builder(tmp_path, pin.sha256) for _ in range(2)]
-    outputs = [builder.communicate(timeout=60)[0] for builder in builders]
+    outputs = [builder.communicate(timeout=PATIENCE)[0] for builder in builders]
     assert [builder.returncode for builder in builders] == [0, 0]
     lengths = sorted(len(json.loads(output.splitlines()[-1])) for output in outputs)
     assert lengths == [0, 4]

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 from host_setup.events import PING, PONG, TEXT, Progress, connect
+from patience import PATIENCE
 
 
 def frame(opcode: int, payload: bytes, final: bool = True) -> bytes:
@@ -44,7 +45,7 @@ def serving(answer: bytes, frames: list[bytes], heard: list[bytes]) -> Iterator[
 
 
 def wait_for(progress: Progress, expected: tuple[str, int, int]) -> bool:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while progress.latest != expected and time.monotonic() < deadline:
         time.sleep(0.01)
     return progress.latest == expected
@@ -70,7 +71,7 @@ def test_the_latest_step_is_known_also_from_split_and_long_messages():
 def test_a_ping_is_answered_with_its_own_payload_masked():
     heard: list[bytes] = []
     with serving(AGREED, [frame(PING, b"abc")], heard) as url, Progress(url):
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while len(heard) < 2 and time.monotonic() < deadline:
             time.sleep(0.01)
     head, mask, body = heard[1][:2], heard[1][2:6], heard[1][6:]

@@ -14,6 +14,7 @@ from host_setup.client import explain_failure
 from host_setup.pins import PACK_NAME, Host, HostError, read_version
 from host_setup.process import place_pack, stop, unplace_pack
 from host_setup.server import Server
+from patience import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 COMFYUI = os.environ.get("COMFYUI_PATH", "")  # read before the fixtures hide it
@@ -111,7 +112,7 @@ def test_a_real_host_runs_a_prompt_with_the_pack_in_place_and_stops():
             "1": {"class_type": "EmptyImage", "inputs": image},
             "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "blue"}},
         }
-        saved = server.wait(server.queue(prompt), timeout=60)["outputs"]["2"]["images"][0]
+        saved = server.wait(server.queue(prompt), timeout=PATIENCE)["outputs"]["2"]["images"][0]
         assert server.view(saved["filename"]) == (server.output / saved["filename"]).read_bytes()
         with pytest.raises(HostError, match="refused with status 400"):
             server.queue({"1": {"class_type": "NoSuchNode", "inputs": {}}})

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import workflow_checks  # noqa: F401 - it makes scripts/ importable
+from patience import PATIENCE
 
 torch = pytest.importorskip("torch")
 av = pytest.importorskip("av")
@@ -104,7 +105,7 @@ def ask(server: Server, path: str, method: str = "GET", **headers: str) -> tuple
     body = b"" if method == "POST" else None
     request = urllib.request.Request(server.url + path, body, headers, method=method)
     try:
-        with OPENER.open(request, timeout=60) as answer:
+        with OPENER.open(request, timeout=PATIENCE) as answer:
             return answer.status, _parsed(answer.read())
     except urllib.error.HTTPError as error:
         return error.code, _parsed(error.read())
@@ -145,7 +146,7 @@ def test_a_run_is_told_to_every_tab_and_ends_when_it_is_asked_to(server):
     status, answer = ask(server, f"{RUNS}/{run}/stop", "POST")
     assert status == 200
     assert "keeps its LoRA" in answer["text"]
-    server.wait(queued, timeout=120)
+    server.wait(queued, timeout=PATIENCE)
     end = tab.wait_for(lambda event: event["state"] != "running")
     assert (end["state"], end["live"]) == ("stopped", False)
     assert 3 <= end["step"] < STEPS
@@ -260,8 +261,8 @@ def test_a_help_page_comes_in_its_language_or_in_english(server):
 
 def test_a_preview_appears_on_its_node_as_a_picture_and_as_a_video(server):
     with Tab(server, "fewshot", "executed") as tab:
-        server.wait(server.queue({"5": {"class_type": "ShowAPreview", "inputs": {}}}), timeout=60)
-        shown = tab.wait_for(lambda message: bool(message["output"]), timeout=30)
+        server.wait(server.queue({"5": {"class_type": "ShowAPreview", "inputs": {}}}), timeout=PATIENCE)
+        shown = tab.wait_for(lambda message: bool(message["output"]), timeout=PATIENCE)
         picture = tab.pictures[0]
     view = {"filename": "000003.mp4", "subfolder": "a run", "type": "output"}
     assert (shown["node"], shown["display_node"]) == ("5", "5")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 from monitored_runs import Clock, FakeRun, config, record
+from patience import PATIENCE
 
 from pack.nodes.host.runs import events
 from pack.nodes.host.runs.events import EVENT, INTERVAL, LARGEST, Events, PeakMemory, executing_node, fitted, size_of
@@ -34,7 +35,7 @@ class Sent(list):
     def wait_for(self, kind: str) -> bool:
         """Whether something new of this kind is reported; a minute is long enough for any machine."""
         with self.changed:
-            return self.changed.wait_for(lambda: any(kind in data["news"] for data in self), timeout=60)
+            return self.changed.wait_for(lambda: any(kind in data["news"] for data in self), timeout=PATIENCE)
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def test_two_runs_share_the_limit(tmp_path, sent):
     for name in ("one", "two", "three"):
         reporter(tmp_path, sent, name=name).ended("finished", name)
     assert sent.wait_for("ended")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while {event["text"] for event in sent if "ended" in event["news"]} != {"one", "two", "three"}:
         assert time.monotonic() < deadline
         time.sleep(0.01)

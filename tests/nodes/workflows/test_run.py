@@ -16,6 +16,7 @@ torch = pytest.importorskip("torch")
 from host import find_or_build  # noqa: E402
 from host_setup.pins import PINS, HostError  # noqa: E402
 from host_setup.server import Server  # noqa: E402
+from patience import PATIENCE  # noqa: E402
 
 every_file = pytest.mark.parametrize("name", workflows.NAMES)
 TOY = [name for name in workflows.NAMES if workflows.is_toy(workflows.load(name))]
@@ -94,7 +95,7 @@ def frames_wanted(prompt) -> int:
 @pytest.mark.parametrize("name", RUNNING)
 def test_a_toy_workflow_runs_and_makes_exactly_its_frames(name, server, schemas):
     prompt = workflows.shortened(workflows.to_prompt(workflows.load(name), schemas))
-    outputs = server.wait(server.queue(prompt), timeout=300)["outputs"]
+    outputs = server.wait(server.queue(prompt), timeout=PATIENCE)["outputs"]
     videos = [key for key, node in prompt.items() if node["class_type"] == "SaveVideo"]
     assert videos
     for key in videos:
@@ -111,7 +112,7 @@ def complaints(server, prompt) -> str:
     except HostError as refused:
         return str(refused)
     with contextlib.suppress(HostError):  # the model files are empty
-        server.wait(answer["prompt_id"], timeout=120)
+        server.wait(answer["prompt_id"], timeout=PATIENCE)
     return json.dumps(answer["node_errors"]) if answer["node_errors"] else ""
 
 

@@ -16,6 +16,7 @@ pytest.importorskip("PIL")
 import tiny_files  # noqa: E402
 from host import find_or_build  # noqa: E402
 from host_setup.server import Server  # noqa: E402
+from patience import PATIENCE  # noqa: E402
 
 from pack.training.lora.file import read_metadata  # noqa: E402
 from pack.training.lora.metadata import from_metadata  # noqa: E402
@@ -92,7 +93,7 @@ def run(server, prompt: workflows.Prompt) -> tuple[dict, str]:
     """Outputs by node, and what the host logged meanwhile."""
     log = server.base / "host.log"
     start = log.stat().st_size
-    outputs = server.wait(server.queue(prompt), timeout=300)["outputs"]
+    outputs = server.wait(server.queue(prompt), timeout=PATIENCE)["outputs"]
     return outputs, log.read_bytes()[start:].decode(errors="replace")
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from killed_training import ROOT, load_pack
+from patience import PATIENCE
 
 TRAINERS = ("tic_ft", "aicl", "motion", "tune_a_video")
 NAME = TRAINERS[0]  # runs are called after their trainer
@@ -28,7 +29,7 @@ RUN_SETTINGS = {
     "save_every": 1, "keep": 2, "validate_every": 0, "sample_every": 0, "checkpointing": "off", "lora_dtype": "fp32",
     "expert": "both",
 }  # fmt: skip
-WAIT = 240  # seconds that a process may take
+WAIT = PATIENCE  # seconds that a process may take
 # What lets gloo find an interface on a machine without a network.
 ALONE = {"GLOO_SOCKET_IFNAME": "lo", "MASTER_ADDR": "127.0.0.1"}
 
