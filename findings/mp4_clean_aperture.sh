@@ -8,8 +8,8 @@
 #   imageio 2.38.1 with imageio-ffmpeg 0.6.0 (FFmpeg 7.0.2): 320x240, all of it
 #   imageio 2.38.1 with imageio-ffmpeg 0.8.1 (FFmpeg 9.0.2): 240x180, while its metadata still says 320x240
 #   moviepy 2.2.1 on that: 320x240, but the part inside the aperture enlarged to it
-#   av 18.1.0 and opencv-python-headless 5.0.0.93: 320x240, all of it; neither has a way to ask for the aperture
-# Why it matters: QuickTime editors write the box into DV and ProRes files. Clips that one reader cached and another
+#   av 18.1.0 and opencv-python-headless 5.0.0.93: 320x240, all of it; no attribute of PyAV tells that there is a box
+# Why it matters: QuickTime movies of DV and HD footage may carry the box. Clips that one reader cached and another
 #   compares differ in frame and size, and a data set changes with a package that only wraps a program.
 set -euo pipefail
 folder=$(mktemp -d)
