@@ -9,6 +9,7 @@ from pathlib import Path
 
 import help_pages
 import pytest
+from workflow_files.pictures import moving
 
 ROOT = Path(__file__).parents[1]
 LONGEST = 66  # lines; a page is read beside the graph
@@ -68,6 +69,7 @@ def test_the_pictures_of_results_move_in_the_readme_and_in_help_pages():
     paged = {path.stem for node_id in NODES for path in help_pages.pictures(help_pages.page(node_id))}
     assert len(shown) == 4
     assert shown <= paged
+    assert shown == set(moving.NAMES.values())
     for name in {path.stem for path in (help_pages.PAGES / "images").glob("*_moving.webp")} | shown:
         data = (help_pages.PAGES / "images" / f"{name}.webp").read_bytes()
         assert data.count(b"ANMF") >= 20, name  # frames

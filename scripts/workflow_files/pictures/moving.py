@@ -18,7 +18,6 @@ LIMIT = 60_000  # bytes: help pages are part of what users install
 # Which workflows have one, and its name.
 NAMES = {
     "tic_ft_image_to_video_toy": "tic_ft_moving",
-    "tic_ft_zero_shot_toy": "zero_shot_moving",
     "tune_a_video_toy": "tune_a_video_moving",
     "motion_toy": "motion_moving",
     "aicl_toy": "aicl_moving",
