@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import help_pages
 import pytest
-from workflow_files.pictures import moving
 
 ROOT = Path(__file__).parents[1]
+if str(ROOT / "scripts") not in sys.path:
+    sys.path.append(str(ROOT / "scripts"))
+
+from workflow_files.pictures import moving  # noqa: E402
+
 LONGEST = 66  # lines; a page is read beside the graph
 LARGEST = 60_000  # bytes of a picture
 SECTIONS = ("Inputs", "Outputs", "Common mistakes", "Paper")

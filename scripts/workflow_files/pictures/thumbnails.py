@@ -82,7 +82,7 @@ def of_a_run(server: Server, prompt: Prompt) -> tuple[list[list[Any]], list[Any]
 
 def still(clips: list[list[Any]], result: list[Any], key: str) -> Any:
     """The picture of what goes in and what comes out: three to six frames."""
-    each = FRAMES if len(clips) == 1 else 2 if len(clips) == 2 else 1
+    each = {1: FRAMES, 2: 2}.get(sum(len(clip) > 1 for clip in clips), 1)  # of a clip
     first = [frame for clip in clips for frame in spread(clip, each if len(clip) > 1 else 1)]
     return sheet(first, WORDS[key][0], spread(result, FRAMES), WORDS[key][1])
 
