@@ -83,6 +83,28 @@ def test_each_window_is_shown_the_source_from_where_it_begins_and_the_end_of_the
         assert torch.equal(out[:, :, 7:8], before[:, :, -1:])
 
 
+def test_new_latents_are_decoded_as_what_follows_on_the_window_before(monkeypatch):
+    sequences: list[torch.Tensor] = []
+    decoded: list[torch.Tensor] = []
+    sampled, vae = long_video.Windows._sampled, tiny_vae()
+    decode = vae.decode
+
+    def listen(self: Any, *given: Any) -> torch.Tensor:
+        sequences.append(sampled(self, *given).clone())
+        return sequences[-1]
+
+    def note(latents: torch.Tensor) -> torch.Tensor:
+        decoded.append(latents.clone())
+        return decode(latents)
+
+    monkeypatch.setattr(long_video.Windows, "_sampled", listen)
+    monkeypatch.setattr(vae, "decode", note)
+    make(clip(14), vae=vae)
+    assert torch.equal(decoded[0], sequences[0])
+    for (before, own), given in zip(pairwise(sequences), decoded[1:], strict=True):
+        assert torch.equal(given, torch.cat([before[:, :, 7:], own[:, :, 8:]], dim=2))
+
+
 def test_an_image_to_video_network_is_given_the_overlap_as_it_is_given_the_condition():
     family, seen = tiny_families.WAN_22_I2V, []
     model = tiny_families.model_of(family.name)

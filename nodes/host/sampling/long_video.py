@@ -107,13 +107,30 @@ class Windows:
     def _make_one(self, window: Window, on_step: Callable[..., None]) -> None:
         context, latent = self._laid_out(window)
         sampled = self._sampled(context, latent, window, on_step)
-        # Of several videos in a batch the decoder gives one after the other; here it is one.
-        target = self.vae.decode(sampled)[0][-self.plan.window_frames :].float().cpu()
+        target = self._decoded(sampled, window)
         self.planned.conditions.note(target)
         new = window.new
         image = self.planned.conditions.image
         latents = sampled[:, :, self.plan.layout.prefix :].clone()
         self.output.add(target[new.start - window.start : new.stop - window.start], new.stop, latents, image)
+
+    def _decoded(self, sampled: Tensor, window: Window) -> Tensor:
+        """Target frames ``[c K, H, W, 3]`` of a window's sequence.
+
+        Decoders are causal, and see far back: behind its own condition, a window's first new frame would not be the one
+        that follows on what was made. So new latents are decoded behind those of the window before.
+        """
+        if window.overlap:
+            before = self.output.latents
+            assert before is not None
+            new = sampled[:, :, self.plan.layout.prefix + window.overlap :]
+            sampled = torch.cat([before.to(new), new], dim=2)
+        # Of several videos in a batch the decoder gives one after the other; here it is one.
+        frames = self.vae.decode(sampled)[0][-self.plan.window_frames :].float().cpu()
+        missing = self.plan.window_frames - len(
+            frames
+        )  # of the overlap, where no more than that was given to go on from
+        return torch.cat([frames[:1].expand(missing, -1, -1, -1), frames])
 
     def _laid_out(self, window: Window) -> tuple[Context, Tensor]:
         """The window's context, with the end of the one before as its overlap, and the latent to sample."""
