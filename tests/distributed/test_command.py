@@ -111,7 +111,7 @@ def test_a_base_is_split_by_several_processes_alone(base):
 
 
 def test_a_split_base_that_is_short_of_memory_ends_the_run_with_a_sentence(base, in_graph):
-    ends = shared_runs.finish(shared_runs.launch(base, 2, *SPLIT, script=SHORT_OF_MEMORY), wait=60)
+    ends = shared_runs.finish(shared_runs.launch(base, 2, *SPLIT, script=SHORT_OF_MEMORY))
     assert [code for code, _ in ends] == [1, 1], ends
     assert "out of memory" in "".join(said for _, said in ends).lower()
     shared_runs.go_on(base, 2, arguments=SPLIT)

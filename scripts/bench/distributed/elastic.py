@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "tests" / "support"
 import shared_runs
 
 LIMIT = 1e-5  # relative distance of losses and LoRA
+HOUR = 3600.0  # seconds that a process may take
 
 
 def parse() -> argparse.Namespace:
@@ -74,7 +75,7 @@ def measured(folder: Path, trainer: str, options: argparse.Namespace) -> Iterato
 def gone_on(start: Path, base: Path, trainer: str, count: int) -> tuple[list[float], dict[str, Any], float]:
     """Losses, tensors and median seconds of a step of a copy of the run, gone on with in so many processes."""
     shutil.copytree(start, base)
-    shared_runs.go_on(base, count, trainer)
+    shared_runs.go_on(base, count, trainer, wait=HOUR)
     seconds = []
     for path in sorted((base / "output" / "fewshot_video" / "runs").glob("*/metrics.jsonl")):
         entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]

@@ -87,9 +87,9 @@ def finish(started: list[subprocess.Popen[str]], wait: float = WAIT) -> list[tup
     return [(process.wait(), printed.get(i, "(killed by the test)")) for i, process in enumerate(started)]
 
 
-def go_on(base: Path, count: int, *runs: str, arguments: tuple[str, ...] = ()) -> None:
+def go_on(base: Path, count: int, *runs: str, arguments: tuple[str, ...] = (), wait: float = WAIT) -> None:
     """Go on with runs to their end in so many processes."""
-    ends = finish(launch(base, count, *arguments, run=runs or NAME))
+    ends = finish(launch(base, count, *arguments, run=runs or NAME), wait)
     assert [code for code, _ in ends] == [0] * count, ends
 
 
