@@ -22,7 +22,7 @@ FRAMES = 3  # of each clip
 # What goes in, by the node and its inputs that say it best: the first of these that a workflow has.
 TAKEN = {
     "TICFTContext": ("condition", "condition_2"),
-    "TICFTLongVideo": ("condition",),
+    "TICFTLongVideo": ("source",),
     "AICLEncodeAction": ("reference", "reference_2", "reference_3"),
     "FewShotDatasetClip": ("target",),
 }
@@ -90,6 +90,8 @@ def still(clips: list[list[Any]], result: list[Any], key: str) -> Any:
 def sources(prompt: Prompt) -> tuple[list[list[Any]], list[Any]]:
     """Links to the IMAGEs that go in, and to that which comes out: of the first video that is saved.
 
+    A video that comes as a file is read by a node that is added to the prompt.
+
     Raises:
         HostError: the workflow takes or saves nothing that this knows.
     """
@@ -103,7 +105,11 @@ def sources(prompt: Prompt) -> tuple[list[list[Any]], list[Any]]:
     saved = next((node for node in prompt.values() if node["class_type"] == "SaveVideo"), None)
     if saved is None:
         raise HostError("the workflow saves no video")
-    return taken, prompt[saved["inputs"]["video"][0]]["inputs"]["images"]
+    video = saved["inputs"]["video"]
+    if prompt[video[0]]["class_type"] == "CreateVideo":
+        return taken, prompt[video[0]]["inputs"]["images"]
+    prompt["shown video"] = {"class_type": "GetVideoComponents", "inputs": {"video": video}}
+    return taken, ["shown video", 0]
 
 
 def read(server: Server, file: dict[str, str]) -> Any:
