@@ -56,6 +56,17 @@ def layout_inputs(what: str) -> list[io.Input]:
     ]
 
 
+def compile_input() -> io.Boolean.Input:
+    """Whether blocks are compiled while they are trained."""
+    return io.Boolean.Input(
+        "compile_blocks",
+        default=False,
+        optional=True,
+        tooltip="Compile blocks with torch.compile: minutes before the first step, then faster ones, which round "
+        "otherwise. Needs a compiler: for a GPU Triton, for a CPU one of C++.",
+    )
+
+
 def schedule_inputs() -> list[io.Input]:
     """``lr_cycles`` and ``lr_power``, each for one of the schedules."""
     return [

@@ -20,7 +20,7 @@ from ..training.core.optimizers import OPTIMIZERS, optimizer_names
 from ..training.core.presets import CUSTOM, PRESETS, summary_of, with_preset
 from .host.model.loras import save_lora_as
 from .host.services.workflow_metadata import workflow_metadata
-from .sockets import Node, TrainSettings, schedule_inputs
+from .sockets import Node, TrainSettings, compile_input, schedule_inputs
 
 
 class FewShotTrainSettings(Node):
@@ -230,11 +230,7 @@ class FewShotRunSettings(Node):
                     tooltip="Steps between two validations; 0: only before and after. Needs validation clips.",
                 ),
                 io.Int.Input(
-                    "sample_every",
-                    default=0,
-                    min=0,
-                    max=1000000,
-                    tooltip="Steps between two previews; 0: none.",
+                    "sample_every", default=0, min=0, max=1000000, tooltip="Steps between two previews; 0: none."
                 ),
                 io.Combo.Input(
                     "checkpointing",
@@ -259,6 +255,7 @@ class FewShotRunSettings(Node):
                 TrainSettings.Input(
                     "settings", optional=True, tooltip="From Train Settings; these here are put over them."
                 ),
+                compile_input(),
             ],
             outputs=[TrainSettings.Output("settings_out", display_name="settings", tooltip="For a Train node.")],
         )

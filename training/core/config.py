@@ -21,6 +21,8 @@ LEAST_RANGE = 0.01  # between sigma_low and sigma_high
 MODEL_SHIFT = 0.0  # shift: the one the model samples with
 # How a run is kept and shown, and what it needs of the machine; none of these changes the LoRA.
 BOOKKEEPING = ("checkpointing", "save_every", "keep", "validate_every", "sample_every")
+# What has been added since runs have keys: left as it was before, it is no part of them, so that old runs keep theirs.
+LATER = {"compile_blocks": False}
 ATTENTION_PRESET = "attention"  # q, k, v, o of self- and cross-attention, the modules of the paper
 # Further presets, by the layers' names in the host's Wan and CogVideoX; CogVideoX has but one attention a block.
 MODULE_PRESETS = {
@@ -69,6 +71,7 @@ class TrainConfig:
     validate_every: int = 0  # steps between two validations; 0: before and after only
     sample_every: int = 0  # steps between two previews; 0: none
     expert: str = BOTH_EXPERTS  # of Wan 2.2 14B: whose noise levels are trained
+    compile_blocks: bool = False  # by torch.compile: another rounding
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "betas", tuple(self.betas))

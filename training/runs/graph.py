@@ -20,7 +20,8 @@ TEXT_ENCODERS = {
 TWO_ENCODERS = {"HunyuanVideo": "hunyuan_video", "HunyuanVideo 1.5": "hunyuan_video_15", "Kandinsky 5": "kandinsky5"}
 # Settings that are inputs of the Train node, and of Run Settings; Train Settings has all others.
 OF_TRAINER = ("rank", "learning_rate", "steps", "batch_size", "seed")
-OF_RUN = ("save_every", "keep", "validate_every", "sample_every", "checkpointing", "lora_dtype", "expert")
+OF_RUN = ("save_every", "keep", "validate_every", "sample_every", "checkpointing", "lora_dtype", "expert",
+          "compile_blocks")  # fmt: skip
 # Multiple of the sides of buckets where it is not known, and pixel frames a latent after the first stands for.
 FORM, LTX_FORM = (16, 4), (32, 8)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ....training.core.config import BOOKKEEPING, BOTH_EXPERTS, TrainConfig
+from ....training.core.config import BOOKKEEPING, BOTH_EXPERTS, LATER, TrainConfig
 from ....training.core.loop import Cancelled
 from ....training.core.optimizers import check_warmup, with_installed_optimizer
 from ....training.core.validation import levels_within, validation_losses
@@ -179,4 +179,5 @@ def _told(finished: Trained) -> Trained:
 def run_key(config: TrainConfig, identity: dict[str, Any], accepted: Sequence[str] = ()) -> str:
     """Digest of everything that decides the result, changes on the way included."""
     settings = {name: value for name, value in config.to_dict().items() if name not in (*BOOKKEEPING, *config.unused)}
+    settings = {name: value for name, value in settings.items() if name not in LATER or value != LATER[name]}
     return hashlib.sha256(json.dumps([settings, identity, list(accepted)], sort_keys=True).encode()).hexdigest()

@@ -47,7 +47,10 @@ def setup_line(session: Session, config: TrainConfig) -> str:
     if placed.lent:
         weights += f" and {placed.lent / GIB:.2f} GiB lent"
     kernel = session.predict.kernel or "no attention of the host"
-    return f"{placed.device.type} in {dtype}, {weights}; attention: {kernel}; checkpointing {config.checkpointing}"
+    blocks = f"; {session.blocks}" if session.blocks else ""
+    return (
+        f"{placed.device.type} in {dtype}, {weights}; attention: {kernel}; checkpointing {config.checkpointing}{blocks}"
+    )
 
 
 def distilled_word(model: Any) -> str | None:

@@ -29,6 +29,7 @@ from ..layers.simulation import moved
 from ..layers.small_parameters import small_parameters_on
 from ..model.video_model import VideoModel
 from ..services.keys import AICL_KEY
+from .compiling import not_compiled
 from .placement import ALL, Room, load_for_training
 from .session import HostPredictor, Session, avoid_vanishing, static_clone
 from .splitting import split_base
@@ -150,6 +151,7 @@ def aicl_session(
                 checkpointed_blocks(network, video.family.blocks, config.checkpointing),
                 split_base(clone, video.family.blocks, placed) as placed,
             ):
-                yield Session(predict, adapter, placed, loss_scale)
+                blocks = not_compiled(config, "AICL changes what they compute while it trains")
+                yield Session(predict, adapter, placed, loss_scale, blocks)
         finally:
             predict.close()

@@ -24,6 +24,7 @@ from ..model.noise import SAMPLING
 from ..services.keys import TUNE_A_VIDEO_KEY
 from ..tune_a_video.apply import new_layers
 from ..tune_a_video.inflation import blocks_of, inflate
+from .compiling import not_compiled
 from .placement import ALL, Room, load_for_training
 from .session import HostPredictor, Session, avoid_vanishing, static_clone
 from .splitting import split_base
@@ -102,7 +103,8 @@ def clip_session(image: ImageModel, config: TrainConfig, form: Form, room: Room 
             checkpointed_blocks(network, image.family.blocks, config.checkpointing),
             split_base(clone, image.family.blocks, placed) as placed,
         ):
-            yield Session(ClipPredictor(clone), trained, placed, loss_scale)
+            blocks = not_compiled(config, "Tune-A-Video trains image networks, in whose blocks it puts layers")
+            yield Session(ClipPredictor(clone), trained, placed, loss_scale, blocks)
 
 
 def query_layers(model: Any) -> dict[str, nn.Linear]:

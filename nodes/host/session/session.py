@@ -28,6 +28,7 @@ from ..model.ltx import FRAME_RATE, per_token, without_sound
 from ..model.noise import process_of
 from ..model.video_model import VideoModel
 from ..model.vision import CLIP_VISION, as_output
+from .compiling import compiled_if_asked
 from .placement import ALL, Placed, Room, load_for_training
 from .splitting import more_calls, split_base
 
@@ -45,6 +46,7 @@ class HostPredictor:
     """
 
     kernel: str | None = None  # of attention, once one has run with gradients
+    compiled = False  # whether its blocks are, which attention is then left out of
 
     def __init__(self, model: Any) -> None:
         """Take a host MODEL.
@@ -111,7 +113,9 @@ class HostPredictor:
         level = sigma if sigma.ndim == 1 else sigma.amax(dim=1)
         return {
             **self.model.model_options.get("transformer_options", {}),
-            "optimized_attention_override": self._attention,
+            "optimized_attention_override": torch.compiler.disable(self._attention)
+            if self.compiled
+            else self._attention,
             "sigmas": level,
             "cond_or_uncond": [0],
         }
@@ -185,6 +189,7 @@ class Session:
     trained: Any  # a ``Trainable``
     placed: Placed
     loss_scale: float = 1.0  # factor on the loss during the backward pass
+    blocks: str = ""  # how they are computed, where that was asked for
 
     @property
     def device(self) -> torch.device:
@@ -240,10 +245,11 @@ def training_session(video: VideoModel, config: TrainConfig, room: Room = ALL) -
             small_parameters_on(network, placed.device),
             recast_in_backward(network, clone.model.get_dtype_inference(), placed.device),
             kept_inputs(network, video.family.blocks, video.family.changes_tokens),
+            compiled_if_asked(predict, video, config, placed.device) as blocks,
             checkpointed_blocks(network, video.family.blocks, config.checkpointing),
             split_base(clone, video.family.blocks, placed) as placed,
         ):
-            yield Session(predict, adapters, placed, loss_scale)
+            yield Session(predict, adapters, placed, loss_scale, blocks)
 
 
 def avoid_vanishing(model: Any) -> float:

@@ -1,0 +1,72 @@
+"""Transformer blocks that torch compiles while they are trained: the same function to rounding, in less time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..model.families import Family
+from .checkpointing import transformer_blocks
+
+VARIANTS = 8  # of a block's inputs that are compiled: shapes of clips, captions; more are computed as they come
+
+
+def reason_against(network: nn.Module, family: Family, device: torch.device) -> str:
+    """Why the blocks of a network that is ready to be trained are not compiled; "" where nothing is in the way."""
+    if family.changes_tokens:
+        return f"those of {family.name} compute in place"
+    blocks = transformer_blocks(network, family.blocks)
+    if any("forward" in vars(module) for block in blocks for module in block.modules()):
+        return "weights are lent, or stored otherwise than they are computed with"
+    return _missing_compiler(device)
+
+
+def _missing_compiler(device: torch.device) -> str:
+    """What is in the way of compiling on a device, found by trying."""
+    try:
+        torch.compile(lambda x: (x * 2 + 1).sum(), dynamic=False)(torch.ones(8, device=device))
+    except Exception as error:  # of torch, Triton or a compiler, each of its own kind
+        return f"no compiler works here: {str(error).strip().partition(chr(10))[0]}"
+    return ""
+
+
+@contextmanager
+def compiled_blocks(network: nn.Module, pattern: str) -> Iterator[None]:
+    """Compile each block of a bare network at its first call with gradients, for a while.
+
+    Enter it before the blocks are wrapped for checkpointing. Every shape is compiled on its own, so that no result
+    depends on which came before; calls without gradients, as in validation, stay as they were.
+
+    Source: ``torch.compile``, block by block as its guide to regional compilation says.
+    """
+    import torch._dynamo.config as dynamo
+
+    changed: list[tuple[nn.Module, Any]] = []
+    blocks = transformer_blocks(network, pattern)
+    limit = VARIANTS * len(blocks)  # blocks share their code, to which torch's own limit of 8 applies
+    try:
+        with dynamo.patch(recompile_limit=limit, accumulated_recompile_limit=4 * limit):
+            for block in blocks:
+                changed.append((block, vars(block).get("forward")))
+                block.forward = _compiling(block.forward)
+            yield
+    finally:
+        for block, own in changed:
+            if own is None:
+                del block.forward
+            else:
+                block.forward = own
+        torch.compiler.reset()  # else torch keeps the code, and counts it against the next run's
+
+
+def _compiling(forward: Callable[..., Any]) -> Callable[..., Any]:
+    compiled: Any = torch.compile(forward, dynamic=False)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return (compiled if torch.is_grad_enabled() else forward)(*args, **kwargs)
+
+    return call
