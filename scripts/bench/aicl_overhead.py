@@ -1,19 +1,22 @@
 """What an AICL action costs in sampling: time per network evaluation beside the base, and memory.
 
-    COMFYUI_PATH=... python scripts/bench/aicl_overhead.py [--dim 512] [--preset base] [--rounds 15] [--threads 1]
+    COMFYUI_PATH=... python scripts/bench/aicl_overhead.py [--dim 512] [--preset base] [--rounds 15] [--against COMMIT]
 
 The tokens of the references are made before, as AICL Encode Action does, once. Runs with and without take turns, so
 that a machine that grows slower treats them alike. The goals: a ratio of 1.05 or less for a preset that every second
-block serves, and no more memory than the adapter's size.
+block serves, and no more memory than the adapter's size. With --against, AICL as it was at that
+commit takes turns, too.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import statistics
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,19 +34,20 @@ class Bench:
     def __init__(self, model: Any, options: argparse.Namespace) -> None:
         import torch
 
-        from pack.nodes.host.aicl.apply import apply_action
-
         self.steps = options.steps
         # On the CPU its own time counts, which other programs disturb least.
         self.clock = time.perf_counter if torch.cuda.is_available() else time.process_time
         generator = torch.Generator().manual_seed(1)
         self.noise = torch.randn(1, 16, options.frames, options.size, options.size, generator=generator)
         self.prompt = [[torch.randn(1, TOKENS, TEXT_DIM, generator=generator), {}]]
-        self.adapter = random_adapter(model, options)
+        self.adapter = random_adapter(model, options, "pack")
         begin = self.clock()
-        self.action = encode(self.adapter, options, generator)
+        action = encode(self.adapter, options, "pack")
         self.encoding = self.clock() - begin
-        self.models = {"base": model, "AICL": apply_action(model, self.action, 1.0)}
+        self.models = {"base": model, "AICL": applied(model, action, "pack")}
+        if options.against:
+            earlier = random_adapter(model, options, host_pack.BEFORE)
+            self.models["AICL before"] = applied(model, encode(earlier, options, host_pack.BEFORE), host_pack.BEFORE)
 
     def run(self, kind: str) -> float:
         """Seconds of an evaluation in one run."""
@@ -59,38 +63,41 @@ class Bench:
         return (self.clock() - begin) / self.steps
 
 
-def random_adapter(model: Any, options: argparse.Namespace) -> Any:
-    """An adapter of a preset with something to add."""
+def random_adapter(model: Any, options: argparse.Namespace, package: str) -> Any:
+    """An adapter of a preset with something to add, in the code of a package: this commit's or an older one's."""
     import torch
 
-    from pack.methods import aicl
-    from pack.nodes.host.aicl.adapter import HostAdapter
-    from pack.nodes.host.aicl.sites import base_of
-    from pack.nodes.host.model.noise import loaded_model
-    from pack.training.aicl.file import AiclAdapter, tensors_of
-
-    base = base_of(loaded_model(model))
+    part = partial(importlib.import_module, package=package)
+    aicl, file = part(".methods.aicl"), part(".training.aicl.file")
+    base = part(".nodes.host.aicl.sites").base_of(part(".nodes.host.model.noise").loaded_model(model))
     sizes = aicl.preset_sizes(options.preset, 16, TEXT_DIM, base.blocks)
-    tensors = tensors_of(*aicl.new_adapter(sizes))
+    tensors = file.tensors_of(*aicl.new_adapter(sizes))
+    generator = torch.Generator().manual_seed(3)
     for name, value in tensors.items():
         if "to_out" in name:
-            value.copy_(torch.randn(value.shape) * 0.01)
-    return HostAdapter(AiclAdapter(sizes, tensors, base.family))
+            value.copy_(torch.randn(value.shape, generator=generator) * 0.01)
+    return part(".nodes.host.aicl.adapter").HostAdapter(file.AiclAdapter(sizes, tensors, base.family))
 
 
-def encode(adapter: Any, options: argparse.Namespace, generator: Any) -> Any:
-    """Tokens of random references."""
+def encode(adapter: Any, options: argparse.Namespace, package: str) -> Any:
+    """Tokens of random references, the same for every package."""
     import torch
 
-    from pack.methods.action_tokens import joined
-    from pack.nodes.host.aicl.encode import Action, run_prism
-
+    part = partial(importlib.import_module, package=package)
+    actions = part(".nodes.host.aicl.encode")
+    generator = torch.Generator().manual_seed(2)
     size = (1, 16, REFERENCE_FRAMES, options.size, options.size)
     references = [
         (torch.randn(size, generator=generator), torch.randn(1, TOKENS, TEXT_DIM, generator=generator))
         for _ in range(options.references)
     ]
-    return Action(adapter, joined([run_prism(adapter, *one) for one in references]))
+    joined = part(".methods.action_tokens").joined([actions.run_prism(adapter, *one) for one in references])
+    return actions.Action(adapter, joined)
+
+
+def applied(model: Any, action: Any, package: str) -> Any:
+    """The MODEL with the action."""
+    return importlib.import_module(".nodes.host.aicl.apply", package).apply_action(model, action, 1.0)
 
 
 def memory(bench: Bench) -> tuple[int, int]:
@@ -118,6 +125,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=3, help="sampler steps")
     parser.add_argument("--rounds", type=int, default=15, help="measured runs of each kind")
     parser.add_argument("--threads", type=int, default=1, help="torch threads")
+    parser.add_argument("--against", metavar="COMMIT", help="an older commit of this project, measured beside this one")
     return parser.parse_args()
 
 
@@ -125,6 +133,8 @@ def main() -> None:
     """Measure and print."""
     options = parse()
     host_pack.start(options.threads)
+    if options.against:
+        host_pack.start_before(options.against)
     import comfy.sd
 
     with tempfile.TemporaryDirectory() as folder:
@@ -135,7 +145,11 @@ def main() -> None:
     for i in range(options.rounds):
         for kind in list(bench.models)[:: 1 if i % 2 else -1]:
             each[kind].append(bench.run(kind))
-    ratio = statistics.median(b / a for a, b in zip(each["base"], each["AICL"], strict=True))
+    ratios = {
+        kind: statistics.median(b / a for a, b in zip(each["base"], values, strict=True))
+        for kind, values in each.items()
+        if kind != "base"
+    }
     print(
         f"{options.frames} latents of {options.size} x {options.size}, dim {options.dim}, {options.layers} layers, "
         f"preset {options.preset}, {options.references} reference(s) of {REFERENCE_FRAMES} latents, {options.steps} "
@@ -144,7 +158,11 @@ def main() -> None:
     print("| base ms/evaluation | AICL ms/evaluation | ratio | encoding once, ms | memory added, kB | adapter, kB |")
     print("|---|---|---|---|---|---|")
     times = " | ".join(f"{1e3 * statistics.median(each[kind]):.1f}" for kind in ("base", "AICL"))
-    print(f"| {times} | {ratio:.3f} | {1e3 * bench.encoding:.0f} | {more / 1024:.0f} | {weights / 1024:.0f} |")
+    print(f"| {times} | {ratios['AICL']:.3f} | {1e3 * bench.encoding:.0f} | {more / 1024:.0f} | {weights / 1024:.0f} |")
+
+    if options.against:
+        earlier = 1e3 * statistics.median(each["AICL before"])
+        print(f"\nbefore: {earlier:.1f} ms an evaluation, ratio {ratios['AICL before']:.3f}")
 
 
 if __name__ == "__main__":

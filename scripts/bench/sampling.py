@@ -1,14 +1,16 @@
 """What a TIC-FT context costs: time per network evaluation beside plain sampling, and extra evaluations.
 
-    COMFYUI_PATH=... python scripts/bench/sampling.py [--steps 8] [--rounds 15] [--threads 1]
+    COMFYUI_PATH=... python scripts/bench/sampling.py [--steps 8] [--rounds 15] [--against COMMIT]
 
 Runs of both kinds take turns, so that a machine that grows slower treats them alike. The goals are a ratio
-of 1.02 or less, and no more extra evaluations of a sampler's step than there are buffers.
+of 1.02 or less, and no more extra evaluations of a sampler's step than there are buffers. With --against, TIC-FT as it
+was at that commit takes turns, too.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import statistics
 import sys
 import tempfile
@@ -22,29 +24,32 @@ from parts import host_pack
 
 COUNTS = (1, 3, 9)  # condition, buffer and target latents
 SIZE, TEXT_DIM, TOKENS = 8, 64, 16  # latent pixels, width and length of the prompt
+TICFT, EARLIER = "TIC-FT", "TIC-FT before"
 SAMPLERS = ("euler", "dpmpp_2m", "uni_pc", "heun", "dpmpp_2m_sde")
 
 
 class Bench:
     """One sampler run at a time, timed, with the network's evaluations counted."""
 
-    def __init__(self, model: Any, steps: int) -> None:
+    def __init__(self, model: Any, steps: int, before: bool) -> None:
         import torch
-
-        from pack.methods.tic_ft import Layout
-        from pack.nodes.host.sampling.wrappers import Context
 
         self.steps = steps
         # On the CPU its own time counts, which other programs disturb least.
         self.clock = time.perf_counter if torch.cuda.is_available() else time.process_time
-        layout = Layout.linear(*COUNTS)
         generator = torch.Generator().manual_seed(1)
-        shape = (1, 16, layout.frames, SIZE, SIZE)
+        shape = (1, 16, sum(COUNTS), SIZE, SIZE)
         self.noise = torch.randn(shape, generator=generator)
         self.latent = torch.randn(shape, generator=generator)
         self.prompt = [[torch.randn(1, TOKENS, TEXT_DIM, generator=generator), {}]]
-        context = Context(layout, self.latent[:, :, : layout.prefix].clone())
-        self.models = {"plain": self._counted(model), "TIC-FT": self._counted(context.put_on(model))}
+        self.models = {"plain": self._counted(model), TICFT: self._counted(self._with_context(model, "pack"))}
+        if before:
+            self.models[EARLIER] = self._counted(self._with_context(model, host_pack.BEFORE))
+
+    def _with_context(self, model: Any, package: str) -> Any:
+        layout = importlib.import_module(f"{package}.methods.tic_ft").Layout.linear(*COUNTS)
+        wrappers = importlib.import_module(f"{package}.nodes.host.sampling.wrappers")
+        return wrappers.Context(layout, self.latent[:, :, : layout.prefix].clone()).put_on(model)
 
     def _counted(self, model: Any) -> Any:
         from comfy.patcher_extension import WrappersMP
@@ -72,16 +77,20 @@ class Bench:
         return self.clock() - begin, self.evaluations
 
 
-def compare(bench: Bench, sampler: str, rounds: int) -> tuple[dict[str, float], dict[str, int], float]:
-    """Median seconds an evaluation, evaluations a run, and the median ratio of neighbouring runs."""
+def compare(bench: Bench, sampler: str, rounds: int) -> tuple[dict[str, float], dict[str, int], dict[str, float]]:
+    """Median seconds an evaluation, evaluations a run, and the median ratio to the plain run beside."""
     each: dict[str, list[float]] = {kind: [] for kind in bench.models}
     counts = {kind: bench.run(kind, sampler)[1] for kind in bench.models}  # warm-up
     for i in range(rounds):
         for kind in list(bench.models)[:: 1 if i % 2 else -1]:
             seconds, evaluations = bench.run(kind, sampler)
             each[kind].append(seconds / evaluations)
-    ratio = statistics.median(b / a for a, b in zip(each["plain"], each["TIC-FT"], strict=True))
-    return {kind: statistics.median(values) for kind, values in each.items()}, counts, ratio
+    ratios = {
+        kind: statistics.median(b / a for a, b in zip(each["plain"], values, strict=True))
+        for kind, values in each.items()
+        if kind != "plain"
+    }
+    return {kind: statistics.median(values) for kind, values in each.items()}, counts, ratios
 
 
 def parse() -> argparse.Namespace:
@@ -93,6 +102,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=15, help="measured runs of each kind and sampler")
     parser.add_argument("--samplers", nargs="+", default=SAMPLERS, help="the host's names of them")
     parser.add_argument("--threads", type=int, default=1, help="torch threads")
+    parser.add_argument("--against", metavar="COMMIT", help="an older commit of this project, measured beside this one")
     return parser.parse_args()
 
 
@@ -100,21 +110,26 @@ def main() -> None:
     """Print the table."""
     options = parse()
     host_pack.start(options.threads)
+    if options.against:
+        host_pack.start_before(options.against)
     import comfy.sd
 
     with tempfile.TemporaryDirectory() as folder:
         file = host_pack.random_wan(Path(folder), options.dim, options.layers, TEXT_DIM)
-        bench = Bench(comfy.sd.load_diffusion_model(str(file)), options.steps)
+        bench = Bench(comfy.sd.load_diffusion_model(str(file)), options.steps, bool(options.against))
     print(
         f"{COUNTS} latents of {SIZE} x {SIZE}, dim {options.dim}, {options.layers} layers, {options.steps} steps, "
         f"{options.rounds} rounds, {options.threads} thread(s)"
     )
-    print("| sampler | plain ms/evaluation | TIC-FT ms/evaluation | ratio | evaluations | with TIC-FT |")
-    print("|---|---|---|---|---|---|")
+    kinds = list(bench.models)[1:]
+    heads = ["plain ms/evaluation", *(f"{kind} ms/evaluation" for kind in kinds), *(f"{kind} ratio" for kind in kinds)]
+    heads += ["plain evaluations", *(f"{kind} evaluations" for kind in kinds)]
+    print("| sampler |", " | ".join(heads), "|")
+    print("|---" * (1 + len(heads)) + "|")
     for sampler in options.samplers:
-        seconds, counts, ratio = compare(bench, sampler, options.rounds)
-        times = " | ".join(f"{1e3 * seconds[kind]:.2f}" for kind in ("plain", "TIC-FT"))
-        print(f"| {sampler} | {times} | {ratio:.3f} | {counts['plain']} | {counts['TIC-FT']} |")
+        seconds, counts, ratios = compare(bench, sampler, options.rounds)
+        cells = [*(f"{1e3 * value:.2f}" for value in seconds.values()), *(f"{ratios[kind]:.3f}" for kind in kinds)]
+        print("|", " | ".join([sampler, *cells, *(str(counts[kind]) for kind in bench.models)]), "|")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Our training step against the host's own ``TrainLoraNode`` and a bare torch loop: time and memory.
 
     COMFYUI_PATH=... python scripts/bench/train.py [--dim 512] [--layers 12] [--frames 13 25 49] [--rounds 5]
+        [--against COMMIT]
 
 One network of the host's Wan class with random weights, fp32 in the file; equal rank, frames and batch. Times are
 medians over rounds in which every trainer makes one step, in one process; on a busy machine --clock cpu counts the
@@ -8,6 +9,7 @@ processor's time alone. Peak memory is the resident memory of a process that loa
 (Linux), with the import of the host in it; "added" is without. Small networks hardly show in it.
 The core trains in bf16 by default, which some CPUs are much faster in, and we in the model's own type: for equal
 types compare "ours, bf16" with "core", and "ours" with "core, fp32".
+With --against, each of ours takes turns with itself as it was at that commit, called "..., before".
 """
 
 from __future__ import annotations
@@ -29,11 +31,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by 
 
 import training_memory
 from parts import host_pack, train_modes
-from parts.train_modes import MODES, TEXT_DIM, Work
+from parts.train_modes import COMPILED, EARLIER, MODES, TEXT_DIM, Work
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 MEASURED_STEPS = 2  # of which the peak is taken
-OURS, OURS_BLOCKS, BARE, CORE, CORE_FP32, OURS_BF16, OURS_BF16_BLOCKS, OURS_BF16_KEEP = MODES
+OURS, OURS_BLOCKS, BARE, CORE, CORE_FP32, OURS_BF16, OURS_BF16_BLOCKS, *_ = MODES
 # What is compared, of time (0) or peak memory (1), and the most it should be.
 GOALS = (
     (OURS, BARE, 0, 1.05),
@@ -55,9 +57,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="measured steps of each; growth takes a third of them")
     parser.add_argument("--threads", type=int, default=1, help="torch threads")
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="what a second is")
-    parser.add_argument("--modes", nargs="+", choices=MODES, default=MODES, help="which trainers, besides that one")
+    usual = [mode for mode in MODES if not mode.endswith(COMPILED)]
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=usual, help="which trainers, besides that one")
     parser.add_argument("--beside", choices=MODES, default=CORE, help="the trainer that all are divided by")
-    parser.add_argument("--only", choices=MODES, help=argparse.SUPPRESS)  # the process whose memory is measured
+    parser.add_argument("--against", metavar="COMMIT", help="an older commit of this project, measured beside this one")
+    parser.add_argument("--only", help=argparse.SUPPRESS)  # the process whose memory is measured
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)  # and its network
     return parser.parse_args()
 
@@ -74,11 +78,13 @@ def measure_alone(options: argparse.Namespace) -> None:
     print(json.dumps({"before": before, "peak": peak}))
 
 
-def peak_of(mode: str, work: Work) -> tuple[float, float]:
+def peak_of(mode: str, work: Work, against: str | None) -> tuple[float, float]:
     """Peak and added memory of a trainer in a process of its own, MiB."""
     numbers = {"file": work.path, "frames": work.frames, "size": work.size, "rank": work.rank, "threads": work.threads}
     arguments = [text for name, value in numbers.items() for text in (f"--{name}", str(value))]
     command = [sys.executable, __file__, *arguments, "--only", mode]
+    if against and mode.endswith(EARLIER):
+        command += ["--against", against]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{mode} failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
@@ -107,22 +113,25 @@ def measure(options: argparse.Namespace, layers: int, frames: int, rounds: int) 
         path = host_pack.random_wan(Path(folder), options.dim, layers, TEXT_DIM)
         work = Work(path, frames, options.size, options.rank, options.threads)
         modes = [mode for mode in MODES if mode in options.modes or mode == options.beside]
+        if options.against:
+            modes += [f"{mode}{EARLIER}" for mode in modes if mode.startswith("ours")]
         times = times_of(modes, work, rounds, CLOCKS[options.clock])
-        rows = {mode: (seconds, *peak_of(mode, work)) for mode, seconds in times.items()}
+        rows = {mode: (seconds, *peak_of(mode, work, options.against)) for mode, seconds in times.items()}
     tokens = frames * (options.size // 2) ** 2
     print(f"\n{layers} blocks, {frames} latents of {options.size}x{options.size}: {tokens} tokens", flush=True)
     print(f"divided by: {options.beside}")
-    print(f"{'':27}{'s/step':>9}{'':8}{'peak MiB':>10}{'':8}{'added MiB':>11}")
+    print(f"{'':36}{'s/step':>9}{'':8}{'peak MiB':>10}{'':8}{'added MiB':>11}")
     for mode, row in rows.items():
         cells = zip(row, rows[options.beside], ("9.3f", "10.0f", "11.0f"), strict=True)
-        print(f"{mode:27}" + "".join(f"{value:{form}}{value / core:8.2f}" for value, core, form in cells), flush=True)
+        print(f"{mode:36}" + "".join(f"{value:{form}}{value / core:8.2f}" for value, core, form in cells), flush=True)
     return rows
 
 
 def report(rows: dict[str, Any]) -> None:
     """Print the ratios that have a goal."""
     print()
-    for one, other, column, goal in GOALS:
+    earlier = [(one, f"{one}{EARLIER}", column, 1.0) for one in rows for column in (0, 1)]
+    for one, other, column, goal in (*GOALS, *earlier):
         if one not in rows or other not in rows:
             continue
         ratio = rows[one][column] / rows[other][column]
@@ -134,6 +143,8 @@ def main() -> None:
     """Measure and print."""
     options = parse()
     host_pack.start(options.threads)
+    if options.against:
+        host_pack.start_before(options.against)
     import comfy_extras.nodes_train  # noqa: F401 - imports must not count
     import diffusers.optimization  # noqa: F401
 

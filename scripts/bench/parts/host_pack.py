@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -14,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
+BEFORE = "before"  # the package of an older commit
 
 
 def start(threads: int) -> ModuleType:
@@ -39,10 +41,36 @@ def start(threads: int) -> ModuleType:
         import comfy.cli_args
     finally:
         sys.argv = arguments
-    spec = importlib.util.spec_from_file_location("pack", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])
+    return _imported("pack", ROOT)
+
+
+def start_before(commit: str) -> None:
+    """Import this project as it was at a commit as package ``before``, beside ``pack``; call ``start`` first.
+
+    Raises:
+        SystemExit: git does not know the commit.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="fewshot-before-"))
+    atexit.register(_remove_before, folder)
+    command = ["git", "-C", str(ROOT), "worktree", "add", "--detach", "--quiet", str(folder), commit]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"the commit {commit!r} could not be checked out: {done.stderr.strip()}")
+    _imported(BEFORE, folder)
+
+
+def _remove_before(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    subprocess.run(["git", "-C", str(ROOT), "worktree", "prune"], capture_output=True, check=False)
+
+
+def _imported(name: str, folder: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(
+        name, folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
     assert spec is not None
     assert spec.loader is not None
-    sys.modules["pack"] = pack = importlib.util.module_from_spec(spec)
+    sys.modules[name] = pack = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(pack)
     return pack
 

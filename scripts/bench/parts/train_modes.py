@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from parts import bare_loop
+from parts.host_pack import BEFORE
 
 CLIPS, TEXT_DIM, TOKENS, CHANNELS = 4, 64, 16, 16
 MODES = ("ours", "ours, blocks", "bare loop", "core", "core, fp32", "ours, bf16", "ours, bf16, blocks",
-         "ours, bf16, keep attention")  # fmt: skip
+         "ours, bf16, keep attention", "ours, compiled", "ours, blocks, compiled")  # fmt: skip
+COMPILED = ", compiled"
+EARLIER = ", before"  # behind one of ours: of an older commit
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,12 @@ class Stepped:
 
 
 def make(mode: str, work: Work, loaded: Callable[[], None] = lambda: None) -> Stepped:
-    """A trainer by its name in ``MODES``; calling it makes a step. ``loaded`` is called when its model is there."""
+    """A trainer by its name in ``MODES``; calling it makes a step. ``loaded`` is called when its model is there.
+
+    With ``EARLIER`` behind its name it is that of the commit that ``host_pack.start_before`` has imported.
+    """
+    package = BEFORE if mode.endswith(EARLIER) else "pack"
+    mode = mode.removesuffix(EARLIER)
     if mode == "bare loop":
         return Stepped(lambda between: run_bare(work, between, loaded), work.threads)
     model = work.model()
@@ -108,8 +118,10 @@ def make(mode: str, work: Work, loaded: Callable[[], None] = lambda: None) -> St
         import torch
 
         model.set_model_compute_dtype(torch.bfloat16)
-    checkpointing = next((kept for kept in ("blocks", "keep attention") if mode.endswith(kept)), "off")
-    return Stepped(lambda between: run_ours(model, work, between, checkpointing), work.threads)
+    settings: dict[str, Any] = {"compile_blocks": True} if mode.endswith(COMPILED) else {}
+    mode = mode.removesuffix(COMPILED)
+    settings["checkpointing"] = next((kept for kept in ("blocks", "keep attention") if mode.endswith(kept)), "off")
+    return Stepped(lambda between: run_ours(model, work, between, settings, package), work.threads)
 
 
 def run_bare(work: Work, between: Callable[..., None], loaded: Callable[[], None]) -> None:
@@ -131,22 +143,22 @@ def run_bare(work: Work, between: Callable[..., None], loaded: Callable[[], None
             between()
 
 
-def run_ours(model: Any, work: Work, between: Callable[..., None], checkpointing: str) -> None:
+def run_ours(
+    model: Any, work: Work, between: Callable[..., None], settings: dict[str, Any], package: str = "pack"
+) -> None:
     """The pack's loop, objective, predictor and adapters as in a run; without files."""
-    from pack.methods.tic_ft import Layout
-    from pack.nodes.host.model.video_model import video_model
-    from pack.nodes.host.session.session import training_session
-    from pack.training.core.config import TrainConfig
-    from pack.training.core.loop import train
-    from pack.training.tic_ft.objective import TicftObjective, TicftRecipe
+    part = partial(importlib.import_module, package=package)
+    tic_ft, objectives = part(".methods.tic_ft"), part(".training.tic_ft.objective")
+    video_model = part(".nodes.host.model.video_model").video_model
 
-    recipe = TicftRecipe("custom", Layout.linear(1, 3, work.frames - 4))
-    config = TrainConfig(rank=work.rank, steps=10**6, checkpointing=checkpointing)
-    with training_session(video_model(model), config) as session:
+    recipe = objectives.TicftRecipe("custom", tic_ft.Layout.linear(1, 3, work.frames - 4))
+    config = part(".training.core.config").TrainConfig(rank=work.rank, steps=10**6, **settings)
+    with part(".nodes.host.session.session").training_session(video_model(model), config) as session:
         clips, texts = work.data()
         conditioning = [{"cross_attn": text} for text in texts]
-        objective = TicftObjective(clips, conditioning, conditioning[0], recipe, config)
-        train(objective, session.predict, session.trained.parameters(), config, on_step=between)
+        objective = objectives.TicftObjective(clips, conditioning, conditioning[0], recipe, config)
+        loop = part(".training.core.loop")
+        loop.train(objective, session.predict, session.trained.parameters(), config, on_step=between)
 
 
 def run_core(model: Any, work: Work, between: Callable[..., None], values: dict[str, list[Any]]) -> None:
