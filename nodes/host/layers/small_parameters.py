@@ -29,21 +29,22 @@ def small_parameters_on(network: nn.Module, device: torch.device) -> Iterator[No
     try:
         for module in () if is_simulated() else network.modules():
             tables: tuple[dict[str, Any], ...] = (module._parameters, module._buffers)
-            away = [(t, name, value) for t in tables for name, value in t.items() if _is_away(value, device)]
+            away: list[tuple[dict[str, Any], str, Tensor]] = [
+                (t, name, value)
+                for t in tables
+                for name, value in t.items()
+                if value is not None and value.device != device
+            ]
             if not _is_small(module, [value for _, _, value in away]):
                 continue
             for table, name, tensor in away:
-                table[name] = _copied(tensor, device)
-                swapped.append((module, table, name, tensor, table[name]))
+                copy = table[name] = _copied(tensor, device)
+                swapped.append((module, table, name, tensor, copy))
         yield
     finally:
         for module, table, name, tensor, copy in swapped:
             if table.get(name) is copy and _is_lent(module):
                 table[name] = tensor  # else the host has loaded or replaced it meanwhile: its word counts
-
-
-def _is_away(value: Tensor | None, device: torch.device) -> bool:
-    return value is not None and value.device != device
 
 
 def _is_small(module: nn.Module, away: list[Tensor]) -> bool:
