@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from killed_training import ROOT, load_pack
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # also when this file is run, or imported by a bench
 from patience import PATIENCE
 
 TRAINERS = ("tic_ft", "aicl", "motion", "tune_a_video")
