@@ -10,8 +10,10 @@ from pathlib import Path
 from patience import PATIENCE
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
-FOLDERS = ("bench", "bench/distributed", "bench/long", "bench/tic_ft", "stress")
-BENCHES = sorted([*(path for folder in FOLDERS for path in (SCRIPTS / folder).glob("*.py")), SCRIPTS / "clip_sheet.py"])
+FOLDERS = ("bench", "bench/distributed", "bench/tic_ft", "stress")
+OTHERS = ("bench/long/long_video.py", "bench/long/memory.py", "clip_sheet.py")
+FOUND = (path for folder in FOLDERS for path in (SCRIPTS / folder).glob("*.py"))
+BENCHES = sorted([*FOUND, *(SCRIPTS / name for name in OTHERS)])
 # All in one process, which imports torch once.
 START = """
 import contextlib, io, json, runpy, sys
