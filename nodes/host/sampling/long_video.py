@@ -127,9 +127,8 @@ class Windows:
             sampled = torch.cat([before.to(new), new], dim=2)
         # Of several videos in a batch the decoder gives one after the other; here it is one.
         frames = self.vae.decode(sampled)[0][-self.plan.window_frames :].float().cpu()
-        missing = self.plan.window_frames - len(
-            frames
-        )  # of the overlap, where no more than that was given to go on from
+        # Where no more than the overlap was given to go on from, its first latent has but one frame.
+        missing = self.plan.window_frames - len(frames)
         return torch.cat([frames[:1].expand(missing, -1, -1, -1), frames])
 
     def _laid_out(self, window: Window) -> tuple[Context, Tensor]:
