@@ -11,6 +11,7 @@ from torch import nn
 
 from ..model.families import Family
 from .checkpointing import transformer_blocks
+from .stored_weights import is_replaced
 
 VARIANTS = 8  # of a block's inputs that are compiled: shapes of clips, captions; more are computed as they come
 
@@ -20,7 +21,7 @@ def reason_against(network: nn.Module, family: Family, device: torch.device) -> 
     if family.changes_tokens:
         return f"those of {family.name} compute in place"
     blocks = transformer_blocks(network, family.blocks)
-    if any("forward" in vars(module) for block in blocks for module in block.modules()):
+    if any(is_replaced(module) for block in blocks for module in block.modules()):
         return "weights are lent, or stored otherwise than they are computed with"
     return _missing_compiler(device)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from .simulation import is_simulated
-from .stored_weights import is_foreign, is_linear, is_stored_otherwise
+from .stored_weights import is_foreign, is_linear, is_replaced, is_stored_otherwise
 
 CLOSE = 0.1  # relative; rounding in 16 bits and in the host's quantised products stays below, a wrong gradient does not
 
@@ -54,7 +54,7 @@ def _recasting_forward(module: Any, dtype: torch.dtype, device: torch.device) ->
     """What takes the place of a layer's forward; None: it stays, because it computes with what is stored."""
     weight = getattr(module, "weight", None)
     casts = getattr(module, "comfy_cast_weights", False) or hasattr(weight, "__tensor_flatten__")
-    if not casts or weight is None or "forward" in vars(module):
+    if not casts or weight is None or is_replaced(module):
         return None
     otherwise = is_linear(module) and is_stored_otherwise(module, dtype)
     if is_of_the_host(module) and (otherwise or weight.device != device):

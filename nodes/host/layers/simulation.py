@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.checkpoint import checkpoint
 
-from .stored_weights import is_foreign, is_stored_otherwise
+from .stored_weights import is_foreign, is_replaced, is_stored_otherwise
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def simulated_weights(network: nn.Module) -> Iterator[None]:
 def _is_packed(module: nn.Module) -> bool:
     """Whether a layer of another pack unpacks its weight in its own way, which needs numbers to work on."""
     simulated = _simulated.get()
-    if simulated is None or "forward" in vars(module):
+    if simulated is None or is_replaced(module):
         return False
     return is_foreign(module) and is_stored_otherwise(module, simulated.dtype)
 

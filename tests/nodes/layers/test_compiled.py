@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from tiny_families import COG_5B, KANDINSKY, LTXV, WAN
 from training_steps import loss_and_gradients, objective_of
 
 from pack.nodes.host.layers import compiled
+from pack.nodes.host.layers.stored_weights import is_replaced
 from pack.nodes.host.model.noise import repaired
 from pack.nodes.host.model.video_model import video_model
 from pack.nodes.host.runs.job import run_key
@@ -134,7 +136,7 @@ def test_without_a_compiler_a_line_says_so_and_the_run_is_the_plain_one(monkeypa
 def test_blocks_that_cannot_be_compiled_are_named(caplog, family):
     network = families.model_of(family.name).model.diffusion_model
     if family is WAN:  # as a layer that is lent
-        network.blocks[0].ffn[0].forward = network.blocks[0].ffn[0].forward
+        network.blocks[0].ffn[0].forward = partial(network.blocks[0].ffn[0].forward)
     config = TrainConfig(rank=4, batch_size=2, compile_blocks=True)
     try:
         with training_session(video_model(families.model_of(family.name)), config) as session:
@@ -144,6 +146,20 @@ def test_blocks_that_cannot_be_compiled_are_named(caplog, family):
             del network.blocks[0].ffn[0].forward
     reason = {"LTXV": "those of LTXV compute in place", "Wan 2.1": "weights are lent, or stored otherwise"}[family.name]
     assert any(reason in text for text in caplog.messages)
+
+
+@pytest.mark.usefixtures("compiler")
+def test_what_a_patch_that_is_off_again_leaves_behind_is_in_nobodys_way():
+    model = families.fresh_model_of("Wan 2.1")
+    network, patched = model.model.diffusion_model, model.clone()
+    block = network.blocks[0]
+    patched.add_object_patch("diffusion_model.blocks.0.forward", partial(type(block).forward, block))
+    patched.patch_model(load_weights=False)
+    assert is_replaced(block)
+    patched.unpatch_model(unpatch_weights=False)
+    assert "forward" in vars(block)
+    assert not is_replaced(block)
+    assert compiled.reason_against(network, video_model(model).family, torch.device("cpu")) == ""
 
 
 def test_a_compiled_run_has_a_key_of_its_own_and_a_plain_one_that_of_older_versions():

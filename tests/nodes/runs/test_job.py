@@ -15,7 +15,7 @@ from clip_pairs import encoded_pairs
 from tic_ft_runs import STEPS, train
 
 from pack.nodes import tic_ft_train
-from pack.nodes.host.runs import attempts as run_attempts
+from pack.nodes.host.runs import job as run_job
 from pack.nodes.host.runs import job as runs
 from pack.nodes.host.runs.kinds import LORA
 from pack.nodes.host.runs.opening import runs_folder
@@ -48,7 +48,7 @@ def fill_the_disk(monkeypatch, *below: Path, suffix: str = "") -> None:
 
 def stop_the_last_validation(monkeypatch, stop: type[BaseException]) -> None:
     """The validation before training goes well, the one after it is interrupted."""
-    validate, calls = run_attempts.validation_losses, []
+    validate, calls = run_job.validation_losses, []
 
     def interrupted(*arguments: Any) -> dict[str, float]:
         calls.append(arguments)
@@ -56,7 +56,7 @@ def stop_the_last_validation(monkeypatch, stop: type[BaseException]) -> None:
             raise stop
         return validate(*arguments)
 
-    monkeypatch.setattr(run_attempts, "validation_losses", interrupted)
+    monkeypatch.setattr(run_job, "validation_losses", interrupted)
 
 
 def files(folder: Path) -> list[str]:

@@ -17,6 +17,7 @@ from clip_pairs import encoded_pairs
 from tic_ft_runs import STEPS, interrupt_after, train
 
 from pack.nodes.host.runs import attempts as run_attempts
+from pack.nodes.host.runs import job as run_job
 from pack.nodes.host.runs import opening as run_opening
 from pack.nodes.host.runs.kinds import LORA
 from pack.nodes.host.runs.live_runs import run_list
@@ -306,7 +307,7 @@ def test_a_run_folder_deleted_after_the_run_is_simply_a_new_run(model, monkeypat
 
 def test_the_best_lora_is_put_beside_the_last_one(model, monkeypatch):
     losses = iter([5.0, 1.0, 2.0, 3.0])
-    monkeypatch.setattr(run_attempts, "validation_losses", lambda *_: {"mean": next(losses)})
+    monkeypatch.setattr(run_job, "validation_losses", lambda *_: {"mean": next(losses)})
     lora, *_ = train(model, "best", settings=TrainConfig(validate_every=2), validation=encoded_pairs())
     (path,) = LORA.files("best").glob("best_best_*.safetensors")
     best = load_lora(path)

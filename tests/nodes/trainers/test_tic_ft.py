@@ -18,7 +18,7 @@ from tic_ft_runs import STEPS, interrupt_after, probe, train
 from torch import Tensor
 
 from pack.nodes.host.model import families, loras
-from pack.nodes.host.runs import attempts as run_attempts
+from pack.nodes.host.runs import job as run_job
 from pack.nodes.host.runs.kinds import LORA
 from pack.nodes.host.session import session as training
 from pack.nodes.tic_ft_train import TICFTLoadLoRA, TICFTTrain
@@ -244,7 +244,7 @@ def test_a_family_without_timesteps_per_frame_is_refused_them(model, monkeypatch
 
 def test_a_failure_after_the_last_step_loses_nothing(model, monkeypatch):
     losses = iter([1.0])
-    monkeypatch.setattr(run_attempts, "validation_losses", lambda *_: {"mean": next(losses)})
+    monkeypatch.setattr(run_job, "validation_losses", lambda *_: {"mean": next(losses)})
     with pytest.raises(StopIteration):
         train(model, "late", validation=encoded_pairs())
     (path,) = LORA.files("late").glob("*.safetensors")
