@@ -81,7 +81,7 @@ def test_a_run_goes_on_in_two_processes_and_in_the_graph_again(base, in_graph):
     assert shared_runs.record(base)["state"] == "finished"
 
 
-@pytest.mark.parametrize(("victim", "way"), [(0, ()), (1, ()), (0, SPLIT), (1, SPLIT)])
+@pytest.mark.parametrize(("victim", "way"), [(0, ()), (1, SPLIT)])
 def test_a_killed_process_ends_the_other_with_a_sentence_and_the_run_resumes(base, in_graph, victim, way):
     group = shared_runs.launch(base, 2, *way)
     shared_runs.after_step(group[0], base, 3)

@@ -25,7 +25,7 @@ from pack.nodes.host.layers.autograd import gradients, ordinary_weights
 from pack.nodes.host.layers.stored_weights import stored_bytes, stored_parts
 from pack.nodes.host.model.fingerprint import describe_base, model_fingerprint
 from pack.nodes.host.model.video_model import video_model
-from pack.nodes.host.plan import plan
+from pack.nodes.host.plan import memory_profile, plan
 from pack.nodes.host.session.memory_use import peak_memory
 from pack.nodes.host.session.session import training_session
 from pack.nodes.plan import FewShotTrainingPlan
@@ -137,6 +137,7 @@ def test_the_plan_counts_the_weights_as_they_are_stored(tmp_path, monkeypatch, k
         return report(rows, network, *rest)
 
     monkeypatch.setattr(plan, "report", noted)
+    monkeypatch.setattr(memory_profile, "TIMED", 1)  # seconds are no matter here
     for model in models:
         with torch.inference_mode():
             FewShotTrainingPlan.execute(model, encoded=encoded_pairs(), rank=4, batch_size=1)
