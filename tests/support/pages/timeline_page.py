@@ -70,6 +70,7 @@ class Timeline:
 
     def drag(self, label: str, right: float = 0, up: float = 0) -> None:
         """Drag a handle by so many pixels."""
+        self.handle(label).hover()  # once it stands still and nothing lies over it
         box = self.handle(label).bounding_box()
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
         self.page.mouse.move(x, y)
