@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from torch.autograd.graph import save_on_cpu
 from torch.utils.checkpoint import checkpoint
 
 from ....training.core.config import CHECKPOINTING
+from .forwards import wrapped_forwards
 from .simulation import is_simulated, left_out
 
 OFF, KEEP_ATTENTION, _BLOCKS, OFFLOADED = CHECKPOINTING
@@ -50,18 +51,9 @@ def checkpointed_blocks(network: nn.Module, pattern: str, mode: str) -> Iterator
 
     Source: arXiv 1604.06174, section 4, with one segment a block.
     """
-    changed: list[tuple[nn.Module, Any]] = []
-    try:
-        for block in transformer_blocks(network, pattern) if mode != OFF else ():
-            changed.append((block, vars(block).get("forward")))
-            block.forward = _checkpointing(block.forward, mode)
+    blocks = transformer_blocks(network, pattern) if mode != OFF else ()
+    with wrapped_forwards(blocks, partial(_checkpointing, mode=mode)):
         yield
-    finally:
-        for block, own in changed:
-            if own is None:
-                del block.forward
-            else:
-                block.forward = own
 
 
 def _checkpointing(forward: Callable[..., Any], mode: str) -> Callable[..., Any]:

@@ -11,7 +11,7 @@ from torch import nn
 
 from ..model.families import Family
 from .checkpointing import transformer_blocks
-from .stored_weights import is_replaced
+from .forwards import is_replaced, wrapped_forwards
 
 VARIANTS = 8  # of a block's inputs that are compiled: shapes of clips, captions; more are computed as they come
 
@@ -46,21 +46,15 @@ def compiled_blocks(network: nn.Module, pattern: str) -> Iterator[None]:
     """
     import torch._dynamo.config as dynamo
 
-    changed: list[tuple[nn.Module, Any]] = []
     blocks = transformer_blocks(network, pattern)
     limit = VARIANTS * len(blocks)  # blocks share their code, to which torch's own limit of 8 applies
     try:
-        with dynamo.patch(recompile_limit=limit, accumulated_recompile_limit=4 * limit):
-            for block in blocks:
-                changed.append((block, vars(block).get("forward")))
-                block.forward = _compiling(block.forward)
+        with (
+            dynamo.patch(recompile_limit=limit, accumulated_recompile_limit=4 * limit),
+            wrapped_forwards(blocks, _compiling),
+        ):
             yield
     finally:
-        for block, own in changed:
-            if own is None:
-                del block.forward
-            else:
-                block.forward = own
         torch.compiler.reset()  # else torch keeps the code, and counts it against the next run's
 
 

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from .forwards import is_replaced
 from .simulation import is_simulated
-from .stored_weights import is_foreign, is_linear, is_replaced, is_stored_otherwise
+from .stored_weights import is_foreign, is_linear, is_stored_otherwise
 
 CLOSE = 0.1  # relative; rounding in 16 bits and in the host's quantised products stays below, a wrong gradient does not
 

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from .checkpointing import transformer_blocks
+from .forwards import wrapped_forwards
 
 OPERATORS = ("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "neg", "getitem")
 STREAMS = ("img", "txt")  # what HunyuanVideo's blocks call their tokens; elsewhere they come first, without a name
@@ -28,22 +29,16 @@ def kept_inputs(network: nn.Module, pattern: str, changes: bool) -> Iterator[Non
         pattern: Of its blocks, matched by whole names.
         changes: Whether they change their input; of others nothing is touched.
     """
-    changed: list[tuple[nn.Module, Any]] = []
+    blocks = transformer_blocks(network, pattern) if changes else []
     handles: list[Any] = []
     try:
-        for block in transformer_blocks(network, pattern) if changes else ():
-            changed.append((block, vars(block).get("forward")))
-            block.forward = _keeping(block.forward)
-            handles += [part.register_forward_pre_hook(_plain_inputs, with_kwargs=True) for part in block.children()]
-        yield
+        for part in (part for block in blocks for part in block.children()):
+            handles.append(part.register_forward_pre_hook(_plain_inputs, with_kwargs=True))
+        with wrapped_forwards(blocks, _keeping):
+            yield
     finally:
         for handle in handles:
             handle.remove()
-        for block, own in changed:
-            if own is None:
-                del block.forward
-            else:
-                block.forward = own
 
 
 def _keeping(forward: Callable[..., Any]) -> Callable[..., Any]:

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.checkpoint import checkpoint
 
-from .stored_weights import is_foreign, is_replaced, is_stored_otherwise
+from .forwards import is_replaced
+from .stored_weights import is_foreign, is_stored_otherwise
 
 
 @dataclass(frozen=True)

@@ -43,16 +43,6 @@ def is_foreign(module: nn.Module) -> bool:
     return not known and is_linear(module)
 
 
-def is_replaced(module: nn.Module) -> bool:
-    """Whether another forward stands in the place of a module's own.
-
-    Once a patch is off again, the host leaves the module's own as an attribute of it, which replaces nothing.
-    """
-    found = vars(module).get("forward")
-    own = getattr(found, "__func__", None) is type(module).forward and getattr(found, "__self__", None) is module
-    return found is not None and not own
-
-
 def is_stored_otherwise(layer: Any, dtype: torch.dtype) -> bool:
     """Whether a linear layer's weight is stored as other numbers than it computes with in ``dtype``.
 

@@ -17,7 +17,7 @@ from tiny_families import COG_5B, KANDINSKY, LTXV, WAN
 from training_steps import loss_and_gradients, objective_of
 
 from pack.nodes.host.layers import compiled
-from pack.nodes.host.layers.stored_weights import is_replaced
+from pack.nodes.host.layers.forwards import is_replaced
 from pack.nodes.host.model.noise import repaired
 from pack.nodes.host.model.video_model import video_model
 from pack.nodes.host.runs.job import run_key
@@ -53,14 +53,12 @@ def graphs(monkeypatch) -> list[int]:
     return made
 
 
-def step(name: str, mode: str, compile_blocks: bool, steps: int = 1) -> tuple[torch.Tensor, list[torch.Tensor], str]:
+def step(name: str, mode: str, compile_blocks: bool) -> tuple[torch.Tensor, list[torch.Tensor], str]:
     config = TrainConfig(rank=4, batch_size=2, checkpointing=mode, compile_blocks=compile_blocks)
     model = repaired(families.model_of(name))
     (family,) = (one for one in families.ALL if one.name == name)
     with torch.inference_mode(), training_session(video_model(model), config) as session:
-        for _ in range(steps):
-            found = loss_and_gradients(session, objective_of(family, config), config)
-        return *found, session.predict.kernel
+        return *loss_and_gradients(session, objective_of(family, config), config), session.predict.kernel
 
 
 @pytest.mark.parametrize(
