@@ -109,17 +109,8 @@ def conditionings(draw: st.DrawFn) -> Any:
 
 def sigmas() -> Values:
     """SIGMAS of few steps, or of none, rising, far away, no numbers, or of another shape."""
-    odd = [
-        [],
-        [1.0],
-        [0.0, 1.0],
-        [1e9, 1.0, 0.0],
-        [1.0, -1.0],
-        [math.nan, 0.0],
-        [math.inf, 0.0],
-        [[1.0, 0.0]],
-        [1.0, 1.0],
-    ]
+    odd = [[], [1.0], [0.0, 1.0], [1e9, 1.0, 0.0], [1.0, -1.0], [1.0, 1.0], [math.nan, 0.0], [math.inf, 0.0],
+           [[1.0, 0.0]]]  # fmt: skip
     return st.sampled_from([[1.0, 0.0], [0.9, 0.4, 0.0], *odd]).map(lambda levels: torch.tensor(levels))
 
 
