@@ -42,7 +42,9 @@ COLUMNS = {
     "path error, px, last quarter": "{:.1f}", "off the truth": "{:.3f}", "off the truth, last quarter": "{:.3f}",
     "CPU s a frame": "{:.2f}", "peak, MB": "{:.0f}",
 }  # fmt: skip
-BLOCK = str(2**20)  # bytes above which memory comes from the system
+BLOCK = str(2**20)  # bytes
+# Has glibc take blocks above that from the system, and give them back; read when a process begins.
+RETURNED = {"MALLOC_MMAP_THRESHOLD_": BLOCK, "MALLOC_TRIM_THRESHOLD_": BLOCK}
 Record = dict[str, Any]
 
 
@@ -89,7 +91,7 @@ def _made(arm: str, seconds: int, options: argparse.Namespace) -> Record | None:
     if not path.exists():
         numbers = [text for name, value in settings.items() for text in (f"--{name}", str(value))]
         command = [sys.executable, __file__, "--one", arm, str(seconds), "--out", str(options.out), *numbers]
-        mapped = {} if options.heap else {"MALLOC_MMAP_THRESHOLD_": BLOCK, "MALLOC_TRIM_THRESHOLD_": BLOCK}
+        mapped = {} if options.heap else RETURNED
         subprocess.run(command, check=True, env={**os.environ, **mapped, "PYTHONUNBUFFERED": "1"})
     record = json.loads(path.read_text(encoding="utf-8"))
     if record["settings"] != settings:

@@ -16,9 +16,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # also when loaded by path
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by path
 
-BLOCK = str(2**20)  # bytes above which memory comes from the system
+from long_video import RETURNED
+
 EVERY = 10  # windows of a row
 FIELDS = ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")
 
@@ -36,9 +38,8 @@ def main() -> None:
     parser.add_argument("--heap", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("out") / "long_memory")
     options = parser.parse_args()
-    if not options.heap and "MALLOC_MMAP_THRESHOLD_" not in os.environ:  # read when a process begins
-        more = {"MALLOC_MMAP_THRESHOLD_": BLOCK, "MALLOC_TRIM_THRESHOLD_": BLOCK}
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **more})
+    if not options.heap and not RETURNED.keys() <= os.environ.keys():
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **RETURNED})
     from parts import host_pack
 
     host_pack.start(1)
