@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from browser import MENU, MENU_BUTTON, Site
+from browser import MENU, Site
 from training_page import TRAINER, training_workflow
 
 LIST, CITE, CARDS = "FewShotVideo.ListResults", "FewShotVideo.Cite", "FewShotVideo.MoreCards"
@@ -109,12 +109,8 @@ def test_runs_are_compared_side_by_side_and_their_previews_shown(site):
 
 def test_the_menu_has_the_commands(site):
     site.open_template("tic_ft_train_toy")
-    site.page.locator(MENU_BUTTON).click()
-    menu = site.page.locator(MENU)
-    group = menu.get_by_text("FewShot Video", exact=True)
-    group.hover()
-    menu.get_by_text("Cite this LoRA", exact=True).wait_for()
-    menu.get_by_text("Open results folder list", exact=True).click()
+    site.open_submenu("FewShot Video", "Cite this LoRA")
+    site.page.locator(MENU).get_by_text("Open results folder list", exact=True).click()
     site.until(lambda: "What has been trained" in dialog(site).inner_text(), "the list")
     site.page.keyboard.press("Escape")
     site.page.wait_for_selector(DIALOG, state="detached")

@@ -120,7 +120,7 @@ def test_the_menu_opens_it_with_two_clicks(site: Site):
     site.open_template("tic_ft_zero_shot_toy")
     mouse = Mouse(site.page)
     mouse.click(MENU_BUTTON)
-    site.page.locator(MENU).get_by_text("FewShot Video", exact=True).first.hover()
+    site.open_submenu("FewShot Video", "First run")
     mouse.click(f":is({MENU}) >> text='First run'")
     site.page.wait_for_function("n => app.extensionManager.workflow.activeWorkflow.filename === n", arg=WORKFLOW)
     assert mouse.clicks == 2  # and Run

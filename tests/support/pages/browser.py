@@ -47,6 +47,7 @@ CLEAR = """() => { app.canvas.setGraph(app.graph.rootGraph); app.canvas.deselect
 OPENED = "n => app.extensionManager.workflow.activeWorkflow.filename === n && app.graph.nodes.length > 0"
 MENU_BUTTON = ".comfy-menu-button-wrapper, [data-testid=comfy-menu-button]"  # on 1.47, and since 1.58
 MENU = ".comfy-command-menu, [role=menu]"
+AWAY = (900, 600)  # pixels: on the canvas, far from every menu
 PATIENCE = 240.0  # seconds, for a machine that has much else to do
 SETTINGS = {"Comfy.InstalledVersion": "1.47.12", "Comfy.Workflow.Persist": False, "Comfy.Locale": "en"}
 
@@ -166,6 +167,29 @@ class Site:
         """Wait for the end of what ``queue`` started; returns how it ended, in the host's word."""
         self.page.wait_for_function("() => window.__done", timeout=timeout * 1000)
         return self.page.evaluate("() => window.__done[0]")
+
+    def open_submenu(self, group: str, item: str) -> None:
+        """Open a group of the main menu, and wait until ``item`` of it is there.
+
+        A page that still draws may miss a pointer that came to rest, or close the menu: then all is done again.
+
+        Raises:
+            AssertionError: the group never opened.
+        """
+        group_line = self.page.locator(MENU).get_by_text(group, exact=True).first
+        item_line = self.page.locator(MENU).get_by_text(item, exact=True).first
+
+        def opened() -> bool:
+            if item_line.is_visible():
+                return True
+            self.page.mouse.move(*AWAY)
+            if not group_line.is_visible():
+                self.page.locator(MENU_BUTTON).first.click()
+            group_line.hover()
+            self.page.wait_for_timeout(1000)
+            return False
+
+        self.until(opened, f"{group} shows {item}", PATIENCE / 10)  # a try takes ten times as long as a look
 
     def sees(self, look: Callable[[], Any], wanted: Any, timeout: float = PATIENCE) -> None:
         """Look until there is what is wanted: the page draws when it comes to it.
