@@ -86,7 +86,7 @@ def test_a_killed_process_ends_the_other_with_a_sentence_and_the_run_resumes(bas
     group = shared_runs.launch(base, 2, *way)
     shared_runs.after_step(group[0], base, 3)
     shared_runs.kill(group[victim])
-    ends = shared_runs.finish(group, wait=60)
+    ends = shared_runs.finish(group)
     assert ends[victim][0] == -signal.SIGKILL
     code, said = ends[1 - victim]
     assert code == 1, said
