@@ -13,15 +13,12 @@ LETTERS = 26
 PAPER, INK, ACCENT = (24, 26, 30), (226, 228, 232), (88, 160, 255)
 LIMIT = 200_000  # bytes
 WIDE = 2.0  # width over height of a frame from which rows are stacks
+TALL = 0.8  # and below which one frame stands to the right of what goes in
 
 
 def sheet(taken: list[Any], taken_words: str, made: list[Any], made_words: str) -> Any:
     """The picture: frames as Pillow images, and a few words for each row."""
-    from PIL import Image, ImageDraw, ImageFont
-
-    picture = Image.new("RGB", (SIDE, SIDE), PAPER)
-    draw = ImageDraw.Draw(picture)
-    font = ImageFont.load_default(size=LETTERS)
+    picture, draw, font = _empty()
     words = LETTERS + GAP
     room = SIDE - 2 * MARGIN - ARROW - 2 * words
     height = room // 2
@@ -35,15 +32,40 @@ def sheet(taken: list[Any], taken_words: str, made: list[Any], made_words: str) 
     return picture
 
 
-def _row(picture: Any, frames: list[Any], top: int, height: int) -> None:
+def sheet_beside(taken: list[Any], taken_words: str, made: Any, made_words: str) -> Any:
+    """The picture with one tall frame of what comes out to the right of what goes in."""
+    picture, draw, font = _empty()
+    top, height = MARGIN + LETTERS + GAP, SIDE - 2 * MARGIN - LETTERS - GAP
+    draw.text((MARGIN, MARGIN), taken_words, INK, font)
+    draw.text((SIDE - MARGIN, MARGIN), made_words, INK, font, anchor="ra")
+    width = round(height * made.width / made.height)
+    _row(picture, [made], top, height, SIDE - MARGIN - width, width)
+    tip = SIDE - MARGIN - width - GAP
+    _row(picture, taken, top, height, MARGIN, tip - ARROW - MARGIN)
+    middle = top + height // 2
+    draw.polygon([(tip - 20, middle - 16), (tip - 20, middle + 16), (tip, middle)], ACCENT)
+    return picture
+
+
+def _empty() -> tuple[Any, Any, Any]:
+    """A picture with nothing on it, what draws on it, and the letters."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    picture = Image.new("RGB", (SIDE, SIDE), PAPER)
+    return picture, ImageDraw.Draw(picture), ImageFont.load_default(size=LETTERS)
+
+
+def _row(
+    picture: Any, frames: list[Any], top: int, height: int, left: int = MARGIN, room: int = SIDE - 2 * MARGIN
+) -> None:
     """Frames side by side, or on top of each other where they are wide, as large as they fit."""
     from PIL import Image
 
     shape = frames[0].width / frames[0].height
     across, down = (1, len(frames)) if shape > WIDE else (len(frames), 1)
-    width = min((SIDE - 2 * MARGIN - GAP * (across - 1)) // across, int((height - GAP * (down - 1)) / down * shape))
+    width = min((room - GAP * (across - 1)) // across, int((height - GAP * (down - 1)) / down * shape))
     size = (width, round(width / shape))
-    left = (SIDE - across * width - GAP * (across - 1)) // 2
+    left += (room - across * width - GAP * (across - 1)) // 2
     top += (height - down * size[1] - GAP * (down - 1)) // 2
     for i, frame in enumerate(frames):
         place = (left + (i % across) * (width + GAP), top + (i // across) * (size[1] + GAP))

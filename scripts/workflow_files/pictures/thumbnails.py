@@ -13,7 +13,7 @@ from host_setup.server import Server
 from workflow_files.names import key_of
 from workflow_files.pictures import moving
 from workflow_files.pictures.schemes import scheme
-from workflow_files.pictures.sheet import save, sheet, spread
+from workflow_files.pictures.sheet import TALL, save, sheet, sheet_beside, spread
 from workflow_files.prompt import Prompt, shortened, to_prompt
 
 MOVING = ROOT / "js" / "docs" / "images"  # help pages find them there, and the README, too
@@ -84,6 +84,8 @@ def still(clips: list[list[Any]], result: list[Any], key: str) -> Any:
     """The picture of what goes in and what comes out: three to six frames."""
     each = {1: FRAMES, 2: 2}.get(sum(len(clip) > 1 for clip in clips), 1)  # of a clip
     first = [frame for clip in clips for frame in spread(clip, each if len(clip) > 1 else 1)]
+    if result[0].width < TALL * result[0].height:  # a grid, of which one frame is all that can be made out
+        return sheet_beside(first, WORDS[key][0], result[-1], WORDS[key][1])
     return sheet(first, WORDS[key][0], spread(result, FRAMES), WORDS[key][1])
 
 
