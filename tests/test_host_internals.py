@@ -48,3 +48,32 @@ def test_every_row_names_a_test():
     rows = [line for line in PAGE.splitlines() if line.startswith("| ") and not line.startswith("| what")]
     assert len(rows) > 20
     assert [row for row in rows if not re.search(r"`tests/[^`]+` \|$", row)] == []
+
+
+def scripts() -> str:
+    """The pack's own JavaScript and style sheets, without what is vendored."""
+    paths = [path for path in sorted((ROOT / "js").rglob("*")) if path.suffix in (".js", ".css")]
+    return "\n".join(path.read_text(encoding="utf-8") for path in paths if "vendor" not in path.parts)
+
+
+USED = {  # of the page; and how it shows in a script or a style sheet
+    "callbacks of a node": r"\bnode\.on[A-Z]\w+(?= =)",
+    "methods of a node": r"\bnode\.((?:compute|set|add|get|is|hide)\w+)",
+    "parts of the app": r"\bapp\.(?!js\b)\w+",
+    "parts of the canvas": r"\bapp\.canvas\.\w+",
+    "parts of the extension manager": r"\bextensionManager\.(\w+)",
+    "calls of the api": r"\bapi\.(?!js\b|addEventListener|removeEventListener)\w+",
+    "events of the api": r"\bapi\.addEventListener\('(?!fewshot)([\w:]+)'",
+    "colours": r"var\((--(?!fewshot-)[\w-]+),? ?",
+    "marks of elements": r"\[(data-(?:testid|node-id))|'(data-capture-wheel)'",
+}
+
+
+@pytest.mark.parametrize("what", USED)
+def test_what_is_used_of_the_page_is_on_it(what):
+    found = re.findall(USED[what], scripts())
+    names = {name for match in found for name in ([match] if isinstance(match, str) else match) if name}
+    names -= {"--swatch"}  # ours, set where it is used
+    assert names, "nothing is found that way any more"
+    section = PAGE.partition("## In the front end")[2]
+    assert sorted(name for name in names if not re.search(rf"{re.escape(name)}\b", section)) == []

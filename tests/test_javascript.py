@@ -12,6 +12,7 @@ JS = Path(__file__).parents[1] / "js"
 VENDOR = JS / "vendor"
 SCRIPTS = sorted(path.relative_to(JS).as_posix() for path in JS.rglob("*.js"))
 SHEETS = sorted(path.relative_to(JS).as_posix() for path in JS.glob("*.css"))
+THEME = "theme.css"
 FORBIDDEN = {
     "markup from strings": r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|createContextualFragment",
     "code from strings": r"\beval\s*\(|new Function\b|set(?:Timeout|Interval)\(\s*['\"`]",
@@ -65,8 +66,16 @@ def test_a_style_sheet_has_the_colours_of_the_theme_or_one_for_light_and_dark(na
     assert [line for line in lines if COLOUR.search(line)] == []
 
 
+@pytest.mark.parametrize("name", SHEETS)
+def test_a_colour_of_the_host_s_has_one_of_ours_behind_it(name):
+    taken = re.findall(r"var\((--(?!fewshot-)[\w-]+)(,?)", read(name))
+    assert [token for token, fallback in taken if not fallback] == []
+    assert name == THEME or f"@import './{THEME}';" in read(name)
+
+
 def test_no_two_style_sheets_share_a_class():
-    classes = [name for sheet in SHEETS for name in set(re.findall(r"\.(fewshot-[\w-]+)", read(sheet)))]
+    sheets = [sheet for sheet in SHEETS if sheet != THEME]  # which names the outermost ones of the others
+    classes = [name for sheet in sheets for name in set(re.findall(r"\.(fewshot-[\w-]+)", read(sheet)))]
     assert len(classes) > 20
     assert [name for name in classes if classes.count(name) > 1] == []
 

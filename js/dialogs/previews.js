@@ -17,6 +17,6 @@ export function openPreviews(name, samples, address, back) {
   useSheet('../training_panel.css', import.meta.url)
   const strip = new PreviewStrip(address)
   strip.draw(samples)
-  const shown = samples.length ? element('div', { class: 'fewshot-panel' }, strip.element) : element('p', { text: TEXTS.noPreviews })
+  const shown = samples.length ? element('div', { class: 'fewshot-panel fewshot-in-dialog' }, strip.element) : element('p', { text: TEXTS.noPreviews })
   openDialog(previewsTitle(name), TEXTS.close, [shown], [element('button', { type: 'button', text: TEXTS.back, onclick: back })])
 }

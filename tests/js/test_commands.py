@@ -28,6 +28,17 @@ def dialog(site: Site) -> Any:
     return found
 
 
+def top(part: Any) -> float:
+    """Where a part of the page begins, in pixels."""
+    return part.bounding_box()["y"]
+
+
+def bottom(part: Any) -> float:
+    """Where it ends."""
+    box = part.bounding_box()
+    return box["y"] + box["height"]
+
+
 def test_the_commands_list_what_was_trained_and_cite_it(site):
     name = f"named {site.nodes2}"
     site.open_graph(training_workflow(name, 1))
@@ -84,7 +95,7 @@ def test_the_commands_list_what_was_trained_and_cite_it(site):
 def test_runs_are_compared_side_by_side_and_their_previews_shown(site):
     name, other = f"one {site.nodes2}", f"other {site.nodes2}"
     for which, steps in ((name, 1), (other, 2)):
-        site.open_graph(training_workflow(which, steps))
+        site.open_graph(training_workflow(which, steps, sample_every=steps))
         site.queue()
         assert site.wait_done() == "execution_success"
     run(site, LIST)
@@ -102,7 +113,12 @@ def test_runs_are_compared_side_by_side_and_their_previews_shown(site):
     row = dialog(site).locator("li.fewshot-run").filter(has_text=other)
     row.first.get_by_role("button", name="Previews").click()
     site.until(lambda: f"Previews of {other}" in dialog(site).inner_text(), "the previews")
-    assert dialog(site).locator("video").count() or "no previews" in dialog(site).inner_text()
+    strip = dialog(site).locator(".fewshot-strip")
+    site.sees(strip.locator("video").count, 1)  # after the second of two steps
+    back = dialog(site).get_by_role("button", name="Back to the list")
+    site.until(lambda: 0 < bottom(strip) <= top(back) <= bottom(back) <= bottom(dialog(site)), "the strip is above it")
+    back.click()
+    site.until(lambda: "What has been trained" in dialog(site).inner_text(), "the list again")
     site.page.keyboard.press("Escape")
     site.page.wait_for_selector(DIALOG, state="detached")
 
