@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ from listening_tab import Tab  # noqa: E402
 RUNS = "/fewshot_video/runs"
 RESULTS, CITATION = "/fewshot_video/results", "/fewshot_video/citation"
 OLD = "feedbeef" * 4  # id of a run of an earlier session
-STEPS = 400
+STEPS = 5000  # more than are done before it is asked to stop
 NODE = "4"
 EVENT = "fewshot_video.train"
 # A node that shows a preview as a trainer does, with the pack as this host has loaded it.
@@ -120,6 +121,7 @@ def _parsed(data: bytes) -> Any:
 
 def test_a_run_is_told_to_every_tab_and_ends_when_it_is_asked_to(server):
     tab = Tab(server, "another-tab", EVENT)
+    begun = time.monotonic()
     queued = server.queue(prompt("watched"))
     event = tab.wait_for(lambda event: event["step"] >= 3)
     run = event["run"]
@@ -132,7 +134,9 @@ def test_a_run_is_told_to_every_tab_and_ends_when_it_is_asked_to(server):
     status, table = ask(server, f"/api{RUNS}/{run}")
     assert status == 200
     assert (table["live"], table["node"], table["name"]) == (True, NODE, "watched")
-    assert table["curve"]["steps"][:3] == [1, 2, 3]
+    stride, *more = table["curve"]["steps"][:3]  # of the points: 1, or 2, 4 ... when the run is that far already
+    assert stride & (stride - 1) == 0
+    assert more == [2 * stride, 3 * stride]
     assert table["notes"][0]["text"] == f"started, {STEPS} steps"
     assert [entry["run"] for entry in ask(server, RUNS)[1]["runs"]] == [run, OLD]
 
@@ -152,7 +156,7 @@ def test_a_run_is_told_to_every_tab_and_ends_when_it_is_asked_to(server):
     assert 3 <= end["step"] < STEPS
     assert "the LoRA is" in end["text"]
     assert max(tab.sizes) <= 1024
-    assert len(tab.times) <= 2 + 10 * (tab.times[-1] - tab.times[0])
+    assert len(tab.times) <= 2 + 10 * (tab.times[-1] - begun)  # the first may have come late
 
     status, table = ask(server, f"{RUNS}/{run}")
     assert (table["state"], table["live"], table["step"]) == ("stopped", False, end["step"])
