@@ -19,15 +19,17 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by path
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support" / "files"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support" / "pages"))
 
-from browser import FLAGS, PATIENCE, Site, prepare_user
+from browser import FLAGS, Site, prepare_user
 from chromium import ADVICE, find_chromium
 from example_files import write_examples
 from host import find_or_build
 from host_setup.pins import ROOT, HostError, say
 from host_setup.server import Server
+from patience import PATIENCE
 from workflow_checks import MODEL_FILES, NAMES, path_of
 from workflow_files.names import key_of, title_of
 
@@ -51,7 +53,6 @@ RUN = {
     "FewShotRunSettings": {"validate_every": 10, "sample_every": 30},
 }
 
-RUN_PATIENCE = 1800.0  # seconds
 SET = """values => { for (const node of app.graph.nodes)
     for (const [name, value] of Object.entries(values[node.type] ?? {}))
         for (const widget of node.widgets.filter(w => w.name === name)) widget.value = value }"""
@@ -186,7 +187,7 @@ def train(site: Site, kind: str) -> None:
     site.page.evaluate(SET, RUN)
     site.listen()
     site.page.evaluate(QUEUE, kind)
-    if site.wait_done(RUN_PATIENCE) != "execution_success":
+    if site.wait_done() != "execution_success":
         raise HostError(f"{kind} failed:\n{site.host.log_tail()}")
     site.page.wait_for_timeout(2000)  # the panel asks for the whole run once it has ended
 

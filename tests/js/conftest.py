@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import FLAGS, PATIENCE, Site, make_idle, prepare_user
+from browser import FLAGS, Site, make_idle, prepare_user
 from chromium import ADVICE, find_chromium
 from host import find_or_build
 from host_setup.front_end import chosen_front_end
 from host_setup.pins import DEFAULT, version_tuple
 from host_setup.server import Server
+from patience import PATIENCE
 
 FOLDER = Path(__file__).parent
 HOST = "needs a real ComfyUI: run `python scripts/test.py`, or set COMFYUI_PATH"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from browser import MENU, MENU_BUTTON, PATIENCE, Site
+from browser import MENU, MENU_BUTTON, Site
+from patience import PATIENCE
 from workflow_files.names import START, title_of
 
 WORKFLOW = title_of(START)

@@ -13,7 +13,8 @@ from typing import Any
 
 import help_pages
 import pytest
-from browser import PATIENCE, Site
+from browser import TRIES, Site
+from patience import PATIENCE
 from training_page import TRAINER, training_workflow
 from translate import LANGUAGES
 
@@ -107,7 +108,7 @@ def test_a_page_opened_in_a_language_speaks_it(site: Site, language: str):
     assert shown["outputs"] == [output["name"] for output in texts["outputs"].values()]
     site.sees(lambda: site.page.evaluate(CUT), [])
     tooltip = site.page.get_by_text(texts["inputs"]["steps"]["tooltip"], exact=True)
-    site.until(lambda: is_shown_at(site, names["steps"], tooltip), "the tooltip", 20)
+    site.until(lambda: is_shown_at(site, names["steps"], tooltip), "the tooltip", TRIES)
     site.page.evaluate(SELECT, TRAINER)
     site.page.locator("[data-testid=info-button]").first.click()
     own = help_pages.PAGES / TRAINER / f"{language}.md"

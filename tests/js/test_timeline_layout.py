@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from patience import PATIENCE
 
 from pack.methods import tic_ft, tic_ft_tasks
 from pack.nodes.host.model.families import FAMILIES, Family
@@ -31,7 +32,7 @@ def run_in_node(script: str, value: Any = None) -> Any:
     assert NODE is not None
     source = f"const given = {json.dumps(value)};\n{script}"
     command = [NODE, "--input-type=module", "-"]
-    done = subprocess.run(command, input=source, cwd=LIB, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, input=source, cwd=LIB, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

@@ -7,7 +7,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from browser import PATIENCE, Site
+from browser import Site
+from patience import PATIENCE
 from training_page import MOTION_TRAINER, STEPS, TRAINER, Panel, motion_workflow, tell, training_workflow
 
 MANY = 5000  # steps; such a run is stopped

@@ -15,6 +15,7 @@ from host_setup import lock
 from host_setup.build import MARKER, ensure_built, host_directory, lock_file, read_marker, remove
 from host_setup.lock import locked
 from host_setup.pins import PINS, HostError, site_packages, venv_python
+from patience import PATIENCE
 
 
 @pytest.fixture
@@ -122,9 +123,9 @@ def test_a_base_is_not_removed_while_an_overlay_is_being_built_on_it(pin, upper,
     with locked(lock_file(upper)):  # what a builder holds
         remover = threading.Thread(target=remove, args=(pin,))
         remover.start()
-        assert waits.wait(60)
+        assert waits.wait(PATIENCE)
         assert read_marker(pin) is not None
-    remover.join(60)
+    remover.join(PATIENCE)
     assert not host_directory(pin).exists()
 
 

@@ -16,6 +16,7 @@ if str(SCRIPTS) not in sys.path:
 
 from host_setup.pins import PACK_NAME  # noqa: E402
 from host_setup.server import Server  # noqa: E402
+from patience import PATIENCE  # noqa: E402
 from workflow_files.names import title_of  # noqa: E402
 
 FLAGS = (
@@ -48,7 +49,8 @@ OPENED = "n => app.extensionManager.workflow.activeWorkflow.filename === n && ap
 MENU_BUTTON = ".comfy-menu-button-wrapper, [data-testid=comfy-menu-button]"  # on 1.47, and since 1.58
 MENU = ".comfy-command-menu, [role=menu]"
 AWAY = (900, 600)  # pixels: on the canvas, far from every menu
-PATIENCE = 240.0  # seconds, for a machine that has much else to do
+LOOK = 0.1  # seconds between two looks at what is waited for
+TRIES = 300  # of what takes seconds and not a look
 SETTINGS = {"Comfy.InstalledVersion": "1.47.12", "Comfy.Workflow.Persist": False, "Comfy.Locale": "en"}
 
 
@@ -189,7 +191,7 @@ class Site:
             self.page.wait_for_timeout(1000)
             return False
 
-        self.until(opened, f"{group} shows {item}", PATIENCE / 10)  # a try takes ten times as long as a look
+        self.until(opened, f"{group} shows {item}", TRIES)
 
     def sees(self, look: Callable[[], Any], wanted: Any, timeout: float = PATIENCE) -> None:
         """Look until there is what is wanted: the page draws when it comes to it.
@@ -197,22 +199,22 @@ class Site:
         Raises:
             AssertionError: something else was there to the end.
         """
-        for _ in range(int(timeout / 0.1)):
+        for _ in range(int(timeout / LOOK)):
             found = look()
             if found == wanted:
                 return
-            self.page.wait_for_timeout(100)
+            self.page.wait_for_timeout(LOOK * 1000)
         assert found == wanted, f"not within {timeout:.0f} s"
 
-    def until(self, test: Callable[[], Any], what: str, timeout: float = PATIENCE) -> Any:
+    def until(self, test: Callable[[], Any], what: str, tries: int = int(PATIENCE / LOOK)) -> Any:
         """Ask until ``test`` gives something true, and return it.
 
         Raises:
             AssertionError: it never did.
         """
-        for _ in range(int(timeout / 0.1)):
+        for _ in range(tries):
             found = test()
             if found:
                 return found
-            self.page.wait_for_timeout(100)
-        raise AssertionError(f"{what}: not within {timeout:.0f} s\n{self.host.log_tail()}")
+            self.page.wait_for_timeout(LOOK * 1000)
+        raise AssertionError(f"{what}: not within {tries} looks\n{self.host.log_tail()}")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from host_setup.events import TEXT, connect, read_frame
+from patience import PATIENCE
 
 BINARY = 2  # opcode of RFC 6455
 
@@ -58,7 +59,7 @@ class Tab(threading.Thread):
                 self.sizes.append(len(payload))
             self.changed.notify_all()
 
-    def wait_for(self, test: Callable[[dict[str, Any]], bool], timeout: float = 180) -> dict[str, Any]:
+    def wait_for(self, test: Callable[[dict[str, Any]], bool], timeout: float = PATIENCE) -> dict[str, Any]:
         """The first message that passes a test.
 
         Raises:

@@ -7,7 +7,8 @@ import uuid
 from typing import Any
 
 import workflow_checks as workflows
-from browser import PATIENCE, Site
+from browser import Site
+from patience import PATIENCE
 
 KEPT = ("FewShotToyVideoModel", "FewShotToyClips", "FewShotEncodeDataset", "FewShotRunSettings", "TICFTTrain")
 TRAINER = "TICFTTrain"
@@ -136,10 +137,10 @@ class Panel:
             wanted,
         )
 
-    def wait_message(self, pattern: str, timeout: float = PATIENCE) -> str:
+    def wait_message(self, pattern: str) -> str:
         """Wait until something that matches a regular expression has happened, and return it."""
         text = lambda: next((text for text in self.messages() if re.search(pattern, text)), None)  # noqa: E731
-        return self.site.until(text, f"a message like {pattern}", timeout)
+        return self.site.until(text, f"a message like {pattern}")
 
     def read_first(self) -> str:
         """What the chart tells of its first step."""
