@@ -9,13 +9,14 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from host_setup.patience import HUNG
 from host_setup.pins import ROOT, cache_directory
 
 TESTS = ROOT / "tests" / "js" / "lib"
 PROJECT = ROOT / "tests" / "js" / "tsconfig.json"
 TYPESCRIPT = "5.9.3"
 OLDEST = 18  # Node.js; older ones have no test runner
-TIMEOUT = 300  # seconds
+INSTALLED = 300  # seconds, within which npm has to have the compiler; without it its check is skipped
 
 
 def find_node() -> str | None:
@@ -24,7 +25,7 @@ def find_node() -> str | None:
     if node is None:
         return None
     try:
-        result = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=60, check=False)
+        result = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=HUNG, check=False)
     except (OSError, subprocess.SubprocessError):
         return None
     match = re.match(r"v(\d+)", result.stdout)
@@ -36,14 +37,14 @@ def run_tests(node: str) -> bool:
     files = [str(path) for path in sorted(TESTS.glob("*.test.js"))]
     # Files by name: a folder means another thing to each version of Node.js. The report is for people.
     command = [node, "--test", "--test-reporter=dot", *files] if reports(node) else [node, "--test", *files]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=HUNG, check=False)
     print((result.stdout + result.stderr).strip() if result.returncode else f"{len(files)} files of tests passed")
     return result.returncode == 0
 
 
 def reports(node: str) -> bool:
     """Whether Node.js has a choice of reports."""
-    result = subprocess.run([node, "--help"], capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run([node, "--help"], capture_output=True, text=True, timeout=HUNG, check=False)
     return "--test-reporter" in result.stdout
 
 
@@ -54,7 +55,7 @@ def types_are_right(node: str) -> bool:
         print("the TypeScript compiler cannot be installed on this machine: skipped")
         return True
     command = [node, str(compiler), "-p", str(PROJECT)]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=HUNG, check=False)
     print((result.stdout + result.stderr).strip() or "types of js/: no errors")
     return result.returncode == 0
 
@@ -71,7 +72,7 @@ def provide_compiler() -> Path | None:
         options = ["--prefix", temporary, "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
         command = [npm, "install", *options, f"typescript@{TYPESCRIPT}"]
         try:
-            subprocess.run(command, capture_output=True, timeout=TIMEOUT, check=True, cwd=temporary)
+            subprocess.run(command, capture_output=True, timeout=INSTALLED, check=True, cwd=temporary)
             made = Path(temporary) / "whole"
             made.mkdir()
             (Path(temporary) / "node_modules").rename(made / "node_modules")

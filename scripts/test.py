@@ -29,6 +29,7 @@ from conditions import DRAWN, LAID_OVER, busy, laid_over, shuffled
 from host import find_existing, find_or_build
 from host_setup import front_end
 from host_setup.build import ensure_built
+from host_setup.patience import HUNG, VARIABLE
 from host_setup.pins import DEFAULT, PINS, ROOT, Host, HostError, version_tuple
 from javascript import find_node, run_tests
 from javascript import types_are_right as javascript_types_are_right
@@ -48,7 +49,6 @@ DRAWN_TESTS = (  # what is known to pass on the newest front end; `--front-end n
 )
 WORKERS = 4  # processes that share the tests of a stage, at most: each holds a ComfyUI, 2 to 3 GB
 BY_FILE, BY_TEST = "loadfile", "worksteal"  # how they are shared: what a file prepares is prepared once, or evenly
-TYPES_TIMEOUT = 300  # seconds; it takes about fifteen
 TYPED_FOLDERS = ("methods", "training", "nodes")
 NEEDED = ("torch", "pytest", "diffusers", "safetensors", "einops", "numpy", "av")
 ADVICE = "run `{python} -m pip install -r requirements.txt pytest`, or unset COMFYUI_PATH to build a host"
@@ -176,10 +176,10 @@ def types_are_right(host: Host) -> bool:
     command = [str(host.python), "-m", "pyright", "--pythonpath", str(host.python), *TYPED_FOLDERS]
     try:
         result = subprocess.run(
-            command, cwd=ROOT, env=settings, capture_output=True, text=True, check=False, timeout=TYPES_TIMEOUT
+            command, cwd=ROOT, env=settings, capture_output=True, text=True, check=False, timeout=HUNG
         )
     except subprocess.TimeoutExpired:
-        print(f"pyright did not finish within {TYPES_TIMEOUT} s: failed")
+        print(f"pyright did not finish within {HUNG:.0f} s: failed")
         return False
     if not re.search(r"\d+ errors?, \d+ warnings?", result.stdout):
         # the package fetches Node.js at its first run, which a machine without a network cannot
@@ -226,6 +226,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--shuffle", nargs="?", type=int, const=DRAWN, metavar="SEED", help="in another order")
     parser.add_argument("--busy", action="store_true", help="with every core kept at work by something else")
     options, extra = parser.parse_known_args(arguments)
+    os.environ.setdefault(VARIABLE, str(HUNG))
     try:
         with busy(options.busy):
             return run_stages(options, extra)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import random
 import sys
 import zlib
@@ -13,9 +14,12 @@ import host_in_process
 import numpy as np
 import pytest
 import version_free
+from patience import PATIENCE
 
 ROOT = Path(__file__).parents[1]
 HOST_FOLDERS = ("nodes", "fuzz")  # tests below these run in a real ComfyUI
+
+os.environ.setdefault("FEWSHOT_PATIENCE", str(PATIENCE))  # of the scripts that tests use
 
 # The host's own `nodes` must not be hidden by our folder of that name.
 sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]

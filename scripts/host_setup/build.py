@@ -16,6 +16,7 @@ from pathlib import Path
 
 from host_setup.commands import pip, run
 from host_setup.lock import locked
+from host_setup.patience import patience
 from host_setup.pins import (
     DEV_TOOLS,
     DISK_BYTES,
@@ -80,7 +81,7 @@ def is_current(marker: dict[str, str] | None) -> bool:
 def python_runs(python: Path) -> bool:
     """Whether the interpreter still starts; a venv dies with the Python it was made from."""
     try:
-        return subprocess.run([str(python), "-c", ""], capture_output=True, timeout=60).returncode == 0
+        return subprocess.run([str(python), "-c", ""], capture_output=True, timeout=patience(60.0)).returncode == 0
     except (OSError, subprocess.SubprocessError):
         return False
 

@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
+from host_setup.patience import patience
 from host_setup.pins import HostError
 
 # The host is on this machine: a proxy of the environment must not be asked for it.
@@ -33,7 +34,7 @@ class Client:
         """Last lines the host printed, where they can be read."""
         return ""  # a bare client cannot read them
 
-    def request(self, path: str, body: object = None, timeout: float = 60.0) -> bytes:
+    def request(self, path: str, body: object = None, timeout: float | None = None) -> bytes:
         """GET ``path``, or POST ``body`` as JSON when there is one.
 
         Raises:
@@ -42,13 +43,13 @@ class Client:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"})
         try:
-            with OPENER.open(request, timeout=timeout) as answer:
+            with OPENER.open(request, timeout=timeout or patience(60.0)) as answer:
                 return answer.read()
         except urllib.error.HTTPError as error:
             text = error.read().decode(errors="replace")
             raise HostError(f"{path} was refused with status {error.code}: {text[:3000]}") from error
 
-    def get(self, path: str, timeout: float = 60.0) -> Any:
+    def get(self, path: str, timeout: float | None = None) -> Any:
         """Parsed JSON answer of a GET."""
         return json.loads(self.request(path, timeout=timeout))
 

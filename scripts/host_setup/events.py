@@ -13,6 +13,8 @@ import urllib.parse
 from types import TracebackType
 from typing import Any
 
+from host_setup.patience import patience
+
 TEXT, CLOSE, PING, PONG = 1, 8, 9, 10  # opcodes of RFC 6455
 
 
@@ -74,7 +76,7 @@ def connect(name: str, port: int, client_id: str) -> socket.socket:
     Raises:
         OSError: There is no host, or it does not agree to a websocket.
     """
-    link = socket.create_connection((name, port), timeout=10)
+    link = socket.create_connection((name, port), timeout=patience(10.0))
     key = base64.b64encode(os.urandom(16)).decode()
     request = (
         f"GET /ws?clientId={client_id} HTTP/1.1\r\nHost: {name}:{port}\r\nUpgrade: websocket\r\n"

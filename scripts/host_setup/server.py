@@ -17,6 +17,7 @@ from typing import Any
 
 from host_setup.client import Client
 from host_setup.commands import clean_environment
+from host_setup.patience import patience
 from host_setup.pins import PACK_NAME, Host, HostError, cache_directory, say
 from host_setup.process import free_port, has_accelerator, own_group, place_pack, stop, unplace_pack
 
@@ -122,12 +123,13 @@ class Server(Client):
                 **own_group(),
             )
 
-    def _wait_until_up(self, timeout: float = 300.0) -> None:
+    def _wait_until_up(self) -> None:
         """Wait for the first answer.
 
         Raises:
             HostError: The host ended, or did not answer in time; its last lines are in the message.
         """
+        timeout = patience(300.0)
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             self.check_alive()

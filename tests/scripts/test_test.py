@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
 import pytest
 from host_setup import front_end
 from host_setup.front_end import NEWEST
+from host_setup.patience import HUNG, VARIABLE
 from host_setup.pins import Host
+from patience import PATIENCE
 from version_free import VERSION_FREE, is_version_free
 from workflow_files.names import title_of
 
@@ -51,6 +54,12 @@ def test_a_process_per_core_shares_the_tests_where_that_can_be(monkeypatch, core
     monkeypatch.setattr(command.os, "cpu_count", lambda: cores)
     monkeypatch.setattr(command, "missing_modules", lambda _python, _names: absent)
     assert command.shared_out(Path("P"), command.BY_FILE) == expected
+
+
+def test_the_one_command_has_all_it_starts_wait_as_long(monkeypatch):
+    monkeypatch.delenv(VARIABLE)
+    monkeypatch.setattr(command, "run_stages", lambda _options, _extra: float(os.environ[VARIABLE]))
+    assert command.main([]) == HUNG == PATIENCE
 
 
 def test_missing_packages_are_named():
