@@ -15,7 +15,7 @@ from tiny_vae import PIXELS, clip, tiny_vae
 import nodes as host_nodes
 from pack.nodes.grid import FewShotGrid, strengths_of
 from pack.nodes.host.page.grid import Cell, best_of, cells_of
-from pack.nodes.host.page.labelled_grid import GAP, LINE, labelled_grid
+from pack.nodes.host.page.labelled_grid import BORDER, GAP, INK, LINE, MARK, PAPER, labelled_grid
 from pack.nodes.tic_ft import TICFTContext, TICFTCrop
 from pack.training.core.config import TrainConfig
 from pack.training.runs.checkpoints import Checkpoint
@@ -161,3 +161,25 @@ def test_videos_of_other_sizes_and_lengths_stand_in_one_grid():
     assert made.shape[1] >= 2 * (20 + LINE + GAP) + LINE
     assert float(made.min()) >= 0
     assert float(made.max()) <= 1
+
+
+def test_the_best_is_framed_and_every_row_and_column_has_its_words():
+    places = [(row, column) for row in range(3) for column in range(2)]
+    best, side = (1, 1), 96
+    words = dict.fromkeys(places, "0.5")
+    videos = {place: torch.zeros(2, side, side, 3) for place in places}
+    picture = (labelled_grid(videos, ["a", "bb", "c"], ["x", "y"], words, best, side)[0] * 255).round()
+    framed = (picture == torch.tensor(MARK)).all(-1)
+    inked = (picture > (torch.tensor(PAPER) + torch.tensor(INK)) / 2).all(-1)  # thin lines are never quite as light
+    left = picture.shape[1] - 2 * (side + GAP)
+    left -= left % 2
+    corners = {place: (left + place[1] * (side + GAP), LINE + place[0] * (side + LINE + GAP)) for place in places}
+    for place, (x, y) in corners.items():
+        ring = framed[y - BORDER : y + side + BORDER, x - BORDER : x + side + BORDER].clone()
+        ring[BORDER:-BORDER, BORDER:-BORDER] = False
+        assert int(ring.sum()) == ((side + 2 * BORDER) ** 2 - side**2 if place == best else 0), place
+        below = slice(y + side + BORDER, y + side + BORDER + LINE), slice(x, x + side)
+        assert bool(framed[below].any()) == (place == best)
+        assert bool(inked[below].any()) == (place != best)
+        assert inked[y : y + side, :left].any(), "a word beside the row"
+        assert inked[:LINE, x : x + side].any(), "a word above the column"
