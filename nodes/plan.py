@@ -68,7 +68,7 @@ class FewShotTrainingPlan(Node):
             method, task, condition_latents, buffer_latents, sparse_latents, size, max_references, frames
         )
         report, planned = plan_training(model, encoded, settings, rank, batch_size, request)
-        show_text(report)
+        show_text(report.partition("\n")[0])  # Preview as Text has the rest
         return io.NodeOutput(report, planned, ui=ui.PreviewText(report))
 
 

@@ -34,6 +34,13 @@ def test_the_readme_lists_the_workflows_that_are_shipped_and_no_others():
     assert listed == {path.stem for path in (ROOT / "workflows").glob("*.json")}
 
 
+def test_the_table_of_methods_says_how_the_names_of_their_workflows_begin():
+    titles = [path.stem for path in (ROOT / "workflows").glob("*.json")]
+    begin = re.findall(r"`([^`]+?) …`", read("README.md"))
+    assert [title for title in titles if not title.startswith(tuple(begin))] == []
+    assert [start for start in begin if not any(title.startswith(start) for title in titles)] == []
+
+
 def test_every_script_the_readme_names_is_there():
     scripts = set(re.findall(r"scripts/\w+\.py", read("README.md")))
     assert {"scripts/demo.py", "scripts/test.py", "scripts/host.py"} <= scripts

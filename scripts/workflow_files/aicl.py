@@ -105,6 +105,7 @@ def _compare(graph: Graph, made: Wire, reference: Wire, form: Sampling) -> None:
     graph.column()
     scores = graph.add("FewShotVideoScore", video=made, reference=reference, metric="trajectory_agreement", size=WIDE)
     graph.add("PreviewAny", source=scores["scores"], title="How alike they move and look", size=WIDE)
+    graph.add("PreviewImage", images=scores["plot"], title="Scores over the frames", size=WIDE)
 
 
 def train_toy() -> Graph:

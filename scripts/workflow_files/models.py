@@ -16,6 +16,7 @@ CAPTIONS = {
     VIDEO_TO_VIDEO: "The same scene as a watercolour painting, with soft edges and the grain of paper.",
 }
 STRENGTH_NOTE = "Strength 0.75 is what the authors sample with; 1 follows the training pairs more closely."
+REPORT = (WIDE[0], 260)  # room for all lines of a plan
 TRAIN_NOTE = """
 Rank 128 and the learning rate 0.00005 are those of the authors' scripts. The node's own defaults, 16 and 0.0001, need
 less memory and show sooner whether the pairs teach anything. 1000 steps are a start for 10 to 20 pairs; the authors
@@ -25,6 +26,10 @@ train up to 6000. When the memory is short, lower the size of the clips, their f
 that do. Its `task`, `rank` and `batch_size` must be those of **TIC-FT Train**: change them in both.
 
 A finished run is kept and not trained again. **Cancel** keeps what was learned so far.
+
+**To choose by looking**: `sample_every` of **Run Settings** makes previews on the way. With `save_every` 200 and `keep`
+5 there, **Checkpoint Grid** makes the same video with each of five checkpoints afterwards. A checkpoint holds the
+optimizer's state, too, and takes several times the room of the LoRA.
 """
 PUBLISHED = {"rank": 128, "batch_size": 1, "learning_rate": 5e-5, "steps": 1000, "seed": 0}
 RUN_NOTE = """
@@ -173,7 +178,7 @@ def add_trainer(
     inputs = {"model": base.model, "encoded": encoded, "task": IMAGE_TO_VIDEO}
     graph.column()
     plan = graph.add("FewShotTrainingPlan", settings=settings, size=WIDE, **inputs, **sizes)
-    graph.add("PreviewAny", source=plan["report"], title="Whether it fits", size=WIDE)
+    graph.add("PreviewAny", source=plan["report"], title="Whether it fits", size=REPORT)
     graph.note(notes[0], width=340)
     graph.column()
     inputs |= {"settings": plan["settings"], "vae": base.vae, "run_name": run_name}

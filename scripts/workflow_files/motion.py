@@ -114,6 +114,7 @@ def toy() -> Graph:
         "FewShotVideoScore", video=made, reference=item["target"], metric="trajectory_agreement", size=WIDE
     )
     graph.add("PreviewAny", source=scores["scores"], title="How alike they move and look", size=WIDE)
+    graph.add("PreviewImage", images=scores["plot"], title="Scores over the frames", size=WIDE)
     return graph
 
 

@@ -191,6 +191,7 @@ def add_scores(graph: Graph, made: Wire, item: Node) -> None:
     compared = {"reference": item["target"], "condition": item["condition"]}
     scores = graph.add("FewShotVideoScore", video=made, metric="condition_fidelity", size=WIDE, **compared)
     graph.add("PreviewAny", source=scores["scores"], title="Scores of the video", size=WIDE)
+    graph.add("PreviewImage", images=scores["plot"], title="Scores over the frames", size=WIDE)
 
 
 def _encode(graph: Graph, base: Base, dataset: Wire, title: str) -> Wire:

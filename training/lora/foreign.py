@@ -37,7 +37,10 @@ def named_layers(lora: LoraModel, table: KeyTable) -> Layers:
     found: dict[str, dict[str, Tensor]] = {}
     odd = [key for key in lora if split_key(key)[1] not in (UP, DOWN, ALPHA)]
     if odd:
-        raise ValueError(f"it holds more than a plain LoRA ({some(odd)}); export it without DoRA, biases and norms")
+        raise ValueError(
+            f"it is a LoHa, LoKr or DoRA, or has biases or norms ({some(odd)}), "
+            "and only a plain LoRA can be converted; export it as one"
+        )
     for key, value in lora.items():
         layer, role = split_key(key)
         if role in found.setdefault(bare_name(layer), {}):
