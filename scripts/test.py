@@ -40,13 +40,7 @@ FUZZED = ("--fuzz-examples", "300")  # random calls of a node in the first Comfy
 NO_TESTS = 5  # pytest's exit code when the arguments select nothing
 HOST_FOLDERS = ("tests/nodes", "tests/fuzz", "tests/js")
 CLIP_TESTS = ("tests/training/data", "tests/training/storage/test_video_file.py")
-PANEL_TESTS = "tests/js/test_training_panel.py::test_"
-DRAWN_TESTS = (  # what is known to pass on the newest front end; `--front-end newest` runs all
-    "tests/js/test_timeline.py",
-    "tests/js/test_workflows.py",  # a page that saves nodes otherwise would spoil what people have made
-    f"{PANEL_TESTS}the_curves_have_the_colours_of_the_palette",
-    f"{PANEL_TESTS}undo_leaves_the_panel_as_it_is_and_alive",
-)
+CLASSIC, NODES2 = ("--drawn", "classic"), ("--drawn", "nodes2")  # each front end in one way, see tests/js/conftest.py
 WORKERS = 4  # processes that share the tests of a stage, at most: each holds a ComfyUI, 2 to 3 GB
 BY_FILE, BY_TEST = "loadfile", "worksteal"  # how they are shared: what a file prepares is prepared once, or evenly
 TYPED_FOLDERS = ("methods", "training", "nodes")
@@ -115,14 +109,13 @@ def run_host(host: Host, arguments: list[str]) -> int:
     return run_pytest(title, host.python, host, ["-m", "host and not gpu", *arguments])
 
 
-def run_browser(host: Host, arguments: list[str], version: str = "", tests: tuple[str, ...] = ("tests/js",)) -> int:
+def run_browser(host: Host, arguments: list[str], version: str = "") -> int:
     """Tests in a browser on this ComfyUI's pages; what they need and cannot be had is said.
 
     Args:
         host: Whose pages they are.
         arguments: Further ones for pytest.
         version: Of another front end for that host; empty takes its own.
-        tests: Files or folders of tests.
     """
     title = f"tests in the browser, ComfyUI {host.version}" + (f", front end {version}" if version else "")
     why, chromium = "", None
@@ -139,7 +132,7 @@ def run_browser(host: Host, arguments: list[str], version: str = "", tests: tupl
         return NO_TESTS
     os.environ[CHOSEN] = chromium
     os.environ[front_end.CHOSEN] = str(front_end.provide_front_end(host, version)) if version else ""
-    return run_pytest(title, host.python, host, [*tests, "-m", "browser", *arguments], BY_TEST)
+    return run_pytest(title, host.python, host, ["tests/js", "-m", "browser", *arguments], BY_TEST)
 
 
 def run_javascript() -> int:
@@ -260,8 +253,8 @@ def run_stages(options: argparse.Namespace, extra: list[str]) -> int:
         arguments = [*order, *extra]
         stages = [run_unit(hosts[0].python, arguments), run_host(hosts[0], [*FUZZED, *arguments])]
         stages.extend(run_host(host, [*VERSIONS, *arguments]) for host in hosts[1:])
-        stages.append(run_browser(hosts[0], arguments))
-        stages.append(run_browser(hosts[0], arguments, front_end.NEWEST, DRAWN_TESTS))
+        stages.append(run_browser(hosts[0], [*CLASSIC, *arguments]))
+        stages.append(run_browser(hosts[0], [*NODES2, *arguments], front_end.NEWEST))
         tests = combine(stages)
     verdict = "passed" if not style and not tests else "FAILED"
     announce(f"{verdict} after {time.monotonic() - started:.0f} s")

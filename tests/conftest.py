@@ -41,6 +41,7 @@ class SkippedModule(pytest.Module):
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How many random calls a node gets in ``tests/fuzz``, and whether one version's tests are enough for all."""
     parser.addoption("--fuzz-examples", type=int, default=40, help="random calls of each node in tests/fuzz")
+    parser.addoption("--drawn", choices=("classic", "nodes2"), help="only this way of drawing nodes, see tests/js")
     parser.addoption("--skip-version-free", action="store_true", help="without tests/support/version_free.py's")
 
 

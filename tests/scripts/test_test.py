@@ -115,6 +115,16 @@ def test_the_unit_tests_run_once_and_the_others_in_every_pinned_host_from_the_ne
     ]
 
 
+def test_each_front_end_draws_nodes_in_one_way_and_both_where_only_they_are_asked_for(stages):
+    command.main([])
+    drawn = [arguments[arguments.index("--drawn") + 1] for _, _, arguments in stages if "--drawn" in arguments]
+    assert drawn == ["classic", "nodes2"]
+    assert all("--drawn" in arguments for title, _, arguments in stages if "browser" in title)
+    stages.clear()
+    command.main(["--front-end", "newest"])
+    assert not [title for title, _, arguments in stages if "--drawn" in arguments]
+
+
 def test_only_a_further_host_does_without_the_tests_that_one_version_settles(stages):
     command.main([])
     assert [title for title, _, arguments in stages if "--skip-version-free" in arguments] == [
