@@ -23,6 +23,15 @@ VERSION_FREE = {  # node ids of pytest, or how they begin; and why one version i
         "compiling is undone by ours, and its numbers are torch's"
     ),
     "tests/nodes/session/test_step_size.py": "counted and real step are of one network; plan/test_plan.py runs in each",
+    "tests/nodes/plan/test_plan.py::test_the_memory_of_a_large_step_is_predicted_from_small_ones": (
+        "small and large step are of one network; the other plans of that file run in each version"
+    ),
+    "tests/nodes/layers/test_quantised_training.py::test_the_plan_counts_the_weights_as_they_are_stored": (
+        "counted by sizes; training on the same stored weights runs in each version"
+    ),
+    "tests/nodes/trainers/test_family_resume.py": (
+        "states are written and read by training/runs; each family trains in every version in test_family_training.py"
+    ),
     "tests/nodes/plan/test_methods.py": "the methods' losses are ours; the plan of a network is plan/test_plan.py's",
     "tests/nodes/model/test_toy.py::test_the_base_follows_held_out_prompts": "what the shipped weights have learned",
     "tests/nodes/model/test_toy.py::test_the_vae_keeps_clips_of_the_world": "what the shipped weights have learned",
