@@ -51,7 +51,12 @@ MENU = ".comfy-command-menu, [role=menu]"
 AWAY = (900, 600)  # pixels: on the canvas, far from every menu
 LOOK = 0.1  # seconds between two looks at what is waited for
 TRIES = 300  # of what takes seconds and not a look
-SETTINGS = {"Comfy.InstalledVersion": "1.47.12", "Comfy.Workflow.Persist": False, "Comfy.Locale": "en"}
+SETTINGS = {
+    "Comfy.InstalledVersion": "1.47.12",
+    "Comfy.Workflow.Persist": False,
+    "Comfy.Locale": "en",
+    "Comfy.Minimap.Visible": False,  # newer front ends lay it over the nodes in the corner
+}
 
 
 def prepare_user(base: Path) -> None:
