@@ -67,8 +67,14 @@ def _add(digest: Any, value: Any) -> None:
         _add(digest, getattr(value, "weights", None))
 
 
-def add_tensor(digest: Any, tensor: Any) -> None:
-    """Feed shape, type and some raw values; of a wrapper (a quantised weight) those of all tensors inside."""
+def add_tensor(digest: Any, tensor: Any, samples: int | None = SAMPLES) -> None:
+    """Feed shape, type and raw values; of a wrapper (a quantised weight) those of all tensors inside.
+
+    Args:
+        digest: From hashlib.
+        tensor: On any device.
+        samples: Values that are read, evenly spread; None: all of them.
+    """
     digest.update(repr((tuple(tensor.shape), tensor.dtype)).encode())
     if _is_wrapper(tensor):
         names = tensor.__tensor_flatten__()[0] if hasattr(tensor, "__tensor_flatten__") else ()
@@ -78,7 +84,7 @@ def add_tensor(digest: Any, tensor: Any) -> None:
     if tensor.is_meta or not tensor.numel():
         return
     flat = tensor.detach().as_subclass(Tensor).reshape(-1)
-    values = flat[:: max(1, flat.numel() // SAMPLES)].to("cpu").contiguous()
+    values = flat[:: max(1, flat.numel() // samples) if samples else 1].to("cpu").contiguous()
     digest.update(values.view(torch.uint8).numpy().tobytes())
 
 

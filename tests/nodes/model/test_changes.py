@@ -88,6 +88,18 @@ def test_every_kind_of_change_has_a_name_and_the_same_digest_again(model):
     assert changes_on(stretched(model, 4.0))["rope_options"] != found["rope_options"]
 
 
+@pytest.mark.parametrize("type_", [torch.float32, torch.bool])
+def test_two_masks_that_differ_in_a_few_pixels_are_two_changes(model, type_):
+    def masked(*pixel: int) -> Any:
+        clone, mask = model.clone(), torch.zeros(512, 512, dtype=type_)
+        mask[pixel] = 1
+        clone.model_options["mask"] = {"of": mask}
+        return changes_on(clone)["mask"]
+
+    assert masked(201, 77) == masked(201, 77)
+    assert masked(201, 77) != masked(201, 78)
+
+
 def test_what_a_run_could_not_be_told_by_is_refused(model, tmp_path):
     clone = model.clone()
     with (tmp_path / "log").open("w") as file:
