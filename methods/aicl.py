@@ -6,10 +6,9 @@ Source: arXiv 2403.11535 (AICL; its v1 is EchoReel).
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -93,31 +92,6 @@ def chosen(blocks: Mapping[str, int], every: int) -> dict[str, int]:
     """Each n-th block, the last of each n; the first block where there are fewer."""
     names = list(blocks)
     return {name: blocks[name] for name in names[every - 1 :: every] or names[:1]}
-
-
-def sizes_to_text(sizes: AdapterSizes) -> str:
-    """Sizes as a file holds them."""
-    return json.dumps({"prism": asdict(sizes.prism), "blocks": dict(sizes.blocks), "inner": sizes.inner})
-
-
-def sizes_from_text(text: str) -> AdapterSizes:
-    """What ``sizes_to_text`` wrote.
-
-    Raises:
-        ValueError: it is damaged, or of a later version of the pack.
-    """
-    try:
-        values = json.loads(text)
-        prism = values["prism"]
-        unknown = set(prism) - {field.name for field in fields(PrismSizes)}
-        if unknown:
-            raise ValueError(f"there is no size {min(unknown)}")
-        prism = PrismSizes(**{**prism, "size": None if prism.get("size") is None else tuple(prism["size"])})
-        return AdapterSizes(prism, dict(values["blocks"]), values["inner"])
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise ValueError(
-            f"the adapter's sizes cannot be read ({error}); update FewShot Video or train it again"
-        ) from error
 
 
 def build(sizes: AdapterSizes, operations: Any = nn, **factory: Any) -> tuple[ActionPrism, ActionIntegrations]:

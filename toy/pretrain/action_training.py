@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...methods.aicl import sizes_to_text
 from ...training.aicl.file import BASE_FAMILY, BASE_MODEL, DATA, SIZES
 from ...training.aicl.reading import Reading
+from ...training.aicl.sizes import sizes_to_text
 from ...training.core.methods import AICL
 from ...training.lora.metadata import to_metadata
 from ..weights import ACTIONS, BASE, SHIFT, VAE, read

@@ -9,10 +9,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ...methods.aicl import AdapterSizes, build, sizes_from_text
+from ...methods.aicl import AdapterSizes, build
 from ..core.methods import AICL
 from ..lora.file import load_lora, read_metadata
 from ..lora.metadata import from_metadata, plain_value
+from .sizes import sizes_from_text
 
 SIZES, BASE_FAMILY, BASE_MODEL, DATA = "sizes", "base_family", "base_model", "training_data"
 PRISM, INTEGRATIONS = "prism.", "integrations."  # what the names of tensors begin with

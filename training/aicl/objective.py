@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ...methods.aicl import AdapterSizes, DropRates, sizes_to_text
+from ...methods.aicl import AdapterSizes, DropRates
 from ...methods.flow import FLOW, NoiseProcess
 from ..core.batches import Conditioning, FlowBatch, StepGenerators
 from ..core.clip_objective import ClipObjective
@@ -21,6 +21,7 @@ from ..storage.lazy import Lazy
 from .file import DATA, SIZES
 from .groups import Groups
 from .reading import Reading, Reference, with_reading
+from .sizes import sizes_to_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from pack.methods.aicl import sizes_to_text
 from pack.methods.tune_a_video import Tuned
 from pack.training.aicl.file import BASE_FAMILY, SIZES, AiclAdapter
+from pack.training.aicl.sizes import sizes_to_text
 from pack.training.core.methods import AICL, TUNE_A_VIDEO
 from pack.training.lora.file import LoraModel, save_lora
 from pack.training.lora.metadata import to_metadata

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pack.methods.action_prism import ActionPrism, PrismSizes
-from pack.methods.aicl import AdapterSizes, DropRates, new_adapter, sizes_from_text
+from pack.methods.aicl import AdapterSizes, DropRates, new_adapter
 from pack.methods.ddpm import DdpmProcess
 from pack.training.aicl.groups import Groups
 from pack.training.aicl.objective import READINGS, AiclData, AiclObjective, AiclSettings
 from pack.training.aicl.reading import Reading, Reference, read_actions, split_reading, with_reading
+from pack.training.aicl.sizes import sizes_from_text
 from pack.training.aicl.validation import WITHOUT_NAME, WRONG_NAME, reference_losses
 from pack.training.core.batches import FlowBatch, StepGenerators
 from pack.training.core.config import TrainConfig
