@@ -27,6 +27,12 @@ PICTURED = """selector => {
     const card = document.querySelector(selector)
     card?.scrollIntoView()
     return [...card?.querySelectorAll('img') ?? []].some(picture => picture.naturalWidth > 100) }"""
+# The part of a thing's area that lies in the window.
+SEEN = """selectors => selectors.map(selector => Math.max(0, ...[...document.querySelectorAll(selector)].map(one => {
+    const box = one.getBoundingClientRect()
+    const across = Math.min(box.right, innerWidth) - Math.max(box.left, 0)
+    const down = Math.min(box.bottom, innerHeight) - Math.max(box.top, 0)
+    return across > 0 && down > 0 ? across * down / (box.width * box.height) : 0 })))"""
 PLAYABLE = """() => [...document.querySelectorAll('video')].some(
     v => v.readyState > 0 && v.videoWidth === 64 && v.duration > 2.9 && v.duration < 3.1)"""
 
@@ -52,6 +58,7 @@ def run_to_the_end(site: Site, mouse: Mouse) -> None:
     mouse.click("[data-testid=queue-button]")
     assert site.wait_done() == "execution_success"
     site.page.wait_for_function(PLAYABLE)
+    assert site.page.evaluate(SEEN, [".fewshot-panel", "video"]) == [1, 1]  # side by side, whole
 
 
 def test_a_newcomer_has_a_video_after_three_clicks(own_site: Site):
