@@ -237,3 +237,8 @@ def test_each_expert_of_wan_22_14b_has_its_lora_and_its_part_of_one_schedule(tit
     noise, _, _, total, cfg, _, _, start, end, leftover = sampler["widgets_values"]
     assert (noise, leftover) == (("enable", "enable") if expert == "high_noise" else ("disable", "disable"))
     assert (total, cfg, (start, end)) == (20, 3.5, steps)
+
+
+def test_no_two_workflows_have_the_same_picture():
+    pictures = [workflows.path_of(name, ".jpg").read_bytes() for name in workflows.NAMES]
+    assert len(set(pictures)) == len(pictures)

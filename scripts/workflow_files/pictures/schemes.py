@@ -70,15 +70,15 @@ def card(text: str) -> Any:
 DISC, SQUARE, SNOWY = Look(), Look(DUSK, "square", YELLOW), Look(SNOW, "triangle", BLUE)
 
 
-def scheme(key: str) -> Any:
-    """The picture of a workflow by its key.
+def scheme(key: str, model: str) -> Any:
+    """The picture of a workflow by its key, with the name of its model.
 
     Raises:
         ValueError: it is of no kind that is drawn here.
     """
     for start, drawn in KINDS.items():
         if key.startswith(start):
-            return sheet(*drawn())
+            return sheet(*drawn(), model)
     raise ValueError(f"there is no scheme of workflow {key}; add one to scripts/workflow_files/pictures/schemes.py")
 
 

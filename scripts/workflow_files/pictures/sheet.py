@@ -16,8 +16,8 @@ WIDE = 2.0  # width over height of a frame from which rows are stacks
 TALL = 0.8  # and below which one frame stands to the right of what goes in
 
 
-def sheet(taken: list[Any], taken_words: str, made: list[Any], made_words: str) -> Any:
-    """The picture: frames as Pillow images, and a few words for each row."""
+def sheet(taken: list[Any], taken_words: str, made: list[Any], made_words: str, model: str = "") -> Any:
+    """The picture: frames as Pillow images, a few words for each row, and what makes one of the other."""
     picture, draw, font = _empty()
     words = LETTERS + GAP
     room = SIDE - 2 * MARGIN - ARROW - 2 * words
@@ -29,6 +29,7 @@ def sheet(taken: list[Any], taken_words: str, made: list[Any], made_words: str) 
         top += words + height + ARROW
     middle = MARGIN + words + height + ARROW // 2
     draw.polygon([(SIDE // 2 - 16, middle - 9), (SIDE // 2 + 16, middle - 9), (SIDE // 2, middle + 11)], ACCENT)
+    draw.text((SIDE - MARGIN, middle), model, ACCENT, font, anchor="rm")
     return picture
 
 

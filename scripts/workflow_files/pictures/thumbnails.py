@@ -66,7 +66,7 @@ def write_thumbnails(server: Server, schemas: dict[str, Any], paths: list[Path],
                 frames = moving.moving(taken, WORDS[key][0], made, WORDS[key][1])
                 moving.save(frames, MOVING / f"{moving.NAMES[key]}.webp")
         else:
-            save(scheme(key), path.with_suffix(".jpg"))
+            save(scheme(key, path.stem.rpartition(" - ")[2]), path.with_suffix(".jpg"))
 
 
 def of_a_run(server: Server, prompt: Prompt) -> tuple[list[list[Any]], list[Any]]:
