@@ -73,7 +73,7 @@ def using() -> Graph:
         words = {"lora_name": f"{LORA}_00001_.safetensors", "caption": "a disc"}
         video = made.add_block(image_to_video(), image=image, frames=12, **words, **size, **FEW, **sockets(base))
         made.add("SaveVideo", video=video["video"], filename_prefix="blocks/tic_ft", format="auto", codec="auto")
-        known = {"caption": "a disc", "still_caption": "a disc", "frames": 9, "rank": 4, "appearance_steps": 2}
+        known = {"caption": "a disc", "still_caption": "a disc", "frames": 9, "appearance_steps": 2}
         moving = made.add_block(motion(), video=clip, **known, **size, **FEW, **sockets(base))
         _sample(made, base, moving["model"], "blocks/motion")
         told = {"adapter": workflows.SHIPPED, "caption": "a disc"}

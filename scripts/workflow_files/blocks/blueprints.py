@@ -102,7 +102,7 @@ def motion() -> Block:
     caption = block.input("caption", "", "what the clip shows")
     still = block.input("still_caption", "", "what a frame shows")
     size, frames, fps = _sizes(block, 49, 16.0, 480)
-    numbers = {"rank": 32, "learning_rate": 1e-4, "steps": 500, "appearance_steps": 300, "run_name": ""}
+    numbers = {"steps": 500, "appearance_steps": 300, "run_name": ""}
     inputs = {name: block.input(name, value) for name, value in numbers.items()}
     strength = block.input("strength", 1.0)
     with block.group("Data"):
@@ -111,7 +111,7 @@ def motion() -> Block:
     with block.group("Train"):
         trained = block.add(
             "FewShotMotionTrain", model=base["model"], encoded=encoded, vae=base["vae"], still_caption=still, seed=0,
-            size=WIDE, **inputs,
+            rank=32, learning_rate=1e-4, size=WIDE, **inputs,
         )  # fmt: skip
     with block.group("Apply"):
         lora = {"lora": trained["motion"], "strength": strength}
