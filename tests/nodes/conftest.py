@@ -9,6 +9,7 @@ from typing import Any
 
 import host_in_process
 import pytest
+from no_clock import stop_clocks
 
 if host_in_process.is_set():
     host_in_process.start()
@@ -17,10 +18,7 @@ if host_in_process.is_set():
 @pytest.fixture(autouse=True)
 def _nothing_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a run writes is a matter of its steps alone, however long a busy machine takes for them."""
-    from pack.training.runs import log, loss_plot, run
-
-    for module, seconds in ((run, "FIRST_SAVE"), (run, "LEAST_PAUSE"), (log, "FLUSH"), (loss_plot, "EVERY")):
-        monkeypatch.setattr(module, seconds, 1e9)
+    stop_clocks(put=monkeypatch.setattr)
 
 
 @pytest.fixture(scope="module", autouse=True)

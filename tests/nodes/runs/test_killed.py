@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 
@@ -24,11 +25,14 @@ def untouched(tmp_path_factory) -> dict[str, bytes]:
 def test_a_run_killed_between_and_within_saves_gives_the_same_bytes(untouched, tmp_path):
     seen = [
         run_through(tmp_path, die="replace:8"),
-        kill_after(tmp_path, step=6),  # from outside: wherever the process is by then
+        kill_after(tmp_path, step=6),  # from outside
         run_through(tmp_path, die="fsync:9"),
         run_through(tmp_path, die="step:1"),
     ]
     assert [code for code, _ in seen] == [-signal.SIGKILL] * len(seen), seen
+    reached = [int(re.findall(r"^step (\d+)", printed, re.MULTILINE)[-1]) for _, printed in seen]
+    assert reached[1] == 6
+    assert 0 < reached[0] <= 6 <= reached[2] < reached[3] < killed_training.STEPS  # all died on the way
     (record,) = (tmp_path / "output" / "fewshot_video" / "runs").glob("*/run.json")
     assert record.parent.name == killed_training.NAME
     code, printed = run_through(tmp_path)

@@ -14,6 +14,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[3]
 SUPPORT = ROOT / "tests" / "support"
 STEPS = 12
-NAME = "killed"
-POINTS = ("fsync", "replace", "link", "mkdir", "step")
+NAME, HOLD = "killed", "hold"
 TRAINERS = ("tic_ft", "aicl", "motion", "tune_a_video")
 
 
@@ -48,13 +48,13 @@ def run_through(folder: Path, steps: int = STEPS, die: str = "", **more: str) ->
 
 
 def kill_after(folder: Path, step: int, steps: int = STEPS, **more: str) -> tuple[int, str]:
-    """Start a process and kill it from outside as soon as it says that so many steps are done, wherever it is then."""
-    started = process(folder, steps, **more)
+    """Start a process and kill it from outside once it stands still, which it does after so many steps of the run."""
+    started = process(folder, steps, f"{HOLD}:{step}", **more)
     assert started.stdout is not None
     lines = []
     for line in started.stdout:
         lines.append(line)
-        if line.startswith("step") and int(line.split()[1]) >= step:
+        if line.startswith(HOLD):
             started.kill()
             break
     out, err = started.communicate()
@@ -79,7 +79,10 @@ def tensors(folder: Path) -> dict[str, bytes]:
 
 
 def arm(die: str, on_step: list[Callable[[int], None]]) -> None:
-    """Have the process kill itself at the n-th call of a function of the system, or at the end of a step."""
+    """Have the process kill itself at the n-th call of a function of the system or at the end of the n-th step.
+
+    ``hold:N`` has it stand still after step N of the run, or the next one that it does.
+    """
     point, _, count = die.partition(":")
     calls = 0
 
@@ -90,15 +93,21 @@ def arm(die: str, on_step: list[Callable[[int], None]]) -> None:
             sys.stdout.flush()
             os.kill(os.getpid(), signal.SIGKILL)
 
-    if point == "step":
-        on_step.append(count_down)
+    def stand_still(done: int) -> None:
+        if done >= int(count):
+            sys.stdout.write(f"{HOLD}\n")
+            sys.stdout.flush()
+            threading.Event().wait()
+
+    if point in ("step", HOLD):
+        on_step.append(count_down if point == "step" else stand_still)
     elif point:
         before = getattr(os, point)
         setattr(os, point, lambda *args, **more: (count_down(), before(*args, **more))[1])
 
 
 def load_pack() -> None:
-    """Import the checkout as package ``pack``, as the tests do."""
+    """Import the checkout as package ``pack``, as the tests do, with its clocks stopped."""
     import importlib.util
 
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
@@ -108,6 +117,9 @@ def load_pack() -> None:
     assert spec.loader is not None
     sys.modules["pack"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules["pack"])
+    from no_clock import stop_clocks
+
+    stop_clocks()  # a call of something is the n-th however long the ones before it took
 
 
 def two_buckets() -> Any:
