@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 import shared_engine
 import shared_runs
+from patience import PATIENCE
 
 from pack.training.distributed import heartbeat
 
-NAMES, ADDRESSES, LINES = ("fewshot-a", "fewshot-b"), ("10.231.7.1", "10.231.7.2"), ("fewshot0", "fewshot1")
+NAMES = tuple(f"fewshot-{os.getpid()}-{end}" for end in "ab")  # another process may run the same test
+ADDRESSES, LINES = ("10.231.7.1", "10.231.7.2"), ("fewshot0", "fewshot1")  # within these
 MINUTE = 60
 
 
@@ -56,12 +58,13 @@ def start(folder: Path, rank: int) -> subprocess.Popen[str]:
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
-def wait_for_step(folder: Path, step: int) -> None:
+def wait_for_step(started: list[subprocess.Popen[str]], folder: Path, step: int) -> None:
     """Wait until both have done so many steps."""
     paths, pause = [folder / f"step_{rank}" for rank in range(2)], threading.Event()
-    for _ in range(2400):
+    for _ in range(int(PATIENCE / 0.05)):
         if all(path.exists() and int(path.read_text() or 0) >= step for path in paths):
             return
+        assert all(process.poll() is None for process in started), shared_runs.finish(started)
         pause.wait(0.05)
     raise AssertionError("no step was done in time")
 
@@ -70,7 +73,7 @@ def wait_for_step(folder: Path, step: int) -> None:
 def test_machines_that_are_cut_from_each_other_end_with_a_sentence(tmp_path):
     started = [start(tmp_path, rank) for rank in range(2)]
     try:
-        wait_for_step(tmp_path, 3)
+        wait_for_step(started, tmp_path, 3)
         assert ip("-n", NAMES[1], "link", "set", LINES[1], "down") == 0
         ends = shared_runs.finish(started)
     finally:
