@@ -18,7 +18,6 @@ pytestmark = [
 ]
 CLOSE = 1e-5  # relative
 GOAL = 6
-SHORT_OF_MEMORY = Path(shared_runs.__file__).with_name("short_of_memory.py")  # its root must not be on our path
 
 
 @pytest.fixture(scope="module")
@@ -65,27 +64,27 @@ def test_every_trainer_learns_in_two_processes_what_it_learns_in_the_graph(base,
 
 
 def test_a_run_goes_on_in_two_processes_and_in_the_graph_again(base, in_graph):
-    group = shared_runs.launch(base, 2)
-    shared_runs.after_step(group[0], base, 3)
+    group = shared_runs.launch(base, 2, hold="1:3")
+    shared_runs.wait_held(group, base)
     group[1].send_signal(signal.SIGINT)
+    shared_runs.held_file(base).unlink()
     ends = shared_runs.finish(group)
     assert [code for code, _ in ends] == [130, 130], ends
     assert shared_runs.record(base)["state"] == "stopped"  # by Ctrl-C
-    stopped_at = shared_runs.record(base)["step"]
-    assert 3 <= stopped_at < GOAL
+    assert shared_runs.record(base)["step"] == 4  # the step under way
     shared_runs.begin(base, GOAL, goal=GOAL)
     assert tic_ft_apart(base, in_graph) < CLOSE
     assert shared_runs.losses(base) == pytest.approx(shared_runs.losses(in_graph), rel=CLOSE)
-    counts = [{"step": 0, "count": 1}, {"step": 2, "count": 2}, {"step": stopped_at, "count": 1}]
+    counts = [{"step": 0, "count": 1}, {"step": 2, "count": 2}, {"step": 4, "count": 1}]
     assert shared_runs.record(base)["processes"] == counts
     assert shared_runs.record(base)["state"] == "finished"
 
 
 @pytest.mark.parametrize(("victim", "way"), [(0, ()), (1, SPLIT)])
 def test_a_killed_process_ends_the_other_with_a_sentence_and_the_run_resumes(base, in_graph, victim, way):
-    group = shared_runs.launch(base, 2, *way)
-    shared_runs.after_step(group[0], base, 3)
-    shared_runs.kill(group[victim])
+    group = shared_runs.launch(base, 2, *way, hold=f"{victim}:3")
+    shared_runs.wait_held(group, base)
+    group[victim].kill()
     ends = shared_runs.finish(group)
     assert ends[victim][0] == -signal.SIGKILL
     code, said = ends[1 - victim]
@@ -98,7 +97,7 @@ def test_a_killed_process_ends_the_other_with_a_sentence_and_the_run_resumes(bas
 
 
 def test_a_process_short_of_memory_makes_all_go_on_with_less(base, in_graph):
-    ends = shared_runs.finish(shared_runs.launch(base, 2, script=SHORT_OF_MEMORY))
+    ends = shared_runs.finish(shared_runs.launch(base, 2, short=True))
     assert [code for code, _ in ends] == [0, 0], ends
     assert "ran out of memory after 3 steps; it goes on from there with checkpointing blocks" in ends[0][1]
     assert tic_ft_apart(base, in_graph) < CLOSE
@@ -111,7 +110,7 @@ def test_a_base_is_split_by_several_processes_alone(base):
 
 
 def test_a_split_base_that_is_short_of_memory_ends_the_run_with_a_sentence(base, in_graph):
-    ends = shared_runs.finish(shared_runs.launch(base, 2, *SPLIT, script=SHORT_OF_MEMORY))
+    ends = shared_runs.finish(shared_runs.launch(base, 2, *SPLIT, short=True))
     assert [code for code, _ in ends] == [1, 1], ends
     assert "out of memory" in "".join(said for _, said in ends).lower()
     shared_runs.go_on(base, 2, arguments=SPLIT)

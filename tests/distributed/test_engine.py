@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,16 @@ def test_what_process_0_tells_is_heard_as_it_was(shared):
         assert told["plain"] == [1, None, "two", 0.5]
         assert torch.equal(told["tensors"]["a"], torch.arange(6.0).view(2, 3))
         assert isinstance(told["tensors"]["b"], tuple)
+
+
+def test_a_port_that_a_group_was_given_goes_to_nobody_else():
+    port = shared_runs.free_port()
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.1", port))
+    with socket.socket() as store:
+        store.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as torch's does
+        store.bind(("", port))
+        store.listen()
 
 
 def test_this_process_is_alone():

@@ -177,5 +177,9 @@ def main() -> None:
 
 if __name__ == "__main__":
     load_pack()
+    if "--endless" not in sys.argv:  # there a process is lost without a word
+        from no_clock import wait_for_peers
+
+        wait_for_peers()
     main()
     sys.stdout.flush()

@@ -12,7 +12,6 @@ import argparse
 import contextlib
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -20,10 +19,11 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from killed_training import ROOT, load_pack
+from killed_training import load_pack
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # also when this file is run, or imported by a bench
 from patience import PATIENCE
+from tested_command import HELD, HOLD, SHORT
 
 TRAINERS = ("tic_ft", "aicl", "motion", "tune_a_video")
 NAME = TRAINERS[0]  # runs are called after their trainer
@@ -34,6 +34,8 @@ RUN_SETTINGS = {
 WAIT = PATIENCE  # seconds that a process may take
 # What lets gloo find an interface on a machine without a network.
 ALONE = {"GLOO_SOCKET_IFNAME": "lo", "MASTER_ADDR": "127.0.0.1"}
+COMMAND = Path(__file__).with_name("tested_command.py")
+_ports: list[socket.socket] = []  # those that groups of processes have been given
 
 
 def begin(base: Path, steps: int, *trainers: str, **options: Any) -> None:
@@ -46,16 +48,22 @@ def begin(base: Path, steps: int, *trainers: str, **options: Any) -> None:
 
 
 def launch(
-    base: Path, count: int, *arguments: str, run: str | tuple[str, ...] = NAME, script: Path | None = None
+    base: Path,
+    count: int,
+    *arguments: str,
+    run: str | tuple[str, ...] = NAME,
+    script: Path = COMMAND,
+    hold: str = "",
+    short: bool = False,
 ) -> list[subprocess.Popen[str]]:
-    """Start the command in so many processes of one group."""
-    port = free_port()
-    started = []
+    """Start the command in so many processes of one group; for ``hold`` and ``short`` see ``tested_command``."""
+    port, started = free_port(), []
+    asked = {HOLD: hold, HELD: str(held_file(base))} | ({SHORT: "1"} if short else {})
     for rank in range(count):
         place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "MASTER_PORT": port}
-        settings = os.environ | ALONE | {name: str(value) for name, value in place.items()}
+        settings = os.environ | ALONE | asked | {name: str(value) for name, value in place.items()}
         runs = (run,) if isinstance(run, str) else run
-        command = [sys.executable, str(script or ROOT / "train.py"), *runs, "--base-directory", str(base), *arguments]
+        command = [sys.executable, str(script), *runs, "--base-directory", str(base), *arguments]
         started.append(
             subprocess.Popen(
                 command,
@@ -95,26 +103,29 @@ def go_on(base: Path, count: int, *runs: str, arguments: tuple[str, ...] = (), w
     assert [code for code, _ in ends] == [0] * count, ends
 
 
-def after_step(process: subprocess.Popen[str], base: Path, step: int, run: str = NAME) -> None:
-    """Wait until the run's log says that so many steps are done."""
-    path, pause = run_path(base, run) / "metrics.jsonl", threading.Event()
+def held_file(base: Path) -> Path:
+    """What is there while a process stands still."""
+    return base / "held"
+
+
+def wait_held(group: list[subprocess.Popen[str]], base: Path) -> None:
+    """Wait until a process stands still, as it was asked to."""
+    pause = threading.Event()
     for _ in range(int(WAIT / 0.02)):
-        if process.poll() is not None or f'"kind":"step","step":{step},' in (path.read_text() if path.exists() else ""):
+        if held_file(base).exists():
             return
+        assert all(process.poll() is None for process in group), finish(group)
         pause.wait(0.02)
-    raise AssertionError(f"step {step} was not done in time")
-
-
-def kill(process: subprocess.Popen[str]) -> None:
-    """SIGKILL."""
-    os.kill(process.pid, signal.SIGKILL)
+    raise AssertionError("no process stands still")
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    """A port that nobody listens on, and that the system gives to nobody else until this process ends."""
+    port = socket.socket()
+    _ports.append(port)
+    port.bind(("127.0.0.1", 0))
+    port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # now who asks for it by its number may have it
+    return int(port.getsockname()[1])
 
 
 def run_path(base: Path, run: str = NAME) -> Path:

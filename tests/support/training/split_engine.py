@@ -106,5 +106,8 @@ def main() -> None:
 
 if __name__ == "__main__":
     load_pack()
+    from no_clock import wait_for_peers
+
+    wait_for_peers()
     main()
     sys.stdout.flush()
