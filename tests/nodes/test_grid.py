@@ -102,6 +102,14 @@ def test_the_best_one_is_marked_and_handed_on(trained):
     assert grid(run_name="")["table"] == made["table"]  # the newest run
 
 
+def test_videos_are_kept_no_larger_than_they_are_drawn(monkeypatch):
+    kept: list[Cell] = []
+    monkeypatch.setattr("pack.nodes.host.page.grid._drawn", lambda cells, *_: kept.extend(cells) or torch.zeros(1))
+    wide = grid(cell_width=48)  # the clips have 32 pixels
+    assert {tuple(cell.frames.shape[1:]) for cell in kept} == {(48, 48, 3)}
+    assert wide["scores"] == grid()["scores"]  # which are of the clips as they are
+
+
 def test_metrics_of_which_less_is_better_and_of_equals_the_first():
     def cell(steps: int, value: float) -> Cell:
         return Cell(1, Checkpoint(steps, dict) if steps else None, 1.0, scores={"flicker": value, "ssim": value})

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ....methods.frames import resize
 from ....methods.metrics import METRICS, check_metric
 from ....methods.video_scores import score
 from ....training.lora.file import LoraModel
@@ -49,7 +50,7 @@ class Cell:
     prompt: int  # counted from 1
     checkpoint: Checkpoint | None  # None: the model alone
     strength: float
-    frames: Tensor | None = None  # [T, H, W, C] in [0, 1]
+    frames: Tensor | None = None  # [T, H, W, 3] in [0, 1], as wide as they are drawn
     scores: dict[str, float] | None = None
 
     @property
@@ -118,7 +119,7 @@ def make_grid(
         if not cells:  # the videos are alike, so the first one tells
             check_metric(compared.metric, frames, compared.reference, compared.condition)
         scores = score(frames, compared.reference, compared.condition)
-        cells.append(replace(cell, frames=frames, scores=scores))
+        cells.append(replace(cell, frames=_fitted(frames, width), scores=scores))  # 64 whole clips may be 25 GB
     best = best_of(cells, compared.metric)
     lora = best.checkpoint.load() if best.checkpoint else LoraModel({})
     return Grid(_drawn(cells, best, compared.metric, width), cells, best, lora)
@@ -137,6 +138,11 @@ def decoded(vae: Any, samples: Tensor, latent: dict[str, Any]) -> Tensor:
     if "tic_ft" in latent:
         frames = crop(frames, {**latent, "samples": samples}, "target")
     return frames.float().cpu().clamp(0, 1)
+
+
+def _fitted(frames: Tensor, width: int) -> Tensor:
+    """Frames of that width and the same shape, without what a picture has beside its colours."""
+    return resize(frames[..., :3], width, max(1, round(width * frames.shape[1] / frames.shape[2])))
 
 
 def _patched(model: Any, wanted: Sequence[Cell]) -> Iterator[tuple[Cell, Any]]:
