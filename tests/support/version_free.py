@@ -11,6 +11,7 @@ VERSION_FREE = {  # node ids of pytest, or how they begin; and why one version i
     "tests/distributed": "what processes exchange is ours; the host's part of it is a run's, in nodes/runs",
     "tests/fuzz": "what the random values meet are our own checks; plain calls of every node run in each version",
     "tests/nodes/runs/test_killed.py": "the files of a run are written by training/storage, which knows no host",
+    "tests/nodes/runs/test_changed_surroundings.py::test_a_run_goes_on_in_a_newer_comfyui": "it starts both itself",
     "tests/nodes/runs/test_disk_faults.py": "likewise; each kind of fault is put into our own calls",
     "tests/nodes/workflows/test_demo.py": "the demo's script; its nodes and templates run in workflows/test_run.py",
     "tests/nodes/workflows/test_run.py::test_a_toy_workflow_runs_and_makes_exactly_its_frames[tic_ft_grid_toy]": (

@@ -27,20 +27,24 @@ TRAINERS = ("tic_ft", "aicl", "motion", "tune_a_video")
 
 
 def process(
-    folder: Path, steps: int = STEPS, die: str = "", name: str = NAME, trainer: str = TRAINERS[0]
+    folder: Path, steps: int = STEPS, die: str = "", name: str = NAME, trainer: str = TRAINERS[0], host: Any = None
 ) -> subprocess.Popen[str]:
-    """Start a training process; it prints ``step N`` after each step and ``done`` at the end."""
+    """Start a training process; it prints ``step N`` after each step and ``done`` at the end.
+
+    ``host`` is a ComfyUI with its ``path`` and ``python``; None takes the one that tests run in.
+    """
     options = {"--steps": steps, "--name": name, "--die": die, "--trainer": trainer}
     command = [
-        sys.executable,
+        sys.executable if host is None else str(host.python),
         str(Path(__file__)),
         str(folder),
         *(str(part) for pair in options.items() for part in pair),
     ]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    settings = os.environ | ({} if host is None else {"COMFYUI_PATH": str(host.path)})
+    return subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def run_through(folder: Path, steps: int = STEPS, die: str = "", **more: str) -> tuple[int, str]:
+def run_through(folder: Path, steps: int = STEPS, die: str = "", **more: Any) -> tuple[int, str]:
     """Run a process to its end, by itself or by the death it was given; its exit code and what it printed."""
     started = process(folder, steps, die, **more)
     out, err = started.communicate()
