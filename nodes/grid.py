@@ -8,8 +8,10 @@ from comfy_api.latest import io
 
 from ..methods.metrics import METRICS
 from ..training.runs.checkpoints import evenly
-from .host.page.grid import Compared, Sampling, cells_of, make_grid
+from .host.page.grid import make_grid
+from .host.page.grid_cells import Compared, Sampling, cells_of
 from .host.page.grid_table import grid_scores, grid_table
+from .host.page.kept_cells import KeptCells
 from .host.runs.checkpoints import checkpoints_stamp, run_checkpoints
 from .host.sampling.inversion import samplers, schedulers
 from .host.services.images import frames_of
@@ -18,6 +20,7 @@ from .sockets import Node
 PROMPTS = ("positive", "positive_2", "positive_3", "positive_4")
 CHOOSING = [name for name, metric in METRICS.items() if metric.better != "beside"]
 MOST_STRENGTH = 10.0
+KEPT = KeptCells()
 
 
 def strengths_of(text: str) -> list[float]:
@@ -127,11 +130,15 @@ class FewShotGrid(Node):
         condition=None,
     ) -> io.NodeOutput:  # fmt: skip
         prompts = [entry for entry in (positive, positive_2, positive_3, positive_4) if entry is not None]
-        _, found = run_checkpoints(run_name)
+        run, found = run_checkpoints(run_name)
         wanted = cells_of(evenly(found, checkpoints), strengths_of(strengths), len(prompts), with_base)
         sampling = Sampling(seed, steps, cfg, sampler_name, scheduler)
         compared = Compared(metric, frames_of(reference), frames_of(condition))
-        grid = make_grid(model, vae, prompts, negative, latent, wanted, sampling, compared, cell_width)
+        done = KEPT.of(
+            model, vae, *prompts, negative, latent, reference, condition, run.id, repr(sampling), metric, cell_width
+        )
+        grid = make_grid(model, vae, prompts, negative, latent, wanted, sampling, compared, cell_width, done)
+        KEPT.forget()
         table, scores = grid_table(grid.cells, grid.best, metric), grid_scores(grid.cells, grid.best)
         return io.NodeOutput(grid.frames, table, scores, grid.lora, grid.best.strength)
 

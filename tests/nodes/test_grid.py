@@ -14,7 +14,7 @@ from tiny_vae import PIXELS, clip, tiny_vae
 
 import nodes as host_nodes
 from pack.nodes.grid import FewShotGrid, strengths_of
-from pack.nodes.host.page.grid import Cell, best_of, cells_of
+from pack.nodes.host.page.grid_cells import Cell, best_of, cells_of
 from pack.nodes.host.page.labelled_grid import BORDER, GAP, INK, LINE, MARK, PAPER, labelled_grid
 from pack.nodes.tic_ft import TICFTContext, TICFTCrop
 from pack.training.core.config import TrainConfig
@@ -134,6 +134,45 @@ def test_the_hosts_cancel_ends_it(monkeypatch):
     with pytest.raises(comfy.model_management.InterruptProcessingException):
         grid()
     assert shown == ["video 1 of 7: prompt 1 without a LoRA", "video 2 of 7: prompt 1, 2 steps at strength 0.5"]
+
+
+def test_a_grid_that_was_cancelled_goes_on_behind_its_finished_videos(monkeypatch):
+    shown: list[str] = []
+    ends = [3]  # the video that is cancelled
+
+    def show(text: str) -> None:
+        shown.append(text)
+        if len(shown) in ends:
+            comfy.model_management.interrupt_current_processing()
+
+    monkeypatch.setattr("pack.nodes.host.page.grid.show_text", show)
+    model, latent = context()
+    same = {"model": model, "latent": latent, "vae": tiny_vae()}  # as the host keeps what has not changed
+
+    def cancelled() -> None:
+        shown.clear()
+        with pytest.raises(comfy.model_management.InterruptProcessingException):
+            grid(**same)
+        assert len(shown) == 3
+
+    cancelled()
+    shown.clear()
+    ends.clear()
+    made = grid(**same)
+    assert [text.partition(":")[0] for text in shown] == [f"video {i} of 7" for i in (3, 4, 5, 6, 7)]
+    shown.clear()
+    again = grid(**same)  # nothing is kept of one that is whole
+    assert len(shown) == 7
+    assert made["scores"] == again["scores"]
+    assert torch.equal(made["grid"], again["grid"])
+
+    for other in ({"seed": 2}, {"latent": dict(latent)}, {"model": model.clone()}):
+        ends[:] = [3]
+        cancelled()
+        shown.clear()
+        ends.clear()
+        grid(**{**same, **other})
+        assert len(shown) == 7, other
 
 
 @pytest.mark.parametrize(

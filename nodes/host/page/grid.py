@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from ....methods.frames import resize
-from ....methods.metrics import METRICS, check_metric
+from ....methods.metrics import check_metric
 from ....methods.video_scores import score
 from ....training.lora.file import LoraModel
 from ....training.runs.checkpoints import Checkpoint
@@ -17,46 +17,8 @@ from ..model.loras import apply_lora
 from ..sampling.crop import crop
 from ..services.node_text import show_text
 from ..services.progress import StepProgress
+from .grid_cells import ONLY_BASE, Cell, Compared, Sampling, best_of, told
 from .labelled_grid import labelled_grid
-
-MOST_CELLS = 64
-ONLY_BASE = "without"  # label of the row without a LoRA
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How every cell is sampled, in the words of the host's KSampler."""
-
-    seed: int
-    steps: int
-    cfg: float
-    sampler: str
-    scheduler: str
-
-
-@dataclass(frozen=True)
-class Compared:
-    """What cells are scored by."""
-
-    metric: str
-    reference: Tensor | None = None  # [T, H, W, C]
-    condition: Tensor | None = None
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One video of the grid."""
-
-    prompt: int  # counted from 1
-    checkpoint: Checkpoint | None  # None: the model alone
-    strength: float
-    frames: Tensor | None = None  # [T, H, W, 3] in [0, 1], as wide as they are drawn
-    scores: dict[str, float] | None = None
-
-    @property
-    def row(self) -> tuple[int, int]:
-        """Its row: by prompt, then by steps."""
-        return self.prompt, self.checkpoint.steps if self.checkpoint else 0
 
 
 @dataclass(frozen=True)
@@ -69,30 +31,11 @@ class Grid:
     lora: LoraModel
 
 
-def cells_of(
-    checkpoints: Sequence[Checkpoint], strengths: Sequence[float], prompts: int, with_base: bool
-) -> list[Cell]:
-    """All cells in the order in which they are sampled: a prompt's model alone first, then by steps and strength.
-
-    Raises:
-        ValueError: there are more than 64.
-    """
-    found = []
-    for prompt in range(1, prompts + 1):
-        found += [Cell(prompt, None, 0.0)] if with_base else []
-        found += [Cell(prompt, checkpoint, strength) for checkpoint in checkpoints for strength in strengths]
-    if len(found) > MOST_CELLS:
-        raise ValueError(
-            f"the grid would have {len(found)} videos, {MOST_CELLS} at most; take fewer checkpoints or strengths"
-        )
-    return found
-
-
 def make_grid(
     model: Any, vae: Any, prompts: Sequence[Any], negative: Any, latent: dict[str, Any], wanted: Sequence[Cell],
-    sampling: Sampling, compared: Compared, width: int,
+    sampling: Sampling, compared: Compared, width: int, done: dict[Any, Cell],
 ) -> Grid:  # fmt: skip
-    """Sample, decode and score every cell.
+    """Sample, decode and score every cell that is not done.
 
     The host's cancel passes through after any step.
 
@@ -106,29 +49,24 @@ def make_grid(
         sampling: Seed and schedule of all of them.
         compared: What they are scored by.
         width: Of a video in the grid, pixels.
+        done: Finished cells by their keys; what is made is put in here at once.
 
     Raises:
         ValueError: a checkpoint does not fit the model, or the metric does not fit the videos.
     """
     bar = StepProgress(len(wanted) * sampling.steps)
-    cells: list[Cell] = []
-    for number, (cell, patched) in enumerate(_patched(model, wanted)):
-        show_text(f"video {number + 1} of {len(wanted)}: {_told(cell)}")
-        one = _sampled(patched, prompts[cell.prompt - 1], negative, latent, sampling, bar, number)
+    for cell, patched in _patched(model, [cell for cell in wanted if cell.key not in done]):
+        show_text(f"video {len(done) + 1} of {len(wanted)}: {told(cell)}")
+        one = _sampled(patched, prompts[cell.prompt - 1], negative, latent, sampling, bar, len(done))
         frames = decoded(vae, one, latent)
-        if not cells:  # the videos are alike, so the first one tells
+        if not done:  # the videos are alike, so the first one tells
             check_metric(compared.metric, frames, compared.reference, compared.condition)
         scores = score(frames, compared.reference, compared.condition)
-        cells.append(replace(cell, frames=_fitted(frames, width), scores=scores))  # 64 whole clips may be 25 GB
+        done[cell.key] = replace(cell, frames=_fitted(frames, width), scores=scores)  # 64 whole clips may be 25 GB
+    cells = [done[cell.key] for cell in wanted]
     best = best_of(cells, compared.metric)
     lora = best.checkpoint.load() if best.checkpoint else LoraModel({})
     return Grid(_drawn(cells, best, compared.metric, width), cells, best, lora)
-
-
-def best_of(cells: Sequence[Cell], metric: str) -> Cell:
-    """The cell with a LoRA whose metric is best; of equals the first."""
-    sign = 1 if METRICS[metric].better == "higher" else -1
-    return max((cell for cell in cells if cell.checkpoint), key=lambda cell: sign * (cell.scores or {})[metric])
 
 
 def decoded(vae: Any, samples: Tensor, latent: dict[str, Any]) -> Tensor:
@@ -173,12 +111,6 @@ def _sampled(
         model, noise, sampling.steps, sampling.cfg, sampling.sampler, sampling.scheduler, positive, negative, samples,
         callback=on_step, disable_pbar=True, seed=sampling.seed,
     )  # fmt: skip
-
-
-def _told(cell: Cell) -> str:
-    if cell.checkpoint is None:
-        return f"prompt {cell.prompt} {ONLY_BASE} a LoRA"
-    return f"prompt {cell.prompt}, {cell.checkpoint.steps} steps at strength {cell.strength:g}"
 
 
 def _drawn(cells: Sequence[Cell], best: Cell, metric: str, width: int) -> Tensor:

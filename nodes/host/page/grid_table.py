@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from .grid import Cell
+from .grid_cells import Cell
 
 BESIDE = ("frame_consistency", "dynamic_degree", "warping_error")  # shown beside the chosen metric
 DIGITS = 6  # behind the decimal point, in JSON
