@@ -41,7 +41,7 @@ def settled(site: Site) -> list[float]:
     seen: list[list[float]] = [[]]
 
     def rests() -> bool:
-        site.page.wait_for_timeout(300)
+        site.settle()
         seen.append(site.page.evaluate("() => [app.graph.nodes[0].size[1], app.canvas.ds.scale]"))
         return seen[-1] == seen[-2]
 

@@ -27,7 +27,7 @@ def beside(site: Site) -> Site:
     site.page.evaluate(OPEN, TRAINER)
     panel = site.page.get_by_test_id("properties-panel")
     panel.get_by_text("learning_rate", exact=True).wait_for()
-    site.page.wait_for_timeout(500)
+    site.settle()
     yield site
     site.page.evaluate(CLOSE)
 
@@ -46,7 +46,7 @@ def test_the_side_panel_leaves_out_what_only_the_node_can_show(beside):
 def test_no_row_is_wider_than_its_node_after_the_side_panel_was_open(beside):
     beside.page.evaluate(WIDE % list(ROWS), TRAINER)  # as older pages do, which know no rows to leave out
     beside.page.evaluate(CLOSE)
-    beside.page.wait_for_timeout(500)
+    beside.settle()
 
     def fit() -> bool:
         node = beside.page.evaluate(DRAWN, TRAINER)

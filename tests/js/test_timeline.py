@@ -235,6 +235,6 @@ def test_keys_that_the_host_has_shortcuts_for_stay_in_the_timeline(timeline):
     page.keyboard.press("Delete")
     page.locator(".fewshot-timeline .fewshot-task").focus()
     page.keyboard.press("w")  # would open the list of workflows
-    page.wait_for_timeout(300)
+    timeline.site.settle()
     assert len(timeline.site.graph()["workflow"]["nodes"]) == before
     assert page.locator(".workflows-sidebar-tab").count() == 0

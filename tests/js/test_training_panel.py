@@ -147,7 +147,7 @@ def test_an_answer_from_before_the_end_of_a_run_does_not_stay(site):
     site.host.post(f"{urlsplit(answer.url).path}/stop", {})  # the page's own button waits for the answer
     assert site.wait_done() == "execution_success"
     route.fulfill(response=answer)
-    site.page.wait_for_timeout(1000)
+    site.settle()
     panel.wait_state(r"^Stopped: step \d+ of 5000$")
 
 
@@ -182,7 +182,7 @@ def test_undo_leaves_the_panel_as_it_is_and_alive(site):
     panel.element.locator(".fewshot-thumb").first.focus()
     site.page.keyboard.press("Control+z")  # also with the keyboard in the panel
     site.until(lambda: site.node(TRAINER)["widgets_values"][STEPS] == 3, "the input is as it was")
-    site.page.wait_for_timeout(700)
+    site.settle()
     shown = "k => app.graph.nodes.find(n => n.type === k).widgets.at(-1).element.isConnected"
     site.until(lambda: site.page.evaluate(shown, TRAINER), "the panel is in the page")
     panel.wait_state("^Finished: step 3 of 3$")
@@ -237,7 +237,7 @@ def test_what_comes_before_a_run_is_told_and_why_there_was_none(site):
     site.queue()
     assert site.wait_done() == "execution_success"
     panel.wait_state("^Finished: step 4 of 4$")
-    site.page.wait_for_timeout(1000)
+    site.settle()
     panel.wait_state("^Finished: step 4 of 4$")
 
 

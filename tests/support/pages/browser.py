@@ -46,6 +46,10 @@ CLEAR = """() => { app.canvas.setGraph(app.graph.rootGraph); app.canvas.deselect
     app.graph.clear()
     document.activeElement?.blur() }"""
 OPENED = "n => app.extensionManager.workflow.activeWorkflow.filename === n && app.graph.nodes.length > 0"
+# A page's timers fire in the order in which they are due, and those of ours that show something are due sooner.
+SETTLED = """async () => { await (await fetch('/api/prompt')).json()
+    await new Promise(done => setTimeout(done, 600))
+    for (let i = 0; i < 2; i++) await new Promise(done => requestAnimationFrame(done)) }"""
 MENU_BUTTON = ".comfy-menu-button-wrapper, [data-testid=comfy-menu-button]"  # on 1.47, and since 1.58
 MENU = ".comfy-command-menu, [role=menu]"
 AWAY = (900, 600)  # pixels: on the canvas, far from every menu
@@ -144,6 +148,10 @@ class Site:
     def wait_ready(self) -> None:
         """Wait until the front end has started."""
         self.page.wait_for_function(READY, timeout=PATIENCE * 1000)
+
+    def settle(self) -> None:
+        """Wait for what comes after all that has happened so far: an answer of the host, a timer, and two frames."""
+        self.page.evaluate(SETTLED)
 
     def graph(self) -> dict[str, Any]:
         """``workflow`` and ``output`` (the prompt) of the page, as saving and queueing make them."""

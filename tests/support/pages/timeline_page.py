@@ -91,7 +91,7 @@ class Timeline:
     def undo(self, key: str = "Control+z") -> None:
         """Undo, from where the keyboard is."""
         self.page.keyboard.press(key)
-        self.page.wait_for_timeout(500)
+        self.site.settle()
         look_at(self.page)
 
 

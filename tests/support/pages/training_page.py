@@ -172,7 +172,7 @@ class Panel:
         heights = [0.0]
 
         def rests() -> bool:
-            self.page.wait_for_timeout(500)
+            self.site.settle()
             heights.append(self.height(kind))
             return heights[-1] == heights[-2]
 
