@@ -301,6 +301,8 @@ def test_cropping_something_else_is_refused_in_one_sentence():
     sentence = "got 20 images, the sequence decodes to 21; wire the whole VAE Decode output"
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         TICFTCrop.execute(clip(20), latent, "target")
+    with pytest.raises(ValueError, match=r"^images holds values that are no numbers .*; find the node that made them"):
+        TICFTCrop.execute(clip(21) * torch.nan, latent, "target")
     _, none, _ = context(sources={}, target_frames=9, condition_latents=0, buffer_latents=0)
     sentence = "the sequence has no condition and buffer frames; keep 'target' instead"
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):

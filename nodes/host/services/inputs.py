@@ -104,7 +104,7 @@ def _check_image(name: str, value: Any) -> None:
     if not isinstance(value, Tensor):
         _refuse(name, value, "an IMAGE")
     if name in PASSED_ON:
-        return
+        return require_finite({"its colours": value}, name, REMAKE)
     try:
         check_frames(value)
     except ValueError as error:
@@ -185,7 +185,7 @@ def _check_parts(kind: str, *parts: str) -> Check:
     return check
 
 
-PASSED_ON = {"images"}  # of TIC-FT Crop: what a VAE has decoded is cut and handed on, whatever the colours are
+PASSED_ON = {"images"}  # of TIC-FT Crop: what a VAE has decoded is cut and handed on, with colours out of range
 CHECKS: dict[str, Check] = {
     "MODEL": _check_parts("MODEL", "model", "clone"),
     "VAE": _check_parts("VAE", "encode", "decode", "latent_channels"),
