@@ -14,6 +14,8 @@ from ..core.methods import TITLES
 
 PREFIX = "fewshot_video."
 PACK_VERSION = "0.1.0"  # of pyproject.toml; a test compares them
+NAMES = ("base_family", "base_model", "method", "group_norms", "expert")  # values that sentences name
+LONGEST_NAME = 200  # characters; a model's description takes half of them
 MODEL_SPEC = "1.0.0"  # of the sai_model_spec that the modelspec keys follow
 # Family: the architecture a LoRA is for, and the reference code whose model that is.
 ARCHITECTURES = {
@@ -41,7 +43,14 @@ def to_metadata(record: Mapping[str, str]) -> dict[str, str]:
 
 def from_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
     """The record of a file; empty where the file is not ours."""
-    return {key.removeprefix(PREFIX): value for key, value in metadata.items() if key.startswith(PREFIX)}
+    record = {key.removeprefix(PREFIX): value for key, value in metadata.items() if key.startswith(PREFIX)}
+    return {key: one_line(value) if key in NAMES else value for key, value in record.items()}
+
+
+def one_line(text: str) -> str:
+    """A name as a sentence can hold it, whatever a damaged file says: of one line, and cut where it is too long."""
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST_NAME else f"{line[:LONGEST_NAME]}..."
 
 
 def file_metadata(

@@ -20,6 +20,14 @@ def test_the_record_is_in_it_with_the_packs_version():
     assert from_metadata(file_metadata(RECORD, CONFIG)) == {**RECORD, "pack_version": PACK_VERSION}
 
 
+def test_a_name_of_a_damaged_file_still_fits_into_a_sentence():
+    damaged = {**RECORD, "base_family": "Wan\n" * 9999, "base_model": "[" * 9999, "workflow": "{}" * 9999}
+    read = from_metadata(file_metadata(damaged, CONFIG))
+    assert read["base_family"].startswith("Wan Wan")
+    assert max(len(read[name]) for name in ("base_family", "base_model")) < 210
+    assert read["workflow"] == damaged["workflow"]
+
+
 def test_modelspec_names_architecture_code_title_and_size():
     metadata = file_metadata(RECORD, CONFIG, title="my run")
     assert {key: value for key, value in metadata.items() if key.startswith("modelspec.")} == {
