@@ -24,7 +24,8 @@ class AiclAdapter:
     """An adapter as a file holds it.
 
     Raises:
-        ValueError: a tensor is missing, unknown, or of another shape than the sizes say, or the base is not named.
+        ValueError: a tensor is missing, unknown, of whole numbers or of another shape than the sizes say, or the base
+            is not named.
     """
 
     sizes: AdapterSizes
@@ -35,6 +36,12 @@ class AiclAdapter:
     def __post_init__(self) -> None:
         if not self.base_family:
             raise ValueError("the AICL adapter does not say which base model it is for; train it again")
+        whole = [name for name, tensor in self.tensors.items() if not tensor.is_floating_point()]
+        if whole:
+            raise ValueError(
+                f"the AICL adapter's {whole[0]} holds {self.tensors[whole[0]].dtype}, numbers with fractions are "
+                "needed; copy the file again, or train it again"
+            )
         wanted = expected_shapes(self.sizes)
         shapes = {name: tuple(tensor.shape) for name, tensor in self.tensors.items()}
         wrong = sorted(name for name in wanted.keys() | shapes.keys() if wanted.get(name) != shapes.get(name))
