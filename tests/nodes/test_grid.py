@@ -10,7 +10,7 @@ import pytest
 import tic_ft_runs
 import tiny_sampling as tiny
 import torch
-from tiny_vae import PIXELS, clip, tiny_vae
+from tiny_vae import PIXELS, clip, tiny_ltxv_vae, tiny_vae
 
 import nodes as host_nodes
 from pack.nodes.grid import FewShotGrid, strengths_of
@@ -185,11 +185,21 @@ def test_a_grid_that_was_cancelled_goes_on_behind_its_finished_videos(monkeypatc
         ({"strengths": "1, nan"}, "strengths has 'nan'; give numbers from -10 to 10"),
         ({"strengths": ",".join(str(i / 10) for i in range(40))}, "would have 121 videos, 64 at most"),
         ({"metric": "ssim"}, "compares with a reference and none is connected"),
+        (
+            {"latent": {"samples": torch.ones(1, 4, 8, 8)}},
+            r"the grid got a latent of .*\[1, 4, 1, 8, 8\], .*; connect",
+        ),
+        ({"latent": {"samples": torch.ones(0, 16, 3, 4, 4)}}, r"shape \[0, 16, 3, 4, 4\], .*; connect an empty latent"),
     ],
 )
 def test_what_cannot_be_is_refused(values, sentence):
     with pytest.raises(ValueError, match=sentence):
         grid(**values)
+
+
+def test_a_vae_of_another_model_is_refused_before_anything_is_sampled():
+    with pytest.raises(ValueError, match=r"the VAE is for videos of 128 channels, the WAN21.* of 16; load the VAE"):
+        grid(vae=tiny_ltxv_vae())
 
 
 def test_strengths_and_cells():

@@ -15,6 +15,7 @@ from ....training.lora.file import LoraModel
 from ....training.runs.checkpoints import Checkpoint
 from ..model.loras import apply_lora
 from ..sampling.crop import crop
+from ..sampling.latent_form import check_latent, check_vae
 from ..services.node_text import show_text
 from ..services.progress import StepProgress
 from .grid_cells import ONLY_BASE, Cell, Compared, Sampling, best_of, told
@@ -52,12 +53,17 @@ def make_grid(
         done: Finished cells by their keys; what is made is put in here at once.
 
     Raises:
-        ValueError: a checkpoint does not fit the model, or the metric does not fit the videos.
+        ValueError: a checkpoint, the latent or the VAE does not fit the model, or the metric does not fit the videos.
     """
+    import comfy.sample
+
+    check_vae(model, vae)
+    samples = comfy.sample.fix_empty_latent_channels(model, latent["samples"][:1])
+    check_latent(model, samples, "the grid", "connect an empty latent for this model, or that of TIC-FT Context")
     bar = StepProgress(len(wanted) * sampling.steps)
     for cell, patched in _patched(model, [cell for cell in wanted if cell.key not in done]):
         show_text(f"video {len(done) + 1} of {len(wanted)}: {told(cell)}")
-        one = _sampled(patched, prompts[cell.prompt - 1], negative, latent, sampling, bar, len(done))
+        one = _sampled(patched, prompts[cell.prompt - 1], negative, samples, sampling, bar, len(done))
         frames = decoded(vae, one, latent)
         if not done:  # the videos are alike, so the first one tells
             check_metric(compared.metric, frames, compared.reference, compared.condition)
@@ -97,11 +103,10 @@ def _patched(model: Any, wanted: Sequence[Cell]) -> Iterator[tuple[Cell, Any]]:
 
 
 def _sampled(
-    model: Any, positive: Any, negative: Any, latent: dict[str, Any], sampling: Sampling, bar: StepProgress, number: int
+    model: Any, positive: Any, negative: Any, samples: Tensor, sampling: Sampling, bar: StepProgress, number: int
 ) -> Tensor:
     import comfy.sample
 
-    samples = comfy.sample.fix_empty_latent_channels(model, latent["samples"][:1])
     noise = comfy.sample.prepare_noise(samples, sampling.seed)
 
     def on_step(step: int, *_: Any) -> None:

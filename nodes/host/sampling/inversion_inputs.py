@@ -12,6 +12,7 @@ from ....methods.inversion import DDIM, METHODS
 from ....training.tune_a_video import presets
 from ..model.families import text_width
 from ..model.noise import SAMPLING, LoadedModel
+from .latent_form import check_latent
 
 AUTOMATIC = "automatic"
 CHOICES = (AUTOMATIC, *METHODS)
@@ -88,14 +89,7 @@ def check_family(loaded: LoadedModel, samples: Tensor, *prompts: Any) -> None:
         ValueError: they have other channels, or another number of dimensions.
     """
     model = loaded.model
-    form = model.model.latent_format
-    channels, dimensions = form.latent_channels, getattr(form, "latent_dimensions", 2) + 2
-    if samples.ndim != dimensions or samples.shape[1] != channels or not samples.numel():
-        wanted = ["batch", channels, *(("frames",) if dimensions == 5 else ()), "height", "width"]
-        raise ValueError(
-            f"inversion got a latent of shape {list(samples.shape)}, the {type(model.model).__name__} works on "
-            f"[{', '.join(map(str, wanted))}]; encode the source clip with the model's own VAE"
-        )
+    check_latent(model, samples, "inversion", "encode the source clip with the model's own VAE")
     width = text_width(model, loaded.name)
     for tokens, _ in (part for prompt in prompts for part in prompt or ()):
         if width is not None:
