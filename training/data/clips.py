@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 BEYOND = 0.5  # how far a value of a pixel may lie outside of [0, 1], where it is cut off
+MOST_REPEATS = 1000  # of a frame that is resampled: a minute of a slide show at 16 frames a second
 
 
 class Clip(Protocol):
@@ -266,9 +267,18 @@ def fit(frames: Tensor, width: int, height: int) -> Tensor:
 
 
 def resample(frames: Tensor, old_fps: float, fps: float) -> Tensor:
-    """Frames in memory taken at ``fps`` instead of ``old_fps``, each the one nearest in time."""
+    """Frames in memory taken at ``fps`` instead of ``old_fps``, each the one nearest in time.
+
+    Raises:
+        ValueError: a frame would be there more than a thousand times.
+    """
     if old_fps == fps:
         return frames
+    if not fps / old_fps <= MOST_REPEATS:
+        raise ValueError(
+            f"the clip has {old_fps:g} frames a second, to bring it to {fps:g} each would be repeated more than "
+            f"{MOST_REPEATS} times; set its rate to what it was recorded at"
+        )
     count = max(1, math.ceil(len(frames) / old_fps * fps - LAST_FRAME))
     index = (torch.arange(count, dtype=torch.float64) / fps * old_fps - 1e-6).round().long()
     return frames[index.clamp(0, len(frames) - 1)]

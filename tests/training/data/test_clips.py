@@ -158,6 +158,13 @@ def test_frames_in_memory_are_resampled_to_the_nearest_in_time():
     assert resample(torch.arange(4.0), 8, 16).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
+@pytest.mark.parametrize("rate", [2.8e-121, 1e-9, 0.01])
+def test_a_rate_that_would_repeat_frames_without_end_is_refused(rate):
+    with pytest.raises(ValueError, match=r"^the clip has .*, to bring it to 16 .*; set its rate to what it was"):
+        resample(torch.arange(9.0), rate, 16)
+    assert len(resample(torch.arange(2.0), 1 / 60, 16)) == 1920
+
+
 def test_a_background_is_laid_where_the_frames_are(monkeypatch):
     monkeypatch.setattr(clips, "has_transparency", lambda _frames: True)  # of the meta device nothing can be asked
     laid = clips.over_background(torch.empty(2, 8, 8, 4, device="meta"), "white")
