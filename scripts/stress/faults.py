@@ -133,7 +133,7 @@ def attempt(run: Run, disk: Any) -> bool:
     import folder_paths
     from comfy.model_management import InterruptProcessingException
     from disk_faults import failing
-    from node_calls import complaint
+    from fair_answers import complaint
 
     folder_paths.set_output_directory(str(Path(disk.folder) / "output"))
     said = False
