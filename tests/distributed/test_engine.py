@@ -17,6 +17,7 @@ from pack.training.storage.state_file import read_state
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("accelerate") is None, reason="accelerate is not installed")
 CLOSE = 1e-5  # relative; the order of a sum is all that differs
+COUNT = 4  # processes, more than a step has batches; two share those of test_command.py
 
 
 @pytest.fixture(scope="module")
@@ -25,14 +26,14 @@ def alone() -> dict[str, Any]:
     return shared_engine.trained()
 
 
-@pytest.fixture(scope="module", params=[2, 4])
-def shared(request, tmp_path_factory) -> list[dict[str, Any]]:
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory) -> list[dict[str, Any]]:
     """What each of several processes says came of all scenarios."""
     folder: Path = tmp_path_factory.mktemp("engine")
     script = Path(shared_engine.__file__)
-    ends = shared_runs.finish(shared_runs.launch(folder, request.param, run=str(folder), script=script))
-    assert [code for code, _ in ends] == [0] * request.param, ends
-    return [read_state(folder / f"{request.param}_{rank}.safetensors") for rank in range(request.param)]
+    ends = shared_runs.finish(shared_runs.launch(folder, COUNT, run=str(folder), script=script))
+    assert [code for code, _ in ends] == [0] * COUNT, ends
+    return [read_state(folder / f"{COUNT}_{rank}.safetensors") for rank in range(COUNT)]
 
 
 def relative(one: list[Any], other: list[Any]) -> float:
