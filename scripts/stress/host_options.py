@@ -3,7 +3,7 @@
     python scripts/stress/host_options.py [--host 0.30.0]
 
 Each ComfyUI trains a LoRA, is asked for the same once more (the finished run is found), and samples with it. Where
-nothing is kept between nodes, where little is, and where memory is called scarce, LoRA and picture have to be those of
+nothing is kept between nodes, where little is, and where memory is called scarce, LoRA and latent have to be those of
 the host as it starts by itself.
 """
 
@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by 
 
 from host import find_or_build
 from host_setup.server import Server
-from soak import graph, pixels_of
+from soak import graph, saved_latent
 
 OPTIONS: tuple[tuple[str, ...], ...] = (
     (),
@@ -37,7 +37,7 @@ def main() -> None:
     """Print a line for each set of options.
 
     Raises:
-        SystemExit: a LoRA or a picture differs from those without options.
+        SystemExit: a LoRA or a latent differs from those without options.
     """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--host", default=None)
@@ -55,16 +55,15 @@ def main() -> None:
 
 
 def made_by(server: Server) -> str:
-    """Digest of the LoRA's weights and of a picture sampled with it; a second training returns the first one's."""
+    """Digest of the LoRA's weights and of a latent sampled with it; a second training returns the first one's."""
     prompts = [server.wait(server.queue(prompt()), poll=0.1)["outputs"] for _ in range(2)]
     loras = sorted((server.output / "loras").rglob("*.safetensors"))
     if len(loras) != 1:
         raise SystemExit(f"the same training made {len(loras)} LoRAs: {', '.join(path.name for path in loras)}")
-    images = [outputs["9"]["images"][-1] for outputs in prompts]
-    pixels = [pixels_of(server.view(image["filename"], image["subfolder"])) for image in images]
-    if pixels[0] != pixels[1]:
-        raise SystemExit("the same LoRA sampled other pixels the second time")
-    return hashlib.sha256(weights_of(loras[0]) + pixels[0]).hexdigest()[:16]
+    first, second = (saved_latent(server, outputs["9"]) for outputs in prompts)
+    if first != second:
+        raise SystemExit("the same LoRA sampled another latent the second time")
+    return hashlib.sha256(weights_of(loras[0]) + first).hexdigest()[:16]
 
 
 def weights_of(path: Path) -> bytes:
@@ -94,8 +93,7 @@ def prompt() -> dict[str, Any]:
         "5": ("LoraModelLoader", {"model": ["1", 0], "lora": ["4", 0], "strength_model": 1.0, "bypass": False}),
         "6": ("CLIPTextEncode", {"clip": ["1", 1], "text": "a red disc moves right"}),
         "7": ("EmptyHunyuanLatentVideo", {"width": 64, "height": 64, "length": 5, "batch_size": 1}),
-        "8": ("VAEDecode", {"samples": ["10", 0], "vae": ["1", 2]}),
-        "9": ("SaveImage", {"images": ["8", 0], "filename_prefix": "options"}),
+        "9": ("SaveLatent", {"samples": ["10", 0], "filename_prefix": "options"}),
         "10": ("KSampler", sample),
     })  # fmt: skip
 

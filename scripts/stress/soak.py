@@ -137,8 +137,12 @@ def sampled(model: list[Any], number: int) -> dict[str, Node]:
 
 def latent(server: Server, prefix: str) -> bytes:
     """Every bit of a latent that the base samples."""
-    outputs = server.wait(server.queue(sampling(10**6, prefix)), poll=0.05)["outputs"]
-    saved = outputs["5"]["latents"][-1]
+    return saved_latent(server, server.wait(server.queue(sampling(10**6, prefix)), poll=0.05)["outputs"]["5"])
+
+
+def saved_latent(server: Server, output: dict[str, Any]) -> bytes:
+    """The values in the file of the host's Save Latent, by what it says of itself."""
+    saved = output["latents"][-1]
     content = (server.output / saved["subfolder"] / saved["filename"]).read_bytes()
     length = int.from_bytes(content[:8], "little")  # of the header of a safetensors file, which holds the prompt, too
     place = json.loads(content[8 : 8 + length])["latent_tensor"]["data_offsets"]
