@@ -42,6 +42,15 @@ def _status(name: str) -> float:
     return int(found[1]) * 1024 if found else 0.0
 
 
+def _forget_peak() -> bool:
+    """Whether the system has set the most that was used back to what is used now."""
+    try:
+        REFS.write_text("5")
+    except OSError:  # there is none on other systems, and some containers do not let it be written
+        return False
+    return True
+
+
 class Memory:
     """The most that was used since it was made, above what was in use then.
 
@@ -49,9 +58,7 @@ class Memory:
     """
 
     def __init__(self) -> None:
-        self.resets = REFS.exists()
-        if self.resets:
-            REFS.write_text("5")
+        self.resets = _forget_peak()
         self.before = _status("VmRSS") if self.resets else self._peak()
 
     def used(self) -> float:
