@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,30 +37,34 @@ def host_base() -> Path:
     return host_in_process.start()
 
 
-@pytest.fixture(scope="module")
-def own_output(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """An output folder for one file of tests, so that runs of one name do not meet; no model stays patched either."""
-    import comfy.model_management
+@contextlib.contextmanager
+def output_in(folder: Path) -> Iterator[Path]:
+    """The host's output in a folder for a time; what is offered of it then is not offered afterwards."""
     import folder_paths
 
     before, folders = folder_paths.get_output_directory(), copy.deepcopy(folder_paths.folder_names_and_paths)
-    folder_paths.set_output_directory(str(tmp_path_factory.mktemp("output")))
-    yield
-    comfy.model_management.unload_all_models()
+    folder_paths.set_output_directory(str(folder))
+    yield folder
     folder_paths.set_output_directory(before)
     folder_paths.folder_names_and_paths.clear()
     folder_paths.folder_names_and_paths.update(folders)
 
 
+@pytest.fixture(scope="module")
+def own_output(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """An output folder for one file of tests, so that runs of one name do not meet; no model stays patched either."""
+    import comfy.model_management
+
+    with output_in(tmp_path_factory.mktemp("output")):
+        yield
+        comfy.model_management.unload_all_models()
+
+
 @pytest.fixture
 def output(tmp_path: Path) -> Iterator[Path]:
     """An output folder of the test's own."""
-    import folder_paths
-
-    before = folder_paths.get_output_directory()
-    folder_paths.set_output_directory(str(tmp_path / "output"))
-    yield tmp_path / "output"
-    folder_paths.set_output_directory(before)
+    with output_in(tmp_path / "output") as folder:
+        yield folder
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import folder_paths
 import pytest
 import torch
 
@@ -24,12 +23,11 @@ RECORD = {
 }  # fmt: skip
 
 
-pytestmark = pytest.mark.usefixtures("own_output")
+pytestmark = pytest.mark.usefixtures("output")
 
 
 @pytest.fixture(autouse=True)
 def _own_folders(monkeypatch, tmp_path):
-    folder_paths.set_output_directory(str(tmp_path / "output"))
     monkeypatch.setattr(live_runs, "runs_folder", lambda: tmp_path / "runs")
     monkeypatch.setattr(live_runs, "RUNS", {})
 

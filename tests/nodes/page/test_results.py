@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import folder_paths
 import pytest
 import torch
 
@@ -15,12 +14,11 @@ from pack.nodes.host.services.folders import aicl_output_folder, lora_output_fol
 from pack.training.lora.file import LoraModel, save_lora
 from pack.training.lora.metadata import to_metadata
 
-pytestmark = pytest.mark.usefixtures("own_output")
+pytestmark = pytest.mark.usefixtures("output")
 
 
 @pytest.fixture(autouse=True)
-def _own_output(monkeypatch, tmp_path):
-    folder_paths.set_output_directory(str(tmp_path / "output"))
+def _runs(monkeypatch):
     runs = [{"run": "1", "name": "done", "state": "finished"}, {"run": "2", "name": "halved", "state": "stopped"}]
     monkeypatch.setattr(module, "run_list", lambda: runs)
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import comfy.model_management
-import folder_paths
 import pytest
 import tiny_aicl
 import tiny_unet
@@ -31,20 +28,10 @@ from pack.training.core.config import TrainConfig
 from pack.training.lora.file import load_lora, read_metadata
 from pack.training.lora.metadata import from_metadata
 
+pytestmark = pytest.mark.usefixtures("output")
 Interrupt = comfy.model_management.InterruptProcessingException
 WAN = "Wan 2.1"
 EVERY = (WAN, "CogVideoX 5B", "LTXV", "LTX-2.3", "HunyuanVideo 1.5", "Kandinsky 5")
-
-
-@pytest.fixture(autouse=True)
-def output(tmp_path) -> Iterator[Path]:
-    """An output folder of the test's own."""
-    before, folders = folder_paths.get_output_directory(), copy.deepcopy(folder_paths.folder_names_and_paths)
-    folder_paths.set_output_directory(str(tmp_path / "output"))
-    yield tmp_path / "output"
-    folder_paths.set_output_directory(before)
-    folder_paths.folder_names_and_paths.clear()
-    folder_paths.folder_names_and_paths.update(folders)
 
 
 def model_of(name: str = WAN) -> Any:
