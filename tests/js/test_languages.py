@@ -13,7 +13,7 @@ from typing import Any
 
 import help_pages
 import pytest
-from browser import TRIES, Site
+from browser import TRIES, Site, came_about
 from patience import PATIENCE
 from training_page import TRAINER, training_workflow
 from translate import LANGUAGES
@@ -82,7 +82,7 @@ def wait_said(site: Site, language: str) -> None:
 def hover(site: Site, name: str) -> None:
     """Put the pointer on the widget of the steps."""
     if site.nodes2:
-        site.page.locator("[data-node-id]").get_by_text(name, exact=True).first.hover()
+        came_about(site.page.locator("[data-node-id]").get_by_text(name, exact=True).first.hover)
         return
     x, y = site.page.evaluate(PLACE, TRAINER)
     site.page.mouse.move(x - 4, y)

@@ -54,6 +54,7 @@ MENU_BUTTON = ".comfy-menu-button-wrapper, [data-testid=comfy-menu-button]"  # o
 MENU = ".comfy-command-menu, [role=menu]"
 AWAY = (900, 600)  # pixels: on the canvas, far from every menu
 LOOK = 0.1  # seconds between two looks at what is waited for
+SOON = 5000  # milliseconds that one try may take
 TRIES = 300  # of what takes seconds and not a look
 SETTINGS = {
     "Comfy.InstalledVersion": "1.47.12",
@@ -61,6 +62,17 @@ SETTINGS = {
     "Comfy.Locale": "en",
     "Comfy.Minimap.Visible": False,  # newer front ends lay it over the nodes in the corner
 }
+
+
+def came_about(action: Callable[..., Any]) -> bool:
+    """Whether an action of Playwright came about soon: a menu may close meanwhile, a node be drawn anew."""
+    from playwright.sync_api import TimeoutError as TooLate
+
+    try:
+        action(timeout=SOON)
+    except TooLate:
+        return False
+    return True
 
 
 def prepare_user(base: Path) -> None:
@@ -199,8 +211,8 @@ class Site:
                 return True
             self.page.mouse.move(*AWAY)
             if not group_line.is_visible():
-                self.page.locator(MENU_BUTTON).first.click()
-            group_line.hover()
+                came_about(self.page.locator(MENU_BUTTON).first.click)
+            came_about(group_line.hover)
             self.page.wait_for_timeout(1000)
             return False
 
