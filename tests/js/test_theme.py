@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from browser import Site
+from timeline_page import look_at
 from training_page import training_workflow
 
 CONTRAST = 4.5  # of letters on their ground; Source: WCAG 2.2, 1.4.3
@@ -61,6 +62,7 @@ def palette(request: pytest.FixtureRequest, host: Any) -> Any:
 def test_without_the_host_s_tokens_everything_is_still_seen(palette, own_site: Site):
     site = own_site
     site.open_template("tic_ft_zero_shot_toy")
+    look_at(site.page)  # what is out of sight a newer front end leaves out
     site.page.locator(".fewshot-timeline .fewshot-fill").first.wait_for(state="attached")
     seen(site, palette, [what for what in DRAWN if "timeline" in what[0]])
     site.open_graph(training_workflow("theme", 1))
