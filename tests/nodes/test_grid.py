@@ -15,6 +15,7 @@ from tiny_vae import PIXELS, clip, tiny_ltxv_vae, tiny_vae
 import nodes as host_nodes
 from pack.nodes.grid import FewShotGrid, strengths_of
 from pack.nodes.host.page.grid_cells import Cell, best_of, cells_of
+from pack.nodes.host.page.kept_cells import KeptCells
 from pack.nodes.host.page.labelled_grid import BORDER, GAP, INK, LINE, MARK, PAPER, labelled_grid
 from pack.nodes.tic_ft import TICFTContext, TICFTCrop
 from pack.training.core.config import TrainConfig
@@ -108,6 +109,14 @@ def test_videos_are_kept_no_larger_than_they_are_drawn(monkeypatch):
     wide = grid(cell_width=48)  # the clips have 32 pixels
     assert {tuple(cell.frames.shape[1:]) for cell in kept} == {(48, 48, 3)}
     assert wide["scores"] == grid()["scores"]  # which are of the clips as they are
+
+
+def test_what_is_gone_is_not_what_is_not_connected():
+    kept, model = KeptCells(), torch.zeros(1)
+    kept.of(model, torch.ones(1))["a cell"] = 1  # a reference that nobody keeps
+    assert kept.of(model, None) == {}
+    kept.of(model, None)["a cell"] = 1
+    assert kept.of(model, None) == {"a cell": 1}
 
 
 def test_metrics_of_which_less_is_better_and_of_equals_the_first():

@@ -20,8 +20,7 @@ class KeptCells:
 
     def of(self, *made_of: Any) -> dict[Hashable, Any]:
         """Finished cells of a grid of these objects and values; what is put in there is found at the next call."""
-        before = [value() if weak else value for weak, value in self._made_of]
-        if len(before) != len(made_of) or not all(map(_is_same, before, made_of)):
+        if len(self._made_of) != len(made_of) or not all(map(_is_same, self._made_of, made_of)):
             self._made_of, self._cells = [_held(value) for value in made_of], {}
         return self._cells
 
@@ -30,7 +29,10 @@ class KeptCells:
         self._made_of, self._cells = [], {}
 
 
-def _is_same(before: Any, now: Any) -> bool:
+def _is_same(held: tuple[bool, Any], now: Any) -> bool:
+    weak, before = held
+    if weak:  # what is gone is not the nothing that is connected now
+        return now is not None and before() is now
     return before is now or (isinstance(now, (str, int, float, bool)) and before == now)
 
 
