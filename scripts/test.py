@@ -18,6 +18,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -26,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by 
 from chromium import ADVICE as CHROMIUM_ADVICE
 from chromium import CHOSEN, provide_chromium
 from conditions import DRAWN, LAID_OVER, busy, laid_over, shuffled
+from failures import told_again
 from host import find_existing, find_or_build
 from host_setup import front_end
 from host_setup.build import ensure_built
@@ -44,6 +46,7 @@ CLASSIC, NODES2 = ("--drawn", "classic"), ("--drawn", "nodes2")  # each front en
 WORKERS = 4  # processes that share the tests of a stage, at most: each holds a ComfyUI, 2 to 3 GB
 BY_FILE, BY_TEST = "loadfile", "worksteal"  # how they are shared: what a file prepares is prepared once, or evenly
 TYPED_FOLDERS = ("methods", "training", "nodes")
+FAILED: list[str] = []  # what the stages so far have to tell at the end
 NEEDED = ("torch", "pytest", "diffusers", "safetensors", "einops", "numpy", "av")
 ADVICE = "run `{python} -m pip install -r requirements.txt pytest`, or unset COMFYUI_PATH to build a host"
 
@@ -82,10 +85,15 @@ def shared_out(python: Path, how: str) -> list[str]:
 
 
 def run_pytest(title: str, python: Path, host: Host | None, arguments: list[str], how: str = BY_FILE) -> int:
-    """Run one stage of tests and return pytest's exit code."""
+    """Run one stage of tests and return pytest's exit code; what failed is kept for the end."""
     announce(title)
-    command = [str(python), "-m", "pytest", *SLOWEST, *shared_out(python, how), *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environment(host), check=False).returncode
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        command = [str(python), "-m", "pytest", *SLOWEST, f"--junit-xml={report}", *shared_out(python, how), *arguments]
+        code = subprocess.run(command, cwd=ROOT, env=environment(host), check=False).returncode
+        if code not in (0, NO_TESTS):
+            FAILED.extend(told_again(title, report, code))
+    return code
 
 
 def run_unit(python: Path, arguments: list[str]) -> int:
@@ -257,6 +265,9 @@ def run_stages(options: argparse.Namespace, extra: list[str]) -> int:
         stages.append(run_browser(hosts[0], [*NODES2, *arguments], front_end.NEWEST))
         tests = combine(stages)
     verdict = "passed" if not style and not tests else "FAILED"
+    if style:
+        FAILED.append(f"failed in style, types and JavaScript: {style} of the checks")
+    print("\n".join(FAILED))
     announce(f"{verdict} after {time.monotonic() - started:.0f} s")
     return tests or int(style > 0)
 

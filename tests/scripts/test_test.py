@@ -97,6 +97,27 @@ def test_further_arguments_reach_every_stage_and_a_failure_is_the_result(stages,
     assert "FAILED" in capsys.readouterr().out
 
 
+def test_a_run_ends_with_what_failed_in_it(monkeypatch, tmp_path, capsys):
+    (tmp_path / "test_two.py").write_text(
+        "def test_good(): pass\ndef test_bad(): assert 2 + 2 == 5\n", encoding="utf-8"
+    )
+    monkeypatch.setattr(command, "FAILED", [])
+    monkeypatch.setattr(command, "SLOWEST", ("-p", "no:cacheprovider", "--rootdir", str(tmp_path)))
+    monkeypatch.setattr(command, "find_hosts", lambda _version: [HOST])
+    for stage in ("run_host", "run_browser"):
+        monkeypatch.setattr(command, stage, lambda *_arguments: 0)
+    monkeypatch.setattr(command, "run_style", lambda _host: 1)
+    monkeypatch.setattr(command, "run_javascript", lambda: 0)
+    monkeypatch.setattr(command, "HOST_FOLDERS", ())
+    assert command.main(["-n", "0", str(tmp_path / "test_two.py")]) == 1
+    end = capsys.readouterr().out
+    assert "failed in unit tests, without a host: test_two::test_bad" in end
+    assert "assert (2 + 2) == 5" in end.partition("test_bad")[2]
+    assert "test_good" not in end
+    assert "failed in style, types and JavaScript: 1 of the checks" in end
+    assert end.rstrip().splitlines()[-1].startswith("=== FAILED after")
+
+
 def test_the_unit_tests_run_once_and_the_others_in_every_pinned_host_from_the_newest_on(stages):
     command.main([])
     assert [title for title, _, _ in stages] == [
