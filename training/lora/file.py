@@ -6,13 +6,14 @@ import contextlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
+from safetensors import SafetensorError
 from torch import Tensor
 
 from ..storage.numbers import require_finite
+from ..storage.opened import opened
 from ..storage.tensor_file import holds, save_tensors
 
 SUFFIX = ".safetensors"
@@ -52,9 +53,9 @@ def load_lora(path: Path) -> LoraModel:
     Raises:
         ValueError: the file is not a safetensors file, or its values are no numbers.
     """
-    metadata = read_metadata(path)  # first: it refuses what is no safetensors file
-    with _held(path):
-        lora = LoraModel(load_file(path), metadata)
+    with _readable(path) as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        lora = LoraModel(tensors, file.metadata())
     require_finite(lora, path.name, "it is damaged, train or copy it again")
     return lora
 
@@ -65,11 +66,8 @@ def read_metadata(path: Path) -> dict[str, str]:
     Raises:
         ValueError: the file is not a safetensors file.
     """
-    try:
-        with _held(path), safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {})
-    except SafetensorError as error:
-        raise ValueError(f"{path.name} is not a readable safetensors file ({error}); train or copy it again") from error
+    with _readable(path) as file:
+        return dict(file.metadata() or {})
 
 
 class UnreadableError(OSError, ValueError):
@@ -77,10 +75,13 @@ class UnreadableError(OSError, ValueError):
 
 
 @contextlib.contextmanager
-def _held(path: Path) -> Iterator[None]:
-    """The system's errors while a file is read, as a sentence."""
+def _readable(path: Path) -> Iterator[Any]:
+    """The open file; what is wrong with it, and the system's errors while it is read, as a sentence."""
     try:
-        yield
+        with opened(path) as file:
+            yield file
+    except SafetensorError as error:
+        raise ValueError(f"{path.name} is not a readable safetensors file ({error}); train or copy it again") from error
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -93,7 +94,7 @@ def _held(path: Path) -> Iterator[None]:
 def tensor_names(path: Path) -> list[str]:
     """Names of a safetensors file's tensors, without reading them; none where it cannot be read."""
     try:
-        with safe_open(path, framework="pt") as file:
+        with opened(path) as file:
             return list(file.keys())
     except SafetensorError:
         return []

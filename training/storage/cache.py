@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Protocol
 from weakref import WeakSet
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save
 from torch import Tensor
 
@@ -23,6 +23,7 @@ from .atomic import is_temporary, write_atomically
 from .compact import Compact, Form, Shapes, whole_shapes
 from .json_text import parse_json
 from .noted import Noted, stamps
+from .opened import opened
 from .tensor_file import checksum
 
 log = logging.getLogger(__name__)
@@ -251,10 +252,12 @@ def _opened(path: Path, read: Any) -> tuple[Mapping[str, str], Form, Any] | None
     if not path.is_file():
         return None
     try:
-        with safe_open(path, framework="pt") as file:
+        with opened(path) as file:
             metadata = file.metadata() or {}
             form = parse_json(metadata.get(FORM, "{}"))
             return metadata, {name: (str(dtype), int(rows)) for name, (dtype, rows) in form.items()}, read(file)
+    except FileNotFoundError:  # another process has made room
+        return None
     except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
         log.warning("Cache entry %s is damaged (%s) and will be made again", path.name, error)
         return None

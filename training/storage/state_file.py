@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
 from .atomic import sync_folder, write_atomically
 from .json_text import parse_json
+from .opened import opened
 from .tensor_file import checksum, save_tensors
 
 FORMAT = "fewshot_video.state 1"
@@ -68,7 +69,7 @@ def read_state(path: Path) -> Any:
         RuntimeError: the file is there and cannot be read now; what it holds may be whole.
     """
     try:
-        with safe_open(path, framework="pt") as file:
+        with opened(path) as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
         text = tensors.pop(f"({VALUES})").numpy().tobytes().decode()

@@ -12,6 +12,7 @@ from pack.training.lora import file as lora_file
 from pack.training.lora.file import LoraModel, load_lora, read_metadata, same_lora, save_lora, unique_path
 from pack.training.lora.metadata import PACK_VERSION, from_metadata, to_metadata
 from pack.training.storage import cache
+from pack.training.storage import opened as opening
 
 
 def some_lora() -> LoraModel:
@@ -111,14 +112,14 @@ def test_names_that_differ_in_capitals_do_not_share_a_number(tmp_path):
     assert unique_path(tmp_path, "Style").name == "Style_00004_.safetensors"
 
 
-@pytest.mark.parametrize("function", ["safe_open", "load_file"])
-def test_a_file_that_is_held_is_told_as_such(tmp_path, monkeypatch, function):
+@pytest.mark.parametrize("read", [load_lora, read_metadata])
+def test_a_file_that_is_held_is_told_as_such(tmp_path, monkeypatch, read):
     def held(*_args: object, **_options: object) -> None:
         raise PermissionError(13, "Permission denied")
 
     path = save_lora(LoraModel({"a": torch.ones(2)}), tmp_path / "a.safetensors")
-    monkeypatch.setattr(lora_file, function, held)
+    monkeypatch.setattr(opening, "safe_open", held)
     with pytest.raises(
         ValueError, match=r"^a\.safetensors cannot be read now \(Permission denied\); close what holds it"
     ):
-        load_lora(path)
+        read(path)

@@ -14,7 +14,7 @@ from regression import new_run, new_trainer
 from pack.training.core.config import TrainConfig
 from pack.training.runs.changes import changed_identity, changed_settings, refuse_changes
 from pack.training.runs.folder import RunFolder, check_run_name, free_name
-from pack.training.storage import state_file
+from pack.training.storage import opened as opening
 from pack.training.storage.state_file import read_state, write_state
 
 NESTED = {
@@ -70,7 +70,7 @@ def test_a_state_that_is_held_is_no_damaged_one(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     path = write_state(tmp_path / "state.safetensors", NESTED)
-    monkeypatch.setattr(state_file, "safe_open", held)
+    monkeypatch.setattr(opening, "safe_open", held)
     with pytest.raises(RuntimeError, match=r"^state.safetensors cannot be read now \(Permission denied\); close what"):
         read_state(path)
 

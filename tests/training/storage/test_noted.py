@@ -7,8 +7,8 @@ import os
 import pytest
 import torch
 
-from pack.training.storage import cache as cache_module
 from pack.training.storage import noted as noted_module
+from pack.training.storage import opened as opening
 from pack.training.storage.cache import HEADS, DiskCache
 from pack.training.storage.noted import Noted, stamps
 
@@ -25,13 +25,13 @@ def filled(folder, keys: str = "ab") -> None:
 def opened(monkeypatch) -> list[str]:
     """Names of the entries that are opened from now on."""
     names: list[str] = []
-    open_file = cache_module.safe_open
+    open_file = opening.safe_open
 
     def heard(path, **how):
         names.append(path.stem)
         return open_file(path, **how)
 
-    monkeypatch.setattr(cache_module, "safe_open", heard)
+    monkeypatch.setattr(opening, "safe_open", heard)
     return names
 
 
