@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -333,6 +334,27 @@ def test_a_trimmed_video_is_read_in_its_window(tmp_path):
         assert [round(float(frame.mean() * 25.5)) for frame in late.frames] == [17, 18, 19]
     with pytest.raises(ValueError, match=r"a\.mp4 has no frame from 9 to 10 s"):
         read_footage(path, None, Window(9, 1))
+
+
+def test_of_a_clip_that_a_phone_has_trimmed_only_what_is_shown_is_read(tmp_path):
+    """The file keeps what comes after the last key frame before the cut, and says in an edit list to leave it out."""
+    import av
+
+    whole = write_clip(tmp_path / "whole.mp4", frames=steps(20), options={"g": "10"})
+    path = tmp_path / "trimmed.mp4"
+    with av.open(str(whole)) as before, av.open(str(path), "w", options={"avoid_negative_ts": "disabled"}) as after:
+        film: Any = before.streams.video[0]
+        stream, cut = after.add_stream_from_template(film), round(0.5 / film.time_base)
+        for packet in before.demux(film):
+            if packet.dts is not None:
+                packet.pts, packet.dts, packet.stream = packet.pts - cut, packet.dts - cut, stream
+                after.mux(packet)
+    with av.open(str(path)) as kept:
+        assert kept.streams.video[0].frames == 20
+    assert probe(path).frames == 15
+    assert [round(float(frame.mean() * 25.5)) for frame in read_footage(path).frames] == list(range(5, 20))
+    found = read_footage(path, None, Window(0.5, 0.4))
+    assert [round(float(frame.mean() * 25.5)) for frame in found.frames] == [10, 11, 12, 13]
 
 
 @pytest.mark.parametrize(("name", "advice"), [("a.heic", "JPEG or PNG"), ("a.wmv", "MP4")])
