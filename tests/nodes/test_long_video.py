@@ -179,6 +179,27 @@ def test_cancel_keeps_the_windows_done_and_the_next_run_goes_on_there(task, monk
     assert "long_00002.mp4" not in files()
 
 
+def test_a_video_whose_parts_could_not_be_joined_is_joined_by_the_next_run(monkeypatch):
+    whole, calls = make(filename="whole"), []
+
+    def full_disk(self: LongOutput, finished: bool = False) -> None:
+        calls.append((self.done, finished))
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LongOutput, "join", full_disk)
+        with pytest.raises(OSError, match="No space left"):
+            make()
+    assert calls == [(14, True)]
+    assert "long_00001.mp4" not in files()
+    monkeypatch.setattr(long_video.Windows, "_make_one", lambda *_: pytest.fail("a window was made again"))
+    video, latent, count, report = make()
+    assert count == len(frames_of(video)) == 14
+    assert "of which 14 were there" in report
+    assert torch.equal(latent["samples"], whole[1]["samples"])
+    assert [name for name in files() if name.startswith("long")] == ["long_00001.mp4", "long_00001/state.safetensors"]
+
+
 def test_a_finished_video_is_given_again_and_another_request_gets_a_number_of_its_own(monkeypatch):
     first = make()
     monkeypatch.setattr(long_video.Windows, "make", lambda _: pytest.fail("it was made again"))

@@ -91,6 +91,11 @@ class Windows:
 
     def make(self) -> None:
         """Make what is left. The video of the windows so far is there at the end, whatever ends it."""
+        if self.output.done < self.plan.frames:  # all of them, where joining them was what failed
+            self._make_rest()
+        self.output.join(finished=True)
+
+    def _make_rest(self) -> None:
         number = self.plan.number_at(self.output.done)
         progress = WindowProgress(self.plan.count - number, self.video.model)
         if self.output.latents is not None:
@@ -102,7 +107,6 @@ class Windows:
             with contextlib.suppress(OSError, ValueError):  # what ended it is what the user has to know
                 self.output.join()
             raise
-        self.output.join(finished=True)
 
     def _make_one(self, window: Window, on_step: Callable[..., None]) -> None:
         context, latent = self._laid_out(window)
