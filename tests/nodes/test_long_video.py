@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
 import comfy.model_management
+import comfy.sample
 import pytest
 import tiny_families
 import tiny_sampling as tiny
@@ -142,11 +143,22 @@ def test_a_video_file_is_read_as_its_frames_are(tmp_path):
     assert make(read, frames=8)[0].get_frame_rate() == Fraction(12)
 
 
-def test_windows_differ_in_noise_and_the_same_seed_gives_the_same_video():
-    first, other = make(), make(seed=4, filename="other")
-    again = make(filename="again")
+def test_every_window_has_noise_of_its_own_and_the_same_seed_gives_the_same_video(monkeypatch):
+    drawn: list[tuple[int, torch.Tensor]] = []
+    sample = comfy.sample.sample_custom
+
+    def listen(model: Any, noise: torch.Tensor, *given: Any, **named: Any) -> torch.Tensor:
+        drawn.append((named["seed"], noise.clone()))
+        return sample(model, noise, *given, **named)
+
+    monkeypatch.setattr(comfy.sample, "sample_custom", listen)
+    last = 2**64 - 1  # of the seeds there are
+    first, _, again = make(), make(seed=last, filename="other"), make(filename="again")
+    assert [seed for seed, _ in drawn] == [3, 4, 5, last, 0, 1, 3, 4, 5]
+    noises = [noise for _, noise in drawn]
+    assert all(not torch.equal(one, other) for one, other in combinations(noises[:6], 2))
+    assert all(torch.equal(one, other) for one, other in zip(noises[:3], noises[6:], strict=True))
     assert torch.equal(first[1]["samples"], again[1]["samples"])
-    assert not torch.equal(first[1]["samples"], other[1]["samples"])
 
 
 @pytest.mark.parametrize("task", ["video to video", "image to video"])
