@@ -25,7 +25,8 @@ Nothing has to be downloaded.
 **Change** `overlap_latents` in step 5: with 0 the windows know nothing of each other, and the seams show. Press
 **Cancel** after a few windows and **Run** again: it goes on there.
 
-**Out comes** a video below `output/fewshot_video/long_videos` that grows with every window.
+**Out comes** a video below `output/fewshot_video/long_videos`. Until the end, or **Cancel**, its windows are numbered
+files in a folder beside it.
 """
 WAN_SUMMARY = f"""
 Shows a clip of any length again in the style that a LoRA has learned from pairs of a clip and the same clip in that
