@@ -60,6 +60,22 @@ def test_every_task_gives_a_file_of_as_many_frames_as_were_asked_for(task, sourc
     assert files() == ["long_00001.mp4", "long_00001/state.safetensors"]
 
 
+def test_each_window_is_shown_the_key_frames_that_lie_in_it(monkeypatch):
+    seen: list[tuple[int, list[float]]] = []
+    sampled = long_video.Windows._sampled
+
+    def listen(self: Any, context: Any, latent: torch.Tensor, window: Any, on_step: Any) -> torch.Tensor:
+        (keys,) = self.planned.conditions.at(window)
+        seen.append((window.start, keys.mean((1, 2, 3)).mul(10).round().tolist()))
+        return sampled(self, context, latent, window, on_step)
+
+    monkeypatch.setattr(long_video.Windows, "_sampled", listen)
+    keys = torch.arange(7.0).div(10)[:, None, None, None].expand(-1, PIXELS, PIXELS, 3)
+    _, _, count, _ = make(keys, task="keyframes", window_frames=24, overlap_latents=2)
+    assert count == 48
+    assert seen == [(0, [0, 1, 2, 3]), (16, [2, 3, 4, 5]), (24, [3, 4, 5, 6])]
+
+
 def test_each_window_is_shown_the_source_from_where_it_begins_and_the_end_of_the_one_before(monkeypatch):
     seen: list[tuple[Any, torch.Tensor]] = []
     sampled = long_video.Windows._sampled
@@ -253,7 +269,7 @@ def test_a_second_expert_goes_on_with_its_own_sigmas():
     ({"source": clip(3), "task": "image to video"}, "got 3 frames as its source; connect one image"),
     ({"source": clip(1)}, "the source has 1 frame; connect a clip of at least 2"),
     ({"overlap_latents": 2}, "set overlap_latents from 0 to 1"),
-    ({"task": "keyframes", "source": clip(5), "frames": 100}, "leave windows of 8 frames with 0 to"),
+    ({"task": "keyframes", "source": clip(5), "frames": 100}, "do not lie where windows of 8 frames show theirs"),
     ({"window_frames": 7}, "target_frames 7 must be a multiple of 4; use 4 or 8"),
     ({"filename": "../out"}, "cannot name a folder"),
     ({"start_frame": 8}, "there is no LATENT to go on from"),

@@ -90,14 +90,3 @@ class LongVideo:
 
     def _end(self, number: int) -> int:
         return min(self.window_frames + number * self.stride, self.frames)
-
-
-def keys_in(window: Window, frames: int, keys: int, length: int) -> list[int]:
-    """Which of ``keys`` key frames, spread evenly over a video of ``frames`` frames, lie in a window of ``length``.
-
-    The first key is the video's first frame and the last its last one. One just outside, by up to a frame, counts.
-    """
-    if keys < 2:
-        return list(range(keys))
-    step = (frames - 1) / (keys - 1)
-    return [k for k in range(keys) if window.start - 1 < k * step < window.start + length + 1]

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ....methods import tic_ft
 from ....training.data.dataset import FPS
+from ....training.tic_ft.key_windows import KeyedVideo, possible_lengths
 from ....training.tic_ft.windows import LongVideo
 from ..model.families import Family
 from ..model.video_model import VideoModel
@@ -57,8 +58,9 @@ def plan_long_video(video: VideoModel, vae: Any, source: Any, request: LongReque
                         wanted, clip_vision)  # fmt: skip
     images = connected_frames(source)
     layout = checked_layout(video, vae, [len(images)], request.context, clip_vision)
-    plan = _plan(request, request.frames or _usual_frames(request.context, len(images), layout), layout, family)
+    plan = _plan(request, request.frames or request.context.target_frames, layout, family)
     if asked.task == "keyframes":
+        plan = _keyed(plan, request, images, family)
         conditions: Conditions = KeyConditions(images, plan)
     else:
         conditions = StillConditions(_single(images), plan)
@@ -92,11 +94,17 @@ def _window_frames(asked: ContextRequest, family: Family) -> int:
     return asked.target_frames or family.compression * latents
 
 
-def _usual_frames(asked: ContextRequest, images: int, layout: tic_ft.Layout) -> int:
-    """One window of an image; of key frames so many that every window has as many as there are condition latents."""
-    if asked.task != "keyframes":
-        return asked.target_frames
-    return max(asked.target_frames, asked.target_frames * (images - 1) // max(1, layout.condition - 1))
+def _keyed(plan: LongVideo, request: LongRequest, images: Tensor, family: Family) -> LongVideo:
+    """The same with windows between the key frames; without a number of frames the keys are as close as in training.
+
+    Raises:
+        ValueError: no windows can be laid between them.
+    """
+    keys, patch = len(images), family.time_patch
+    if keys < 2:
+        return plan
+    frames = request.frames or next(iter(possible_lengths(plan, keys, patch)), plan.frames)
+    return KeyedVideo(frames, plan.layout, plan.overlap, plan.compression, keys, patch)
 
 
 def _single(images: Tensor) -> Tensor:

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ....methods import frames
 from ....training.data.footage import open_reel
-from ....training.tic_ft.windows import LongVideo, Window, keys_in
+from ....training.tic_ft.key_windows import KeyedVideo
+from ....training.tic_ft.windows import LongVideo, Window
 from ..services.images import connected_frames, file_of, rate_of, window_of
 
 
@@ -118,25 +119,8 @@ class KeyConditions(Fixed):
     """Key frames: those of the window, of images spread evenly over the video."""
 
     def __init__(self, keys: Tensor, plan: LongVideo) -> None:
-        """Spread the keys ``[M, H, W, 3]``.
-
-        Raises:
-            ValueError: a window has fewer than two of them, or more than it has condition latents.
-        """
         self.keys, self.plan = keys, plan
-        found = [len(self._keys(plan.window(number))) for number in range(plan.count)]
-        most, least = plan.layout.condition, min(2, len(keys))
-        if min(found) < least or max(found) > most:
-            span = plan.window_frames - 1
-            few, many = (plan.frames - 1) * (least - 1) // span + 1, (plan.frames - 1) * (most - 1) // span + 1
-            raise ValueError(
-                f"{len(keys)} key frames over {plan.frames} frames leave windows of {plan.window_frames} frames with "
-                f"{min(found)} to {max(found)} of them, {least} to {most} are needed; give about {few + 1} to {many} "
-                "key frames, or other `frames`"
-            )
-
-    def _keys(self, window: Window) -> list[int]:
-        return keys_in(window, self.plan.frames, len(self.keys), self.plan.window_frames)
 
     def at(self, window: Window) -> list[Tensor]:
-        return [self.keys[self._keys(window)]]
+        shown = self.plan.shown_at(window.start) if isinstance(self.plan, KeyedVideo) else range(len(self.keys))
+        return [self.keys[shown.start : shown.stop]]

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from pack.methods.tic_ft import Layout
-from pack.training.tic_ft.windows import LongVideo, keys_in
+from pack.training.tic_ft.windows import LongVideo
 
 LAYOUT = Layout.linear(4, 3, 6)
 
@@ -43,10 +43,3 @@ def test_an_overlap_that_leaves_nothing_to_make_is_refused():
         LongVideo(100, LAYOUT, 6)
     with pytest.raises(ValueError, match="overlap of 6 latents and 6 target latents; give a smaller one"):
         Layout(0, 0, 6, overlap=6)
-
-
-def test_key_frames_of_a_window_are_those_that_training_had_there():
-    plan = LongVideo(48, LAYOUT, 2)
-    found = [keys_in(plan.window(number), 48, 7, plan.window_frames) for number in range(plan.count)]
-    assert found[0] == [0, 1, 2, 3]  # frames 0, 7.8, 15.7 and 23.5, as 0, 8, 16 and 23 in training
-    assert found == [[0, 1, 2, 3], [2, 3, 4, 5], [4, 5, 6]]
