@@ -55,9 +55,10 @@ def row_name(arm: Arm, steps: int) -> str:
 
 
 # TIC-FT, what it is without its buffers, and the way of IC-LoRA: clean reference tokens at timestep 0 that share the
-# target's positions. The third arm tells which of the two differences does it.
+# target's positions. The arms between tell which of the differences does it.
 FEW_SHOT = (
     Arm("TIC-FT"),
+    Arm("TIC-FT, timestep per frame", per_frame=True),
     Arm("no buffers", buffers=0),
     Arm("no buffers, timestep per frame", buffers=0, per_frame=True),
     Arm("reference tokens (IC-LoRA)", buffers=0, per_frame=True, own_positions=True),
