@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import shutil
 import signal
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 import shared_runs
+
+from pack.training.runs.portable import FILE
 
 pytestmark = [
     pytest.mark.host,
@@ -126,7 +129,19 @@ def tic_ft_apart(one: Path, other: Path) -> float:
     return shared_runs.distance(first, second)
 
 
-def test_what_the_cache_lacks_is_said_in_a_sentence_and_encoded_by_the_command(base):
+def without_cache(base: Path, run: str) -> None:
+    """Have a run's record say that its graph encoded without a cache."""
+    path = shared_runs.run_path(base, run) / FILE
+    record = json.loads(path.read_text())
+    (encode,) = (node for node in record["graph"].values() if node["class_type"] == "FewShotEncodeDataset")
+    encode["inputs"]["cache"] = False
+    path.write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["begun with a cache", "begun without"])
+def test_what_the_cache_lacks_is_said_in_a_sentence_and_encoded_by_the_command(base, kept):
+    if not kept:
+        without_cache(base, "tune_a_video")
     for path in (base / "output" / "fewshot_video" / "cache").glob("*"):
         path.unlink()
     ((code, said),) = shared_runs.finish(shared_runs.launch(base, 1))
@@ -137,6 +152,10 @@ def test_what_the_cache_lacks_is_said_in_a_sentence_and_encoded_by_the_command(b
     ((code, said),) = shared_runs.finish(shared_runs.launch(base, 1, "--encode-only", run="tune_a_video"))
     assert code == 0, said
     assert not (shared_runs.run_path(base, "tune_a_video") / "states").joinpath("state_00000003.safetensors").exists()
+    graph = json.loads((shared_runs.run_path(base, "tune_a_video") / FILE).read_text())["graph"]
+    assert {node["inputs"]["cache"] for node in graph.values() if "cache" in node["inputs"]} == {
+        kept
+    }  # as it was begun
     shared_runs.go_on(base, 1, "tune_a_video")
     assert shared_runs.record(base, "tune_a_video")["state"] == "finished"
 

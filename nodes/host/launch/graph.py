@@ -12,6 +12,7 @@ from ....training.runs.graph import Graph, upstream
 from ....training.runs.portable import PortableRun
 
 RECORDED = "FewShotRecordedSet"  # known to no other host than that of this process
+ENCODE = "FewShotEncodeDataset"
 PREVIEW = "vae"  # input of the Train nodes; without one previews show colours
 
 
@@ -42,8 +43,14 @@ class Silent:
 
 
 def training_graph(run: PortableRun, sets: Mapping[str, EncodedDataset] | None) -> Graph:
-    """The graph that goes on with a run: its data from ``sets`` by their names, or with None from its own nodes."""
+    """The graph that goes on with a run: its data from ``sets`` by their names, or with None from its own nodes.
+
+    Its own nodes keep what they encode in the cache, also where the run was begun without one.
+    """
     graph: Graph = {key: {**node, "inputs": dict(node["inputs"])} for key, node in run.graph.items()}
+    for node in graph.values():
+        if sets is None and node["class_type"] == ENCODE:
+            node["inputs"]["cache"] = True
     inputs = graph[run.node]["inputs"]
     inputs.pop(PREVIEW, None)
     inputs["run_name"] = inputs.get("run_name") or run.name
