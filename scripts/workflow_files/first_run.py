@@ -14,9 +14,9 @@ from workflow_files.toy import (
     LEARNING_RATE,
     RANK,
     SAMPLE_STEPS,
-    SHIFT,
     STEPS,
     toy_sampling,
+    train_settings,
 )
 from workflow_files.toy_tasks import TASKS
 
@@ -49,7 +49,7 @@ def prepare() -> Block:
         drawn = {"kind": TASK.kind, "seed": seed, "objects": "large"}
         pairs = block.add("FewShotToyClips", title="Toy Clips (training)", count=count, split="training", **drawn)
         encoded = block.add("FewShotEncodeDataset", dataset=pairs["dataset"], **data)["encoded"]
-        settings = block.add("FewShotTrainSettings", shift=SHIFT, size=WIDE)["settings"]
+        settings = block.add("FewShotTrainSettings", **train_settings(TASK.detail), size=WIDE)["settings"]
         block.column()
         others = block.add(
             "FewShotToyClips", title="Toy Clips (held out)", count=HELD_OUT_CLIPS, split="held out", **drawn

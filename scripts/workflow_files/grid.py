@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from workflow_files.graph import Graph
 from workflow_files.steps import RED, WIDE, add_context, add_prompt, add_text, add_video
-from workflow_files.toy import CFG, FPS, SAMPLE_STEPS, add_clips, add_toy_model, add_train, toy_sampling
+from workflow_files.toy import CFG, FPS, SAMPLE_STEPS, add_clips, add_toy_model, add_train, toy_sampling, train_settings
 from workflow_files.toy_tasks import TASKS
 
 NAME = "tic_ft_grid_toy"
@@ -41,7 +41,7 @@ def grid_workflows() -> list[Graph]:
         graph.add("PreviewImage", images=item["condition"], title="Held-out condition")
         encoded = graph.add("FewShotEncodeDataset", dataset=pairs, vae=base.vae, clip=base.clip)["encoded"]
     with graph.group("Train"):
-        settings = graph.add("FewShotTrainSettings", shift=5.0, size=WIDE)["settings"]
+        settings = graph.add("FewShotTrainSettings", **train_settings(task.detail), size=WIDE)["settings"]
         settings = graph.add("FewShotRunSettings", settings=settings, save_every=EVERY, keep=KEPT)["settings"]
         trained = add_train(graph, base, encoded, task.task, task.detail, settings=settings)
         graph.add("LossGraphNode", loss=trained["loss"], filename_prefix=f"loss/{NAME}")

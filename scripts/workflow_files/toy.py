@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from workflow_files.graph import Graph, Node, Wire
 from workflow_files.steps import (
     RED,
@@ -62,10 +64,15 @@ def add_clips(graph: Graph, kind: str, split: str, count: int, seed: int = 0, de
     return graph.add("FewShotToyClips", title=f"Toy Clips ({split})", objects=objects, **inputs)["dataset"]
 
 
+def train_settings(detail: str = "coarse") -> dict[str, Any]:
+    """Widgets of Train Settings that suit a toy model; the fine one was pre-trained with a timestep for each frame."""
+    return {"shift": SHIFT} | ({"per_frame_timesteps": True} if detail == "fine" else {})
+
+
 def add_train(graph: Graph, base: Base, encoded: Wire, task: str, detail: str = "coarse", **inputs: Wire) -> Node:
     """The trainer with the settings that suit the toy model, in a column of its own: it is high."""
     if "settings" not in inputs:
-        inputs["settings"] = graph.add("FewShotTrainSettings", shift=SHIFT, size=WIDE)["settings"]
+        inputs["settings"] = graph.add("FewShotTrainSettings", **train_settings(detail), size=WIDE)["settings"]
     steps, batch = STEPS[detail]
     graph.note(TRAIN_NOTE.format(steps=steps), width=340)
     graph.column()
@@ -165,7 +172,8 @@ def train_toy() -> Graph:
         validation = _encode(graph, base, held_out, "Encode the held-out pairs")
         graph.note("Clips are encoded when the trainer asks for them, and only once: the results are kept.")
     with graph.group("Train"):
-        settings = graph.add("FewShotTrainSettings", caption_dropout=0.1, shift=SHIFT, size=WIDE)["settings"]
+        told = train_settings(task.detail)
+        settings = graph.add("FewShotTrainSettings", caption_dropout=0.1, **told, size=WIDE)["settings"]
         settings = graph.add("FewShotRunSettings", settings=settings, validate_every=VALIDATE_EVERY)["settings"]
         inputs = {"settings": settings, "validation": validation}
         trained = add_train(graph, base, encoded, task.task, task.detail, **inputs)
