@@ -4,8 +4,8 @@
 
 The tokens of the references are made before, as AICL Encode Action does, once. Runs with and without take turns, so
 that a machine that grows slower treats them alike. The goals: a ratio of 1.03 or less with three references, for a
-preset that every second block serves, and no more memory than the adapter's size. With --against, AICL as it was at that
-commit takes turns, too.
+preset that every second block serves, and no more memory than the adapter's size. With --against, AICL as it was at
+that commit takes turns, too.
 """
 
 from __future__ import annotations
