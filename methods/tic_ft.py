@@ -7,6 +7,7 @@ The same rule serves training and sampling. Source: arXiv 2506.00996.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -160,13 +161,17 @@ def pending_frames(layout: Layout, sigma: float) -> int:
     return layout.condition + sum(level <= sigma or same_level(level, sigma) for level in layout.levels)
 
 
-def insert_levels(sigmas: list[float], layout: Layout, extra: bool = True) -> list[float]:
+Extra = bool | Callable[[float, float], bool]  # whether steps get points, or a step from one sigma to another does
+
+
+def insert_levels(sigmas: list[float], layout: Layout, extra: Extra = True) -> list[float]:
     """The schedule with every buffer level inside its range made a point of it.
 
     Args:
         sigmas: ``n + 1`` falling levels, the whole run or one stage of it.
         layout: its levels are the points to insert.
-        extra: make new points; else those at a level are moved onto it and a step may lead across another one.
+        extra: make new points; else those at a level are moved onto it and a step may lead across another one. What is
+            decided by the step must not depend on the others, or a part of a run would be cut otherwise than the whole.
 
     Returns:
         ``n + 1 + m`` falling levels, m <= B. A point within ``TOLERANCE`` of a level is moved onto it.
@@ -188,7 +193,8 @@ def insert_levels(sigmas: list[float], layout: Layout, extra: bool = True) -> li
         near = [i for i, sigma in enumerate(sigmas) if same_level(sigma, level)]
         for i in near:
             points[i] = level
-        if not near and extra and min(sigmas) < level < max(sigmas):
+        across = [step for step in pairwise(sigmas) if step[1] < level < step[0]]
+        if not near and across and (extra(*across[0]) if callable(extra) else extra):
             new.append(level)
     return sorted([*points, *new], reverse=True) if new else points
 

@@ -116,7 +116,8 @@ class TICFTContext(Node):
                     default="automatic",
                     optional=True,
                     tooltip="How buffers begin to move. exact: at a step of their own, up to one more a buffer. "
-                    "no extra steps: within the sampler's steps. automatic: the latter for 8 steps or fewer.",
+                    "no extra steps: within the sampler's steps. automatic: the latter where a step is large, as in "
+                    "runs of 8.",
                 ),
             ],
             outputs=[

@@ -17,12 +17,12 @@ from ....training.data.known_frames import FEATURES, KNOWN, UNKNOWN
 from ..model.families import find_family
 from ..model.ltx import per_token
 from ..services.keys import TIC_FT_KEY
+from .buffer_steps import extra_steps_of
 from .context_windows import lead_windows
 from .known import check_prompts, leaves_image_empty
 from .sampling_run import SamplingRun, expand, lead
 from .segments import Schedule, in_segments, is_segmented
 
-FEW_STEPS = 8  # of a distilled model; so many or fewer are not added to
 CLIP = "clip_fea"  # the host's name of the CLIP features that a network gets
 
 
@@ -35,7 +35,8 @@ class Context:
         per_frame_timesteps: give the network every frame's own level instead of the global one.
         known: what an image-to-video network is given of the known frames, see ``training.data.known_frames``.
         extra_steps: make every buffer level a point of the schedule, up to B evaluations more; else a step that leads
-            across a level carries the buffer from there, see ``SamplingRun.end_segment``; None: by the run's steps.
+            across a level carries the buffer from there, see ``SamplingRun.end_segment``; None: the latter where that
+            step is large, see ``LargeSteps``.
     """
 
     def __init__(
@@ -78,8 +79,8 @@ class Context:
         lead_windows(executor.class_obj.model_options, self.layout)
         run = SamplingRun(self, executor.class_obj.model_patcher)
         values = sigmas.tolist()  # once for the whole run, as each reading waits for the device
-        few = len(values) - 1 <= FEW_STEPS
-        extra = (not few if self.extra_steps is None else self.extra_steps) or not is_segmented(sampler)
+        chosen = self.extra_steps if is_segmented(sampler) else True
+        extra = extra_steps_of(executor.class_obj.model_patcher, chosen)
         points = tic_ft.insert_levels(values, run.layout, extra)
         sigmas = sigmas if points == values else sigmas.new_tensor(points)
         earlier, self.run = self.run, run

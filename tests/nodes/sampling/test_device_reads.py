@@ -58,6 +58,12 @@ def test_a_run_with_a_context_reads_its_schedule_and_nothing_else(reads, sampler
     assert list(reads.values()) == [1], reads
 
 
+def test_by_default_a_run_reads_the_models_sigmas_besides(reads):
+    start = tiny.scene(LAYOUT)
+    tiny.sample(Context(LAYOUT, start.x0, extra_steps=None).put_on(tiny.tiny_model()), start, steps=10)
+    assert list(reads.values()) == [1, 1], reads
+
+
 def with_lora(start: float = 0.0, end: float = 1.0) -> Any:
     up, down = torch.ones(48, 1), torch.ones(1, 48)
     layer = "diffusion_model.blocks.0.self_attn.q"

@@ -20,13 +20,15 @@ from comfy_extras.nodes_custom_sampler import (
     SplitSigmas,
 )
 
-from pack.methods.tic_ft import Layout, sigma_layout
+from pack.methods.tic_ft import Layout, insert_levels, sigma_layout
 from pack.nodes.host.model.noise import process_of, repaired
+from pack.nodes.host.sampling.buffer_steps import LargeSteps
 from pack.nodes.host.sampling.context import BUFFER_STEPS, ContextRequest
 from pack.nodes.host.sampling.wrappers import Context
 
 LAYOUT = Layout.linear(1, 3, 3)
 SAMPLERS = comfy.samplers.SAMPLER_NAMES
+USUAL = ("simple", "normal", "sgm_uniform", "ddim_uniform", "beta")  # schedulers
 
 
 def context_model(shift: float | None = None, layout: Layout = LAYOUT, **options: Any) -> tuple[Any, tiny.Scene]:
@@ -131,14 +133,46 @@ def test_a_level_that_is_a_point_of_the_schedule_is_left_there_as_with_extra_ste
     assert torch.equal(tiny.sample(model, start, "dpmpp_2m"), tiny.sample(exact, start, "dpmpp_2m"))
 
 
-@pytest.mark.parametrize(("steps", "evaluations"), [(4, 4), (8, 8), (9, 12)])
-def test_by_default_only_runs_of_few_steps_get_none_more(steps, evaluations):
+def by_default(steps: int, shift: float, scheduler: str) -> int:
+    """Evaluations of a run."""
     start = tiny.scene(LAYOUT)
-    model = Context(LAYOUT, start.x0, extra_steps=BUFFER_STEPS["automatic"]).put_on(tiny.tiny_model())
-    model, calls = tiny.record(tiny.with_shift(model, 3.0), tiny.curved)
-    tiny.sample(model, start, steps=steps)
-    assert len(calls) == evaluations
-    assert ContextRequest("image to video", 64, 64, 9).buffer_steps == "automatic"
+    mode = BUFFER_STEPS[ContextRequest("image to video", 64, 64, 9).buffer_steps]
+    model = tiny.with_shift(Context(LAYOUT, start.x0, extra_steps=mode).put_on(tiny.tiny_model()), shift)
+    model, calls = tiny.record(model, tiny.curved)
+    tiny.sample(model, start, scheduler=scheduler, steps=steps)
+    return len(calls)
+
+
+@pytest.mark.parametrize("steps", [4, 6, 8])
+@pytest.mark.parametrize("shift", [1.0, 3.0, 5.0, 8.0, 12.0])
+@pytest.mark.parametrize("scheduler", USUAL)
+def test_by_default_runs_of_few_steps_cost_no_evaluation_more(scheduler, shift, steps):
+    model = tiny.with_shift(tiny.tiny_model(), shift)
+    assert by_default(steps, shift, scheduler) == len(tiny.schedule(model, scheduler, steps)) - 1
+
+
+@pytest.mark.parametrize("steps", [24, 30, 50])
+@pytest.mark.parametrize("shift", [1.0, 3.0, 5.0, 8.0, 12.0])
+@pytest.mark.parametrize("scheduler", USUAL)
+def test_by_default_runs_of_many_steps_are_exact(scheduler, shift, steps):
+    points = tiny.schedule(tiny.with_shift(tiny.tiny_model(), shift), scheduler, steps).tolist()
+    assert by_default(steps, shift, scheduler) == len(insert_levels(points, LAYOUT)) - 1
+
+
+@pytest.mark.parametrize(("steps", "added"), [(7, 0), (23, 3)])
+def test_by_default_the_steps_of_a_network_of_discrete_timesteps_are_judged_alike(steps, added):
+    model = repaired(families.model_of("CogVideoX 5B"))
+    prompts = (families.COG_5B.conditioning(1), families.COG_5B.conditioning(2))
+    start = tiny.scene(LAYOUT, model=model, prompts=prompts)
+    ready, calls = tiny.record(Context(LAYOUT, start.x0, extra_steps=None).put_on(model), tiny.curved)
+    tiny.sample(ready, start, steps=steps)
+    assert len(calls) == steps + added
+
+
+def test_the_place_of_a_sigma_is_its_share_of_the_models_timesteps():
+    places = LargeSteps([0.1, 0.2, 0.6, 3.0]).place
+    assert [places(sigma) for sigma in (0.0, 0.1, 0.2, 0.6, 3.0, 9.0)] == pytest.approx([0, 0.25, 0.5, 0.75, 1, 1])
+    assert [places(sigma) for sigma in (0.05, 0.4)] == pytest.approx([0.125, 0.625])
 
 
 def test_timesteps_of_frames_are_those_of_their_levels():
