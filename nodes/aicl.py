@@ -7,7 +7,6 @@ from comfy_api.latest import io
 from .host.aicl.adapter import adapter_names, adapter_stamp, read_adapter
 from .host.aicl.apply import apply_action
 from .host.aicl.encode import encode_action
-from .host.services.images import connected_frames
 from .sockets import AiclAction, AiclAdapter, Node
 
 CATEGORY = "FewShot Video/AICL"
@@ -96,8 +95,7 @@ class AICLEncodeAction(Node):
                 raise ValueError(f"conditioning_{number} has no reference_{number}; connect it too, or disconnect both")
             if more.get(f"reference_{number}") is not None:
                 given.append((more[f"reference_{number}"], conditioning if caption is None else caption))
-        clips = [(connected_frames(clip), caption) for clip, caption in given]
-        return io.NodeOutput(encode_action(adapter, vae, clips, max_frames))
+        return io.NodeOutput(encode_action(adapter, vae, given, max_frames))
 
 
 def _reference(name: str, what: str, optional: bool = False) -> io.MultiType.Input:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
@@ -55,11 +56,13 @@ def cut_frames(frames: Tensor, own: float, rate: float, cut: Cut) -> Tensor:
 def stacked(pictures: Iterable[np.ndarray], most: int = 0, size: tuple[int, int] | None = None) -> Tensor:
     """Float frames ``[T, H, W, 3]`` in [0, 1] of pictures that come one by one, at most ``most``; 0 takes all.
 
-    They are fitted to ``size``, or to the first's. With ``most``, no more than one is held at its own size.
+    They are fitted to ``size``, or to the first's. With ``most``, no more than one is held at its own size; without,
+    each is let go as soon as it is among the frames.
     """
     if not most:
-        pictures = list(pictures)
-        most = len(pictures)
+        held = deque(pictures)
+        most = len(held)
+        pictures = (held.popleft() for _ in range(most))
     out, count = torch.empty(0, 1, 1, 3), 0
     for picture in islice(pictures, most):
         if not count:

@@ -28,6 +28,7 @@ class Footage:
     fps: float | None = None  # frames a second; None where unknown, as for an IMAGE batch
     notes: tuple[str, ...] = ()  # what was done to them, and what to look at
     own_fps: float | None = None  # mean rate of the file they were read from
+    whole: int = 0  # frames at this rate without a cut; of a file that was not read to its end, as it says
 
 
 @dataclass(frozen=True)
@@ -99,21 +100,30 @@ def read_footage(
         ValueError: The file cannot be read, or the window holds no frame.
     """
     reel = open_reel(source, fps, window, options, cut.start)
+    frames = stacked(reel.pictures, cut.frames if reel.info.fps else 1, cut.size)
+    ended = not cut.frames or len(frames) < cut.frames
+    return footage_of(source, window, cut.start, reel, frames, len(frames) if ended else max(len(frames), reel.count))
+
+
+def footage_of(source: Source, window: Window | None, begin: float, reel: Reel, frames: Tensor, whole: int) -> Footage:
+    """Frames of a reel, read ``begin`` seconds into its window, with what is to be said of them.
+
+    Raises:
+        ValueError: There are none.
+    """
     info, notes, rate = reel.info, reel.notes, reel.fps
-    if not info.fps:
-        return Footage(stacked([next(reel.pictures)], 1, cut.size), None, (*info.notes, *notes.said))
-    pictures = stacked(reel.pictures, cut.frames, cut.size)
-    if not len(pictures):
+    if not len(frames):
         start, end = (window or Window()).bounds(info)
-        start += cut.start
         raise ValueError(
-            f"{source_name(source)} has no frame from {start:g} to {end:g} s; move the trimming or the start"
+            f"{source_name(source)} has no frame from {start + begin:g} to {end:g} s; move the trimming or the start"
         )
+    if not info.fps:
+        return Footage(frames, None, (*info.notes, *notes.said), whole=whole)
     notes.say(*info.notes)
     if info.variable:
         gaps = f"{1000 * info.shortest:.0f} to {1000 * info.longest:.0f} ms a frame"
         notes.say(f"uneven frame times ({gaps}), taken by them at {rate:.4g} fps")
-    return Footage(pictures, rate, (*notes.said, *info.warnings, *notes.warned), info.fps)
+    return Footage(frames, rate, (*notes.said, *info.warnings, *notes.warned), info.fps, whole)
 
 
 def at_rate(footage: Footage, rate: float, own: float | None, background: str) -> Footage:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ....training.data.clips import check_frames, has_transparency, over_background, resample
@@ -100,38 +101,69 @@ def connected_frames(value: Any, fps: float | None = None, roles: tuple[str, str
     A VIDEO of another rate than ``fps`` (frames a second) is resampled to it; an IMAGE carries no rate. What is
     transparent is laid over the background that data sets have where nothing else is chosen. ``roles`` say in the log
     what is resampled, and to whose rate.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    return leading_frames(value, None, fps, roles)[0]
+
+
+def leading_frames(
+    value: Any, most: int | None, fps: float | None = None, roles: tuple[str, str] = ("condition", "LoRA's")
+) -> tuple[Tensor, int]:
+    """The first ``most`` of what ``connected_frames`` gives, and how many that would be.
+
+    Of a file nothing behind them is decoded: of a longer one the number is what the file says.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    if not isinstance(value, Tensor) and file_of(value) is not None:
+        return _file_frames(value, most, fps, roles)
+    frames = frames_in_memory(value)
+    # A still has no rate: more frames a second must not make a clip of it.
+    if fps is None or isinstance(value, Tensor) or len(frames) < 2 or _alike(rate := _video_rate(value), fps):
+        return opaque(frames[:most], roles[0]), len(frames)
+    taken = resample(torch.arange(len(frames)), rate, fps)
+    _log_rate(roles, rate, fps, len(taken), len(frames))
+    return opaque(frames[taken[:most]], roles[0]), len(taken)
+
+
+def frames_in_memory(value: Any) -> Tensor:
+    """Frames of an IMAGE, or of a VIDEO that is no file read here, as they come.
+
+    Raises:
+        ValueError: it cannot be decoded, or holds what is no clip.
     """
     if isinstance(value, Tensor):
-        return _opaque(value, roles[0])
-    if file_of(value) is not None:
-        return _file_frames(value, fps, roles)
+        return value
     frames = _components(value).images
     check_frames(frames)
-    frames = _opaque(frames, roles[0])
-    # A still has no rate: more frames a second must not make a clip of it.
-    if fps is None or len(frames) < 2 or _alike(rate := _video_rate(value), fps):
-        return frames
-    out = resample(frames, rate, fps)
-    _log_rate(roles, rate, fps, len(out), len(frames))
-    return out
+    return frames
 
 
-def _opaque(frames: Tensor, what: str) -> Tensor:
+def opaque(frames: Tensor, what: str) -> Tensor:
+    """Frames over the background where they are transparent; ``what`` they are, for the log."""
     if frames.ndim != 4 or not has_transparency(frames):
         return frames
     log.info("a %s is %s", what, transparency_note(DEFAULT.background))
     return over_background(frames, DEFAULT.background)
 
 
-def _file_frames(video: Any, fps: float | None, roles: tuple[str, str]) -> Tensor:
-    """As ``connected_frames``, of a VIDEO that is a file: it is brought to the rate while it is read."""
-    found = footage(video, fps)
+def tell_notes(found: Footage, what: str) -> None:
+    """Log what was found in a file; ``what`` it is."""
     for note in found.notes:
-        log.info("a %s: %s", roles[0], note)
-    rate, count = found.own_fps, len(found.frames)
+        log.info("a %s: %s", what, note)
+
+
+def _file_frames(video: Any, most: int | None, fps: float | None, roles: tuple[str, str]) -> tuple[Tensor, int]:
+    """As ``leading_frames``, of a VIDEO that is a file: it is brought to the rate while it is read."""
+    found = footage(video, fps, cut=Cut(frames=most or 0))
+    tell_notes(found, roles[0])
+    rate, count = found.own_fps, found.whole
     if fps is not None and rate is not None and not _alike(rate, fps):
         _log_rate(roles, rate, fps, count, round(count * rate / fps))
-    return found.frames
+    return found.frames, count
 
 
 def _alike(rate: float, fps: float) -> bool:
