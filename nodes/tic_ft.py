@@ -8,8 +8,8 @@ from ..methods import tic_ft_tasks
 from .host.model.video_model import video_model
 from .host.page.timeline import timeline_of_context
 from .host.sampling import context as host_context
+from .host.sampling.conditions import read_conditions
 from .host.sampling.crop import check_origin, crop
-from .host.services.images import frames_of
 from .sockets import Node, TicftSettings, layout_inputs
 
 TASK_NAMES = list(tic_ft_tasks.TASKS)
@@ -139,11 +139,11 @@ class TICFTContext(Node):
             task, width, height, target_frames, condition_latents, buffer_latents, buffer_levels, batch_size,
             resize, encoding, timesteps, settings, buffer_steps,
         )  # fmt: skip
-        images = [frames_of(clip, settings.get("fps")) for clip in (condition, condition_2, condition_3, condition_4)]
-        connected = [clip for clip in images if clip is not None]
-        context, latent = host_context.build_context(video, vae, connected, request, clip_vision)
+        clips = (condition, condition_2, condition_3, condition_4)
+        images, lengths = read_conditions(clips, request, video.family)
+        context, latent = host_context.build_context(video, vae, images, lengths, request, clip_vision)
         first, second = host_context.put_on_experts(context, video, model_2)
-        return io.NodeOutput(first, latent, second, ui=timeline_of_context(video, connected, request, latent))
+        return io.NodeOutput(first, latent, second, ui=timeline_of_context(video, lengths, request, latent))
 
 
 CONDITIONS = ("condition", "condition_2", "condition_3", "condition_4")

@@ -6,8 +6,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor
-
 from ..model.families import Family
 from ..model.video_model import VideoModel
 from ..sampling.context import ContextRequest
@@ -15,10 +13,10 @@ from ..services.keys import TIMELINE_KEY
 
 
 def timeline_of_context(
-    video: VideoModel, images: list[Tensor], request: ContextRequest, latent: Mapping[str, Any]
+    video: VideoModel, lengths: list[int], request: ContextRequest, latent: Mapping[str, Any]
 ) -> dict[str, list[str]]:
     """Layout that TICFTContext has made, the frames of its conditions, and what its LoRA was trained in."""
-    run = {"task": request.task, "time_patch": video.family.time_patch, "lengths": [len(clip) for clip in images]}
+    run = {"task": request.task, "time_patch": video.family.time_patch, "lengths": lengths}
     return _told({**run, **latent["tic_ft"], "fps": request.settings.get("fps"), "trained": _trained(request.settings)})
 
 

@@ -46,21 +46,25 @@ class ContextRequest:
 
 
 def build_context(
-    video: VideoModel, vae: Any, images: list[Tensor], request: ContextRequest, clip_vision: Any = None
-) -> tuple[Context, dict[str, Any]]:
+    video: VideoModel, vae: Any, images: list[Tensor], lengths: list[int], request: ContextRequest,
+    clip_vision: Any = None,
+) -> tuple[Context, dict[str, Any]]:  # fmt: skip
     """The context to put on models, and the LATENT to sample.
 
     Args:
         video: the MODEL; it is not changed.
         vae: host VAE.
-        images: connected conditions in socket order, each ``[T, H, W, C]`` in [0, 1].
+        images: connected conditions in socket order, of each the first frames ``[T, H, W, C]`` in [0, 1] that can be
+            used.
+        lengths: how many frames each of them has.
         request: the rest.
         clip_vision: host CLIP vision model, for networks that take features of the first frame.
 
     Raises:
         ValueError: a number, an image or the model does not fit.
     """
-    layout = checked_layout(video, vae, [len(clip) for clip in images], request, clip_vision)
+    layout = checked_layout(video, vae, lengths, request, clip_vision)
+    tic_ft_tasks.used_frames(request.task, lengths, layout.condition, layout.buffer, video.family.compression)
     return lay_out(video, vae, images, request, layout, clip_vision)
 
 
