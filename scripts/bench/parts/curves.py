@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 640, 360, 56, 16, 16, 96
-COLOURS = ("#0b62a4", "#c2410c", "#15803d", "#7e22ce")
+COLOURS = ("#0b62a4", "#c2410c", "#15803d", "#7e22ce", "#525252")
 
 
 @dataclass(frozen=True)
