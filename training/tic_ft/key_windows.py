@@ -27,39 +27,22 @@ class KeyedVideo(LongVideo):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.starts:
+            lengths = possible_lengths(self, self.keys, self.patch)
             raise ValueError(
                 f"{self.keys} key frames over {self.frames} frames do not lie where windows of {self.window_frames} "
-                f"frames show theirs; {self._advice()}"
+                "frames show theirs; "
+                + (f"set frames to {' or '.join(map(str, lengths))}" if lengths else "set overlap_latents lower")
+                + ", or give more or fewer key frames"
             )
 
     @cached_property
     def starts(self) -> tuple[int, ...]:
         """Where each window begins, as few as there can be; none where they cannot be laid."""
-        before: dict[int, int | None] = {0: None} if self.shown_at(0) else {}
-        waiting = list(before)
-        for start in waiting:  # it grows: the nearest in windows come first
-            if start + self.window_frames >= self.frames:
-                found = [start]
-                while (last := before[found[-1]]) is not None:
-                    found.append(last)
-                return tuple(reversed(found))
-            for overlap in range(self.overlap, self.layout.target, self.patch):
-                after = start + self.window_frames - self.compression * overlap
-                if after not in before and self.shown_at(after):
-                    before[after] = start
-                    waiting.append(after)
-        return ()
+        return _starts(self, self.frames, self.keys, self.patch)
 
     def shown_at(self, start: int) -> range:
-        """The keys that a window beginning at this frame shows, the most it may; empty where it can show none."""
-        step = (self.frames - 1) / (self.keys - 1)
-        first = round(start / step) if step else 0
-        for count in range(min(self.layout.condition, self.keys - first), 1, -1):
-            spread = (self.window_frames - 1) / (count - 1)
-            off = [abs((first + i) * step - start - i * spread) for i in range(count)]
-            if max(off) <= self.compression / 2:
-                return range(first, first + count)
-        return range(0)
+        """The keys that a window beginning at this frame shows."""
+        return _shown_at(start, self, self.frames, self.keys)
 
     @property
     def count(self) -> int:
@@ -89,30 +72,44 @@ class KeyedVideo(LongVideo):
             )
         return ends.index(first)
 
-    def _advice(self) -> str:
-        lengths = possible_lengths(self)
-        if not lengths:
-            return "set overlap_latents lower, or more condition latents"
-        return f"set frames to {' or '.join(map(str, lengths))}, or give more or fewer key frames"
 
-
-def possible_lengths(asked: LongVideo, keys: int = 0, patch: int = 1) -> list[int]:
+def possible_lengths(plan: LongVideo, keys: int, patch: int = 1) -> list[int]:
     """Lengths N, frames, at which windows can be laid between so many keys: those with the most keys a window first.
 
     Args:
-        asked: Whose layout, overlap and compression count; of a ``KeyedVideo`` its keys and patch, too.
+        plan: Whose layout, overlap and compression count; its length does not.
+        keys: M, at least 2.
+        patch: latents that the network takes at a time.
     """
-    keys, patch = getattr(asked, "keys", keys), getattr(asked, "patch", patch)
-    found = []
-    for spaces in range(min(asked.layout.condition, keys) - 1, 0, -1):
-        frames = max(asked.window_frames, asked.window_frames * (keys - 1) // spaces)
-        if frames not in found and _can_be_laid(asked, frames, keys, patch):
-            found.append(frames)
-    return found
+    spaces = range(min(plan.layout.condition, keys) - 1, 0, -1)
+    lengths = [max(plan.window_frames, plan.window_frames * (keys - 1) // count) for count in spaces]
+    return [frames for frames in dict.fromkeys(lengths) if _starts(plan, frames, keys, patch)]
 
 
-def _can_be_laid(asked: LongVideo, frames: int, keys: int, patch: int) -> bool:
-    video = object.__new__(KeyedVideo)  # one that may turn out to be impossible
-    values = {"frames": frames, "layout": asked.layout, "overlap": asked.overlap, "compression": asked.compression}
-    video.__dict__.update(values, keys=keys, patch=patch)
-    return bool(video.starts)
+def _starts(plan: LongVideo, frames: int, keys: int, patch: int) -> tuple[int, ...]:
+    before: dict[int, int | None] = {0: None} if _shown_at(0, plan, frames, keys) else {}
+    waiting = list(before)
+    for start in waiting:  # it grows: what takes the fewest windows comes first
+        if start + plan.window_frames >= frames:
+            found = [start]
+            while (last := before[found[-1]]) is not None:
+                found.append(last)
+            return tuple(reversed(found))
+        for overlap in range(plan.overlap, plan.layout.target, patch):
+            after = start + plan.window_frames - plan.compression * overlap
+            if after not in before and _shown_at(after, plan, frames, keys):
+                before[after] = start
+                waiting.append(after)
+    return ()
+
+
+def _shown_at(start: int, plan: LongVideo, frames: int, keys: int) -> range:
+    """As many keys as a window that begins there may show; empty where it can show no two."""
+    step = (frames - 1) / (keys - 1)
+    first = round(start / step) if step else 0
+    for count in range(min(plan.layout.condition, keys - first), 1, -1):
+        spread = (plan.window_frames - 1) / (count - 1)
+        off = [abs((first + i) * step - start - i * spread) for i in range(count)]
+        if max(off) <= plan.compression / 2:
+            return range(first, first + count)
+    return range(0)

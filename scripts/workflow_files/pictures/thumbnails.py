@@ -29,7 +29,7 @@ TAKEN = {
 WORDS = {  # of what goes in and what comes out
     "tic_ft_image_to_video_toy": ("a still", "a video from it"),
     "tic_ft_train_toy": ("a still", "a video from it, and its score"),
-    "tic_ft_zero_shot_toy": ("a still", "a video, with no training"),
+    "tic_ft_zero_shot_toy": ("a still, and all of it in words", "a video, with no training"),
     "tic_ft_video_to_video_toy": ("a clip", "the clip as a blueprint"),
     "tic_ft_keyframes_toy": ("key frames", "a video through them"),
     "tic_ft_multiple_images_toy": ("an object, a background", "one video of both"),
