@@ -64,8 +64,9 @@ def in_segments(sampler: Any, layout: tic_ft.Layout, frames: PendingFrames, sche
     if function is None:
         if layout.buffer:
             log.info(
-                "FewShot Video: %s is no k-sampler; its schedule gets the buffers' levels, and it unfreezes them at "
-                "its first evaluation at or below their level and may carry history across",
+                "FewShot Video: %s is no k-sampler; its schedule gets the buffers' levels whatever buffer_steps is, as "
+                "'no extra steps' needs a k-sampler, and it unfreezes them at its first evaluation at or below their "
+                "level and may carry history across",
                 type(sampler).__name__,
             )
         return sampler

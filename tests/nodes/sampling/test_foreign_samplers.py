@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+from itertools import pairwise
+
+import comfy.sample
+import comfy.samplers
 import pytest
 import tiny_sampling as tiny
 import torch
@@ -9,7 +14,8 @@ from comfy.context_windows import IndexListContextWindow
 from comfy_extras.nodes_advanced_samplers import SamplerLCMUpscale
 from comfy_extras.nodes_custom_sampler import BasicScheduler, CFGGuider, RandomNoise, SamplerCustomAdvanced
 
-from pack.methods.tic_ft import Layout
+from pack.methods.tic_ft import Layout, insert_levels
+from pack.nodes.host.sampling.context import BUFFER_STEPS
 from pack.nodes.host.sampling.crop import CLEAN, check_sampled
 from pack.nodes.host.sampling.wrappers import Context, frames_in
 from pack.nodes.tic_ft import TICFTCrop
@@ -59,6 +65,34 @@ def test_frames_that_nothing_names_are_refused():
     assert frames_in(x, 5, {}) == [0, 1, 2, 3, 4]
     with pytest.raises(ValueError, match="shown 5 of the 8 latent frames and nothing says which; take the node"):
         frames_in(x, 8, {})
+
+
+class OwnEuler(comfy.samplers.Sampler):
+    """A sampler that is none of the k-samplers."""
+
+    def sample(self, model_wrap, sigmas, extra_args, _callback, noise, latent_image, *_more):
+        x = model_wrap.inner_model.model_sampling.noise_scaling(sigmas[0], noise, latent_image)
+        for sigma, following in pairwise(sigmas):
+            denoised = model_wrap(x, sigma * x.new_ones(len(x)), **extra_args)
+            x = denoised + following / sigma * (x - denoised)
+        return x
+
+
+@pytest.mark.parametrize("mode", BUFFER_STEPS)
+def test_a_sampler_that_is_no_k_sampler_gets_the_levels_in_every_mode_and_the_log_says_so(mode, caplog):
+    start = tiny.scene(LAYOUT)
+    model = Context(LAYOUT, start.x0, extra_steps=BUFFER_STEPS[mode]).put_on(tiny.tiny_model())
+    model, calls = tiny.record(tiny.with_shift(model, 3.0))
+    sigmas = tiny.schedule(model, "simple", 3)
+    with torch.inference_mode(), caplog.at_level(logging.INFO):
+        output = comfy.sample.sample_custom(
+            model, start.noise.clone(), 1.0, OwnEuler(), sigmas, *start.prompts, start.latent.clone(), disable_pbar=True
+        )
+    assert torch.isfinite(output).all()
+    assert {call.sigma for call in calls} == {*insert_levels(sigmas.tolist(), LAYOUT)} - {0.0}
+    told = [record.getMessage() for record in caplog.records if "OwnEuler is no k-sampler" in record.getMessage()]
+    assert len(told) == 1
+    assert "levels whatever buffer_steps is, as 'no extra steps' needs a k-sampler" in told[0]
 
 
 def latent(samples: torch.Tensor, clean: torch.Tensor) -> dict:
