@@ -31,6 +31,7 @@ from ..session.step_size import counted_step
 SHARE = 4  # the larger measured step has at least the asked tokens over this
 LEAST_TOKENS = 256  # smaller steps say little about large ones
 TIMED = 3  # steps of which the fastest counts
+UNCOMPILED = "Blocks are measured as they are, not compiled: with compile_blocks the run's steps may take less time."
 
 
 def plain_loss(prediction: Tensor, target: Tensor) -> Tensor:
@@ -89,13 +90,14 @@ def measure(
     import comfy.model_management as management
 
     measured: dict[str, list[ProfiledStep]] = {}
-    notes: list[str] = []
+    notes = [UNCOMPILED] if config.compile_blocks else []
     network, free = None, 0.0
     modes, shapes = leaner_modes(config), small_shapes(clip)
     progress = StepProgress(2 * len(modes))
     for i, mode in enumerate(modes):
         room = Room((counted or {}).get(mode, 0.0) * MARGIN)
-        with opened(model, replace(config, checkpointing=mode), room=room) as session:
+        # Compiling takes minutes for each of the small steps' shapes.
+        with opened(model, replace(config, checkpointing=mode, compile_blocks=False), room=room) as session:
             if network is None:
                 network, free = _network(session, model.family), _free(session)
             if mode == CHECKPOINTING[-1] and session.device.type == "cpu" and measured:

@@ -154,6 +154,16 @@ def test_the_asked_checkpointing_is_where_the_plan_begins(monkeypatch):
     assert "checkpointing off" not in text
 
 
+def test_nothing_is_compiled_for_a_plan_and_the_report_says_so(monkeypatch):
+    compiled: list[object] = []
+    monkeypatch.setattr(torch, "compile", lambda function, **_options: compiled.append(function) or function)
+    report, settings = plan(families.model_of("Wan 2.1"), settings=TrainConfig(compile_blocks=True))
+    assert compiled == []
+    assert settings.compile_blocks
+    assert memory_profile.UNCOMPILED in report
+    assert memory_profile.UNCOMPILED not in plan(families.model_of("Wan 2.1"))[0]
+
+
 def test_the_task_and_the_counts_decide_the_size():
     text, _ = plan(families.model_of("Wan 2.1"), task="custom", condition_latents=2, buffer_latents=1)
     assert "A step of 1 x 5 latents, 20 tokens each" in text
