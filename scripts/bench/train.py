@@ -9,7 +9,8 @@ processor's time alone. Peak memory is the resident memory of a process that loa
 (Linux), with the import of the host in it; "added" is without. Small networks hardly show in it.
 The core trains in bf16 by default, which some CPUs are much faster in, and we in the model's own type: for equal
 types compare "ours, bf16" with "core", and "ours" with "core, fp32".
-With --against, each of ours takes turns with itself as it was at that commit, called "..., before".
+With --against, each of ours takes turns with itself as it was at that commit, called "..., before"; what that commit
+does not know is left out, and a line says so.
 """
 
 from __future__ import annotations
@@ -114,7 +115,8 @@ def measure(options: argparse.Namespace, layers: int, frames: int, rounds: int) 
         work = Work(path, frames, options.size, options.rank, options.threads)
         modes = [mode for mode in MODES if mode in options.modes or mode == options.beside]
         if options.against:
-            modes += [f"{mode}{EARLIER}" for mode in modes if mode.startswith("ours")]
+            ours = [mode for mode in modes if mode.startswith("ours")]
+            modes += [f"{mode}{EARLIER}" for mode in train_modes.known_before(ours)]
         times = times_of(modes, work, rounds, CLOCKS[options.clock])
         rows = {mode: (seconds, *peak_of(mode, work, options.against)) for mode, seconds in times.items()}
     tokens = frames * (options.size // 2) ** 2

@@ -118,10 +118,28 @@ def make(mode: str, work: Work, loaded: Callable[[], None] = lambda: None) -> St
         import torch
 
         model.set_model_compute_dtype(torch.bfloat16)
+    return Stepped(lambda between: run_ours(model, work, between, settings_of(mode), package), work.threads)
+
+
+def settings_of(mode: str) -> dict[str, Any]:
+    """Settings of a run of ours by its name in ``MODES``."""
     settings: dict[str, Any] = {"compile_blocks": True} if mode.endswith(COMPILED) else {}
     mode = mode.removesuffix(COMPILED)
     settings["checkpointing"] = next((kept for kept in ("blocks", "keep attention") if mode.endswith(kept)), "off")
-    return Stepped(lambda between: run_ours(model, work, between, settings, package), work.threads)
+    return settings
+
+
+def known_before(modes: list[str]) -> list[str]:
+    """Those of our ``modes`` whose settings the commit that ``host_pack.start_before`` has imported takes."""
+    config, known = importlib.import_module(f"{BEFORE}.training.core.config"), []
+    for mode in modes:
+        try:
+            config.TrainConfig(**settings_of(mode))
+        except (TypeError, ValueError) as error:  # no such setting, or no such value of it
+            print(f"left out, as that commit does not know it: {mode}{EARLIER} ({error})")
+        else:
+            known.append(mode)
+    return known
 
 
 def run_bare(work: Work, between: Callable[..., None], loaded: Callable[[], None]) -> None:
