@@ -14,30 +14,17 @@ import tiny_families
 import tiny_sampling as tiny
 import torch
 from comfy_api.latest import InputImpl
-from comfy_extras.nodes_custom_sampler import BasicScheduler, KSamplerSelect, SplitSigmas
+from comfy_extras.nodes_custom_sampler import BasicScheduler, SplitSigmas
+from tiny_long import make
 from tiny_vae import PIXELS, clip, tiny_vae
 
 from pack.nodes.host.sampling import long_video
 from pack.nodes.host.sampling.long_output import LongOutput, long_videos_folder
 from pack.nodes.host.sampling.long_source import ClipSource
 from pack.nodes.host.services.images import connected_frames
-from pack.nodes.tic_ft_long import TICFTLongVideo
 from pack.training.storage.video_file import write_video
 
 pytestmark = pytest.mark.usefixtures("output")
-
-
-def make(source: Any = None, **changed: Any) -> tuple:
-    """The node as the executor runs it: 14 frames of video to video in windows of 8 frames that move on by 4."""
-    model = changed.pop("model", None) or tiny.tiny_model()
-    inputs = {
-        "model": model, "vae": tiny_vae(), "positive": tiny.POSITIVE, "negative": tiny.NEGATIVE, "cfg": 1.0, "seed": 3,
-        "sampler": KSamplerSelect.execute("euler").args[0], "sigmas": torch.tensor([1.0, 0.6, 0.0]),
-        "source": clip(14) if source is None else source, "task": "video to video", "width": PIXELS, "height": PIXELS,
-        "filename": "long", "window_frames": 8, "overlap_latents": 1, **changed,
-    }  # fmt: skip
-    with torch.inference_mode():
-        return TICFTLongVideo.execute(**inputs).args
 
 
 def frames_of(video: Any) -> torch.Tensor:
@@ -186,7 +173,7 @@ def test_cancel_keeps_the_windows_done_and_the_next_run_goes_on_there(task, monk
     def cancel_at_third(add: Any) -> Any:
         def add_two(self: Any, *args: Any) -> None:
             add(self, *args)
-            made.append(self.done)
+            made.append(self.reached.done)
             if len(made) == 2:
                 comfy.model_management.interrupt_current_processing()
 
@@ -211,7 +198,7 @@ def test_a_video_whose_parts_could_not_be_joined_is_joined_by_the_next_run(monke
     whole, calls = make(filename="whole"), []
 
     def full_disk(self: LongOutput, finished: bool = False) -> None:
-        calls.append((self.done, finished))
+        calls.append((self.reached.done, finished))
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
@@ -236,25 +223,6 @@ def test_a_finished_video_is_given_again_and_another_request_gets_a_number_of_it
     assert make(seed=9)[3].startswith("long_00002.mp4")
     Path(first[0].get_stream_source()).unlink()
     assert make()[3].startswith("long_00003.mp4")
-
-
-def test_a_saved_latent_is_gone_on_from_with_its_frame_count():
-    source = clip(16)
-    whole = make(source, filename="whole")
-    _, latent, count, _ = make(source, frames=12, filename="part")
-    assert count == 12
-    goes_on = {"samples": latent["samples"].clone()}  # as Save Latent and Load Latent leave it
-    rest, _, end, _ = make(source, goes_on_from=goes_on, start_frame=12, filename="rest")
-    assert end == 16
-    assert (frames_of(rest) - frames_of(whole[0])[12:]).abs().mean() < 1e-2  # each file is compressed on its own
-    linked = make(source, goes_on_from=latent, filename="linked")
-    assert torch.equal(linked[1]["samples"], whole[1]["samples"])
-    with pytest.raises(ValueError, match="does not say how many frames the video has up to its end"):
-        make(source, goes_on_from=goes_on)
-    with pytest.raises(ValueError, match="no window of this layout ends at frame 13; go on from 12 or 16"):
-        make(source, goes_on_from=goes_on, start_frame=13)
-    with pytest.raises(ValueError, match="has 16 frames and 16 of them are there"):
-        make(source, goes_on_from=goes_on, start_frame=16)
 
 
 def test_a_second_expert_goes_on_with_its_own_sigmas():

@@ -70,21 +70,26 @@ class LongVideo:
         overlap = self.overlap if number else 0
         return Window(number, begin - self.compression * overlap, overlap, range(begin, self._end(number)))
 
-    def number_at(self, first: int) -> int:
-        """The window that goes on where the first ``first`` frames are there.
+    def reach(self, done: int) -> int:
+        """Frames up to where the window that makes the last of ``done`` frames ends before anything is cut off."""
+        if done == 0:
+            return 0
+        return self.window_frames + self.stride * max(0, -(-(done - self.window_frames) // self.stride))
+
+    def number_at(self, end: int) -> int:
+        """The window that goes on behind one that ends at frame ``end``, before anything is cut off.
 
         Raises:
             ValueError: no window ends there.
         """
-        if first == 0:
+        if end == 0:
             return 0
-        number, spare = divmod(first - self.window_frames, self.stride)
+        number, spare = divmod(end - self.window_frames, self.stride)
         if number < 0 or spare:
-            number = max(number, -1)
-            ends = [self._end(number) if number >= 0 else 0, self._end(number + 1)]
+            near = self.window_frames + self.stride * max(0, number)
             raise ValueError(
-                f"no window of this layout ends at frame {first}; go on from {' or '.join(map(str, ends))}, or set "
-                "overlap_latents and the layout as they were"
+                f"the window to go on from ends at frame {end}, those of this layout end at {near} and "
+                f"{near + self.stride}; set overlap_latents and the layout as they were"
             )
         return number + 1
 

@@ -15,20 +15,18 @@ from ..model.video_model import VideoModel
 from ..services.images import file_of, window_of
 
 if TYPE_CHECKING:
+    from .long_output import Reached
     from .long_plan import LongRequest
     from .long_video import Solver
 
 
-def key_of(
-    video: VideoModel, vae: Any, solver: Solver, source: Any, request: LongRequest, goes_on: dict[str, Any] | None,
-    first: int,
-) -> str:  # fmt: skip
+def key_of(video: VideoModel, vae: Any, solver: Solver, source: Any, request: LongRequest, start: Reached) -> str:
     """SHA-256 of models, prompts, solver, source and numbers; the name of the file is none of them."""
     digest = hashlib.sha256()
-    asked = asdict(request) | {"filename": "", "first": first, "seed": solver.seed, "cfg": solver.cfg}
+    asked = asdict(request) | {"filename": "", "seed": solver.seed, "cfg": solver.cfg}
     models = [model_fingerprint(video.model), weights_digest(vae.patcher)]
     models += [] if solver.model_2 is None else [model_fingerprint(solver.model_2)]
-    parts = [asked, models, _solver(solver), _source(source), None if goes_on is None else goes_on["samples"]]
+    parts = [asked, models, _solver(solver), _source(source), vars(start)]
     for part in parts:
         _add(digest, part)
     return digest.hexdigest()

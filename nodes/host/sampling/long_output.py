@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,28 @@ def long_videos_folder() -> Path:
     return output_folder() / "long_videos"
 
 
+@dataclass(frozen=True)
+class Reached:
+    """How far a long video is, and what the next window goes on from."""
+
+    done: int = 0  # frames that are in files
+    end: int = 0  # frames up to the end of the latents: more than ``done`` where the video's end was cut off
+    latents: Tensor | None = None  # target latents of the last window, ``[1, C, K, h, w]``
+    history: Tensor | None = None  # those that they were decoded behind, ``[1, C, T, h, w]``, where that is known
+    image: Tensor | None = None  # the frame at which the next window begins, ``[1, H, W, 3]``
+
+    @property
+    def window(self) -> tuple[Tensor, Tensor | None]:
+        """Latents and history.
+
+        Raises:
+            ValueError: there is no window yet.
+        """
+        if self.latents is None:
+            raise ValueError("there is no window to go on from yet; make the first one before")
+        return self.latents, self.history
+
+
 @dataclass
 class LongOutput:
     """The folder of one long video, and the file that its windows become; both are the user's to delete."""
@@ -34,9 +56,7 @@ class LongOutput:
     folder: Path
     key: str  # of everything that the frames depend on
     fps: float  # frames a second
-    done: int = 0  # frames of the video that are made
-    latents: Tensor | None = None  # target latents of the last window, ``[1, C, K, h, w]``
-    image: Tensor | None = None  # the frame at which the next window begins, ``[1, H, W, 3]``
+    reached: Reached = field(default_factory=Reached)
     finished: bool = False
 
     @property
@@ -49,14 +69,16 @@ class LongOutput:
         """The windows' own files, in order."""
         return sorted(self.folder.glob("[0-9]*.mp4"))
 
-    def add(self, frames: Tensor, done: int, latents: Tensor, image: Tensor | None) -> None:
-        """Keep what a window adds, ``[T, H, W, 3]``, and then the state behind it: a window counts whole or not at all.
+    def add(self, frames: Tensor, reached: Reached) -> None:
+        """Keep the frames up to ``reached.done``, ``[T, H, W, 3]``, and then the state behind them.
+
+        A window counts whole or not at all.
 
         Raises:
             OSError: it cannot be written.
         """
-        write_video(frames, self.folder / f"{done:09}.mp4", self.fps)
-        self._note(done, latents, image, finished=False)
+        write_video(frames, self.folder / f"{reached.done:09}.mp4", self.fps)
+        self._note(reached, finished=False)
 
     def join(self, finished: bool = False) -> None:
         """Make the video of the parts that are there; once ``finished``, they are removed.
@@ -64,23 +86,25 @@ class LongOutput:
         Raises:
             OSError: it cannot be written.
         """
-        parts = [part for part in self.parts if int(part.stem) <= self.done]  # a later one has no state behind it
-        join_videos(parts, self.path)
+        done = self.reached.done  # a later part has no state behind it
+        join_videos([part for part in self.parts if int(part.stem) <= done], self.path)
         if finished:
-            self._note(self.done, self.latents, self.image, finished=True)
+            self._note(self.reached, finished=True)
             for part in self.parts:
                 with contextlib.suppress(OSError):
                     part.unlink()
 
-    def _note(self, done: int, latents: Tensor | None, image: Tensor | None, finished: bool) -> None:
-        state = {"key": self.key, "done": done, "fps": self.fps, "finished": finished}
-        write_state(self.folder / STATE, {**state, "latents": latents, "image": image})
-        self.done, self.latents, self.image, self.finished = done, latents, image, finished
+    def _note(self, reached: Reached, finished: bool) -> None:
+        state = {"key": self.key, "fps": self.fps, "finished": finished, "reached": vars(reached)}
+        write_state(self.folder / STATE, state)
+        self.reached, self.finished = reached, finished
 
 
 @contextlib.contextmanager
-def opened_output(name: str, key: str, fps: float) -> Iterator[LongOutput]:
+def opened_output(name: str, key: str, fps: float, start: Reached) -> Iterator[LongOutput]:
     """The output of this name and key that is there already, finished or not, else a new one; others are kept away.
+
+    A new one is at its ``start``.
 
     Raises:
         ValueError: the name cannot name a file, or another ComfyUI makes this very video.
@@ -89,7 +113,7 @@ def opened_output(name: str, key: str, fps: float) -> Iterator[LongOutput]:
     root = long_videos_folder()
     root.mkdir(parents=True, exist_ok=True)
     found = next(filter(None, (_read(state, key) for state in sorted(root.glob(f"{name}_*/{STATE}")))), None)
-    output = found or LongOutput(root / free_name(root, name), key, fps)
+    output = found or LongOutput(root / free_name(root, name), key, fps, start)
     try:
         with locked_run(output.folder):
             yield output
@@ -106,11 +130,10 @@ def _read(path: Path, key: str) -> LongOutput | None:
         if state["key"] != key:
             return None
         found = LongOutput(
-            path.parent, key, float(state["fps"]), int(state["done"]), state["latents"], state["image"],
-            bool(state["finished"]),
+            path.parent, key, float(state["fps"]), Reached(**state["reached"]), bool(state["finished"])
         )  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError) as error:
         log.warning("%s cannot be gone on with (%s)", path.parent.name, error)
         return None
-    there = found.path.is_file() if found.finished else any(int(part.stem) == found.done for part in found.parts)
-    return found if there else None  # somebody may have removed them
+    part = found.folder / f"{found.reached.done:09}.mp4"
+    return found if (found.path if found.finished else part).is_file() else None  # somebody may have removed them

@@ -11,17 +11,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ....training.tic_ft.windows import LongVideo, Window
+from ....training.tic_ft.windows import Window
 from ..model.video_model import VideoModel
 from .context import lay_out, put_on_experts
 from .known import with_overlap
 from .long_identity import key_of
-from .long_output import LongOutput, opened_output
+from .long_output import LongOutput, Reached, opened_output
 from .long_plan import LongRequest, Planned, plan_long_video
 from .long_progress import WindowProgress
+from .long_start import latent_of, start_of
 from .wrappers import Context
 
-DONE = "tic_ft_long"  # in a LATENT: frames of the video up to its end
 SEEDS = 2**64
 
 
@@ -68,16 +68,14 @@ def make_long_video(
         ValueError: a number, the source or the model does not fit.
     """
     planned = plan_long_video(video, vae, source, request, clip_vision)
-    first = _first_frame(goes_on, request.start_frame, planned.plan)
-    key = key_of(video, vae, solver, source, planned.request, goes_on, first)
-    with opened_output(request.filename, key, planned.fps) as output:
-        if goes_on is not None and output.latents is None:
-            output.done, output.latents = first, goes_on["samples"][:1]
-        already = output.done
+    start = start_of(video, vae, goes_on, request, planned.plan)
+    key = key_of(video, vae, solver, source, planned.request, start)
+    with opened_output(request.filename, key, planned.fps, start) as output:
+        already = output.reached.done
         if not output.finished:
             Windows(video, vae, solver, planned, output, clip_vision).make()
-        latent = {"samples": output.latents, DONE: output.done}
-        return Made(str(output.path), latent, output.done, _report(planned, output, first, already))
+        report = _report(planned, output, start.done, already)
+        return Made(str(output.path), latent_of(output.reached), output.reached.done, report)
 
 
 class Windows:
@@ -91,16 +89,16 @@ class Windows:
 
     def make(self) -> None:
         """Make what is left. The video of the windows so far is there at the end, whatever ends it."""
-        if self.output.done < self.plan.frames:  # all of them, where joining them was what failed
+        if self.output.reached.done < self.plan.frames:  # all of them, where joining them was what failed
             self._make_rest()
         self.output.join(finished=True)
 
     def _make_rest(self) -> None:
-        number = self.plan.number_at(self.output.done)
+        number = self.plan.number_at(self.output.reached.end)
         progress = WindowProgress(self.plan.count - number, self.video.model)
-        if self.output.latents is not None:
-            self.planned.conditions.go_on(self._image_to_go_on_from())
         try:
+            if self.output.reached.latents is not None:
+                self._go_on()
             for window in map(self.plan.window, range(number, self.plan.count)):
                 self._make_one(window, progress.of(window.number - number))
         except BaseException:
@@ -108,29 +106,41 @@ class Windows:
                 self.output.join()
             raise
 
+    def _go_on(self) -> None:
+        """Begin behind what is there, and first with the frames that were cut off its last window."""
+        reached, image, frames = self.output.reached, self.output.reached.image, None
+        cut = reached.end - reached.done
+        if image is None or cut:
+            frames = self._decoded(*reached.window)
+            held = self.plan.compression * self.plan.overlap
+            image = frames[-max(1, held)][None].clone()
+        self.planned.conditions.go_on(image)
+        if frames is not None and cut:
+            rest = frames[-cut:][: self.plan.frames - reached.done]
+            done = reached.done + len(rest)
+            self.output.add(rest, replace(reached, done=done, image=self.planned.conditions.image))
+
     def _make_one(self, window: Window, on_step: Callable[..., None]) -> None:
         context, latent = self._laid_out(window)
-        sampled = self._sampled(context, latent, window, on_step)
-        target = self._decoded(sampled, window)
+        sampled, prefix = self._sampled(context, latent, window, on_step), self.plan.layout.prefix
+        latents, history = sampled[:, :, prefix:].clone(), sampled[:, :, :prefix].clone()
+        if window.overlap:
+            history = self.output.reached.window[0][:, :, : -window.overlap].to(latents)
+        target = self._decoded(latents, history)
         self.planned.conditions.note(target)
-        new = window.new
-        image = self.planned.conditions.image
-        latents = sampled[:, :, self.plan.layout.prefix :].clone()
-        self.output.add(target[new.start - window.start : new.stop - window.start], new.stop, latents, image)
+        new, end = window.new, window.start + self.plan.window_frames
+        reached = Reached(new.stop, end, latents, history, self.planned.conditions.image)
+        self.output.add(target[new.start - window.start : new.stop - window.start], reached)
 
-    def _decoded(self, sampled: Tensor, window: Window) -> Tensor:
-        """Target frames ``[c K, H, W, 3]`` of a window's sequence.
+    def _decoded(self, latents: Tensor, history: Tensor | None) -> Tensor:
+        """Target frames ``[c K, H, W, 3]`` of a window's latents, decoded behind its history.
 
         Decoders are causal, and see far back: behind its own condition, a window's first new frame would not be the one
-        that follows on what was made. So new latents are decoded behind those of the window before.
+        that follows on what was made. So a window is decoded behind the latents of the one before.
         """
-        if window.overlap:
-            before = self.output.latents
-            assert before is not None
-            new = sampled[:, :, self.plan.layout.prefix + window.overlap :]
-            sampled = torch.cat([before.to(new), new], dim=2)
+        sequence = latents if history is None else torch.cat([history.to(latents), latents], dim=2)
         # Of several videos in a batch the decoder gives one after the other; here it is one.
-        frames = self.vae.decode(sampled)[0][-self.plan.window_frames :].float().cpu()
+        frames = self.vae.decode(sequence)[0][-self.plan.window_frames :].float().cpu()
         # Where no more than the overlap was given to go on from, its first latent has but one frame.
         missing = self.plan.window_frames - len(frames)
         return torch.cat([frames[:1].expand(missing, -1, -1, -1), frames])
@@ -142,9 +152,7 @@ class Windows:
         context, latent = lay_out(self.video, self.vae, images, self.planned.request.context, layout, self.clip_vision)
         samples = latent["samples"]
         if window.overlap:
-            given = self.output.latents
-            assert given is not None
-            before = given[:, :, -window.overlap :].to(samples)
+            before = self.output.reached.window[0][:, :, -window.overlap :].to(samples)
             samples[:, :, layout.prefix : layout.known] = before
             context.x0 = torch.cat([context.x0, before.to(context.x0)], dim=2)
             context.known = with_overlap(context.known, before, layout)
@@ -167,51 +175,12 @@ class Windows:
             noise = torch.zeros_like(latent)  # the second goes on from where the first has got
         return latent
 
-    def _image_to_go_on_from(self) -> Tensor:
-        """The frame at which the next window begins: noted, or read from latents that came alone."""
-        if self.output.image is not None:
-            return self.output.image
-        plan, latents = self.plan, self.output.latents
-        frames = self.vae.decode(latents)[0].float().cpu()
-        place = len(frames) - plan.compression * plan.overlap if plan.overlap else len(frames) - 1
-        return frames[max(0, place)][None]
-
-
-def _first_frame(goes_on: dict[str, Any] | None, start_frame: int, plan: LongVideo) -> int:
-    """How many frames of the video are there before this run.
-
-    Raises:
-        ValueError: nothing says it, or the LATENT does not fit.
-    """
-    if goes_on is None:
-        if start_frame > 0:
-            raise ValueError(
-                f"start_frame is {start_frame} and there is no LATENT to go on from; connect goes_on_from, or set it "
-                "to -1"
-            )
-        return 0
-    first = goes_on.get(DONE, -1) if start_frame < 0 else start_frame
-    if first < 1:
-        raise ValueError(
-            "this LATENT does not say how many frames the video has up to its end (a saved one does not keep that); "
-            "set start_frame to the `frames` that its run has put out"
-        )
-    count = goes_on["samples"].shape[2]
-    if count < max(1, plan.overlap):
-        raise ValueError(
-            f"the LATENT to go on from has {count} latents, {plan.overlap} are held; take that of a long video"
-        )
-    plan.number_at(first)
-    if first >= plan.frames:
-        raise ValueError(f"the video has {plan.frames} frames and {first} of them are there; set `frames` higher")
-    return first
-
 
 def _report(planned: Planned, output: LongOutput, first: int, already: int) -> str:
     """What was made, in a sentence."""
-    plan, seconds = planned.plan, output.done / planned.fps
+    plan, done = planned.plan, output.reached.done
     before = f", of which {already - first} were there" if already > first else ""
     return (
-        f"{output.path.name}: {output.done - first} frames{before}, up to {seconds:.1f} s at {planned.fps:g} fps, in "
-        f"windows of {plan.window_frames} frames that move on by {plan.stride}"
+        f"{output.path.name}: {done - first} frames{before}, up to {done / planned.fps:.1f} s at {planned.fps:g} fps, "
+        f"in windows of {plan.window_frames} frames that move on by {plan.stride}"
     )

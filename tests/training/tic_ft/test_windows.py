@@ -32,10 +32,18 @@ def test_a_run_goes_on_with_the_window_behind_what_is_there():
     assert [plan.number_at(end) for end in (0, *ends[:-1])] == [0, 1, 2, 3, 4, 5]
 
 
-@pytest.mark.parametrize(("first", "near"), [(3, "0 or 24"), (30, "24 or 40"), (41, "40 or 56")])
-def test_another_frame_is_refused_and_the_nearest_ends_are_named(first, near):
-    with pytest.raises(ValueError, match=f"ends at frame {first}; go on from {near}"):
-        LongVideo(100, LAYOUT, 2).number_at(first)
+@pytest.mark.parametrize(("end", "near"), [(3, "24 and 40"), (30, "24 and 40"), (41, "40 and 56")])
+def test_another_frame_is_refused_and_the_nearest_ends_are_named(end, near):
+    with pytest.raises(ValueError, match=f"ends at frame {end}, those of this layout end at {near}; set overlap"):
+        LongVideo(100, LAYOUT, 2).number_at(end)
+
+
+def test_the_last_window_of_every_length_ends_where_one_of_a_longer_video_does():
+    plan = LongVideo(1000, LAYOUT, 2)
+    assert [plan.reach(done) for done in (0, 1, 23, 24, 25, 40, 41)] == [0, 24, 24, 24, 40, 40, 56]
+    for frames in range(1, 100):
+        shorter = LongVideo(frames, LAYOUT, 2)
+        assert plan.number_at(plan.reach(frames)) == shorter.count
 
 
 def test_an_overlap_that_leaves_nothing_to_make_is_refused():
