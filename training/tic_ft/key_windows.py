@@ -57,6 +57,10 @@ class KeyedVideo(LongVideo):
         end = min(start + self.window_frames, self.frames)
         return Window(number, start, (begin - start) // self.compression if number else 0, range(begin, end))
 
+    def reach(self, done: int) -> int:
+        """As many: where a window of other key frames ended that was cut off is not known from these."""
+        return done
+
     def number_at(self, first: int) -> int:
         """The window that goes on where the first ``first`` frames are there.
 
