@@ -79,5 +79,5 @@ def test_another_end_than_a_window_s_is_refused_and_the_nearest_are_named():
 def test_only_the_end_of_a_whole_window_is_gone_on_from_where_nothing_says_where_a_cut_one_ended():
     video = KeyedVideo(48, Layout.linear(4, 3, 6), 2, keys=7)
     assert video.number_at(video.reach(24)) == 1
-    with pytest.raises(ValueError, match="ends at frame 39; go on from 24 or 40"):
+    with pytest.raises(ValueError, match="ends at frame 39; go on from 40 or 48"):
         video.number_at(video.reach(39))
