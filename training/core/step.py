@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,12 +20,12 @@ from .state import StepRecord
 
 @dataclass
 class _Batches:
-    """What the batches of one step gave."""
+    """What the batches of one step gave, an entry a batch where it is a tensor, on whichever device."""
 
-    per_sample: list[float] = field(default_factory=list)
-    sigma: list[float] = field(default_factory=list)
+    per_sample: list[Tensor] = field(default_factory=list)
+    sigma: list[Tensor] = field(default_factory=list)
     clips: list[int] = field(default_factory=list)
-    losses: list[float] = field(default_factory=list)  # one a batch
+    losses: list[Tensor] = field(default_factory=list)
 
 
 def train_step(
@@ -51,14 +52,28 @@ def train_step(
         seen = _Batches()
         for micro in range(config.accumulation):
             _accumulate(objective, predict, parameters, config, step * config.accumulation + micro, loss_scale, seen)
-    norm = float(torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm))
-    loss = sum(seen.losses) / len(seen.losses)
+    (norm,), losses, per_sample, sigma = _read(
+        [torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)], seen.losses, seen.per_sample, seen.sigma
+    )
+    loss = sum(losses) / len(losses)
     finite = math.isfinite(loss) and math.isfinite(norm)
     rate = optimizer.param_groups[0]["lr"]
     if finite:
         optimizer.step()
     seconds = time.perf_counter() - begun
-    return StepRecord(loss, seen.per_sample, seen.sigma, norm, rate, seen.clips, seconds, skipped=not finite)
+    return StepRecord(loss, per_sample, sigma, norm, rate, seen.clips, seconds, skipped=not finite)
+
+
+def _read(*groups: list[Tensor]) -> list[list[Any]]:
+    """The values of each group's tensors, laid end to end, all read at once: each reading waits for the device."""
+    tensors = [tensor.detach() for group in groups for tensor in group]
+    flat = torch.cat([tensor.reshape(-1).to(tensors[0].device) for tensor in tensors]).cpu()
+    parts = iter(flat.split([tensor.numel() for tensor in tensors]))
+    return [[value for tensor in group for value in _rows(next(parts), tensor)] for group in groups]
+
+
+def _rows(values: Tensor, like: Tensor) -> list[Any]:
+    return values.view(like.shape or (1,)).tolist()
 
 
 def _accumulate(
@@ -77,9 +92,9 @@ def _accumulate(
     result = objective.loss(predict, batch)
     loss = result.per_sample.mean()
     backward(loss / config.accumulation, parameters, loss_scale)
-    seen.losses.append(float(loss.detach()))
-    seen.per_sample += result.per_sample.detach().tolist()
-    seen.sigma += result.sigma.tolist()
+    seen.losses.append(loss.detach())
+    seen.per_sample.append(result.per_sample.detach())
+    seen.sigma.append(result.sigma)
     seen.clips += indices
 
 
@@ -112,8 +127,8 @@ def _shared(
     whole = add_up(group, parameters, measured, error)
     # An optimiser that draws must draw the same numbers everywhere.
     _seed_everything(config.seed, first + config.accumulation - 1, parameters[0].device)
-    losses = [float(part.mean()) for part in whole.losses.split(size)]
-    return _Batches(whole.losses.tolist(), whole.sigmas.tolist(), [i for indices in batches for i in indices], losses)
+    losses = [part.mean() for part in whole.losses.split(size)]
+    return _Batches([whole.losses], [whole.sigmas], [i for indices in batches for i in indices], losses)
 
 
 def _own_parts(group: Processes, size: int, accumulation: int) -> list[tuple[int, range, bool]]:

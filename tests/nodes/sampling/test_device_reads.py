@@ -2,50 +2,29 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
 import tiny_aicl
 import tiny_sampling as tiny
 import torch
+from device_reads import count_reads
 
-import pack
 from pack.methods.tic_ft import Layout
 from pack.nodes.host.aicl.apply import apply_action
 from pack.nodes.host.sampling.motion import apply_motion
 from pack.nodes.host.sampling.wrappers import Context
 from pack.training.lora.file import LoraModel
 
-PACK = str(Path(pack.__path__[0]).resolve())
 LAYOUT = Layout.linear(1, 3, 3)
 ON_CPU = ("sigma_layout",)  # its levels never leave the CPU
-READS = ("tolist", "item", "cpu", "numpy", "__float__", "__int__", "__bool__", "__index__")
 
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often this pack's own code took each line's values out of a tensor."""
-    lines: Counter[str] = Counter()
-
-    def counting(name: str) -> Any:
-        method = getattr(torch.Tensor, name)
-
-        def read(tensor: torch.Tensor, *args: Any, **options: Any) -> Any:
-            caller = sys._getframe(1)
-            file = Path(caller.f_code.co_filename).resolve()
-            ours = file.is_relative_to(PACK) and "tests" not in file.relative_to(PACK).parts
-            if ours and caller.f_code.co_name not in ON_CPU:
-                lines[f"{file.name}:{caller.f_lineno} {name}"] += 1
-            return method(tensor, *args, **options)
-
-        return read
-
-    for name in READS:
-        monkeypatch.setattr(torch.Tensor, name, counting(name))
-    return lines
+    return count_reads(monkeypatch, ON_CPU)
 
 
 @pytest.mark.parametrize("sampler", ["euler", "heun", "dpmpp_2m", "res_multistep"])
