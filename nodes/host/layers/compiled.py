@@ -39,8 +39,9 @@ def _missing_compiler(device: torch.device) -> str:
 def compiled_blocks(network: nn.Module, pattern: str) -> Iterator[None]:
     """Compile each block of a bare network at its first call with gradients, for a while.
 
-    Enter it before the blocks are wrapped for checkpointing. Every shape is compiled on its own, so that no result
-    depends on which came before; calls without gradients, as in validation, stay as they were.
+    Enter it before the blocks are wrapped for checkpointing. Every shape is compiled on its own, so that up to
+    ``VARIANTS`` of them no result depends on which came before; of more, those that come first are compiled. Calls
+    without gradients, as in validation, stay as they were.
 
     Source: ``torch.compile``, block by block as its guide to regional compilation says.
     """
