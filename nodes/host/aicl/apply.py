@@ -112,18 +112,19 @@ class Additions:
         self.kind, self.patch, self.side = kind, patch, side
         self.window = SigmaWindow(self.applied)
         self.keys: dict[Any, Keys] | None = None  # of each action in each block, while a run is under way
+        self.times: dict[Any, Tensor] | None = None  # those of its frames, likewise
         self.model: Any = None  # the host MODEL of the run under way
 
     def sampling(self, executor: Any, *args: Any, **options: Any) -> Any:
         """One sampler run; keys and values are worked out once in it. Runs may nest."""
         refuse_compiled(executor.class_obj.model_patcher)
-        earlier = self.keys, self.window.span, self.model
+        earlier = self.keys, self.times, self.window.span, self.model
         self.model = executor.class_obj.model_patcher
-        self.keys, self.window.span = {}, self.window.span_in(self.model)
+        self.keys, self.times, self.window.span = {}, {}, self.window.span_in(self.model)
         try:
             return executor(*args, **options)
         finally:
-            self.keys, self.window.span, self.model = earlier
+            self.keys, self.times, self.window.span, self.model = earlier
 
     def network(self, executor: Callable[..., Any], x: Any, *args: Any, **options: Any) -> Any:
         """One evaluation: which actions act is found out once, not in every block.
@@ -135,7 +136,7 @@ class Additions:
         frames = options.get("num_video_frames", len(video)) if self.kind == SVD else None
         if self.kind == LTX:
             refuse_guides(args, options)
-        times = times_of(video, self.patch, self.window.span.before, told, frames)
+        times = times_of(video, self.patch, self.window.span.before, told, frames, self.times)
         size = positions_of(video, self.side)
         told[AICL_KEY] = Evaluation(self.window.acting(told), times, tuple(self.applied), size)
         try:

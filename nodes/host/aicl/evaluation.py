@@ -125,7 +125,9 @@ def refuse_guides(args: tuple[Any, ...], options: dict[str, Any]) -> None:
         )
 
 
-def times_of(x: Tensor, patch: int, before: int, options: dict[str, Any], frames: int | None) -> Tensor:
+def times_of(
+    x: Tensor, patch: int, before: int, options: dict[str, Any], frames: int | None, kept: dict[Any, Tensor] | None
+) -> Tensor:
     """Share of the clip of each frame of tokens, ``[F]``; a context window of the host's knows the whole clip.
 
     Args:
@@ -134,13 +136,18 @@ def times_of(x: Tensor, patch: int, before: int, options: dict[str, Any], frames
         before: latent frames in front of the clip.
         options: transformer options of the call.
         frames: T where it cannot be told from ``x``.
+        kept: what a run keeps of earlier calls, as copying it to the device anew would wait for it; None: no run.
     """
     count = frames or x.shape[2]
     window = options.get("context_window")
-    times = clip_times(count, before)
+    index, total = (), count
     if window is not None:
         anchor = getattr(window, "causal_anchor_index", None)
-        index = [*([anchor] if anchor is not None and anchor >= 0 else []), *window.index_list]
-        if len(index) == count:
-            times = clip_times(window.total_frames, before)[index]
-    return grouped_times(times, patch).to(x.device)
+        found = (*([anchor] if anchor is not None and anchor >= 0 else []), *window.index_list)
+        if len(found) == count:
+            index, total = found, window.total_frames
+    kept, key = {} if kept is None else kept, (index, total, before, patch, x.device)
+    if key not in kept:
+        times = clip_times(total, before)
+        kept[key] = grouped_times(times[list(index)] if index else times, patch).to(x.device)
+    return kept[key]

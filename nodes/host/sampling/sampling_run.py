@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -31,6 +32,13 @@ class SamplingRun:
         self.pending: int | None = None  # leading frames that stay where they are in the segment under way
         self.held = 0  # those, and the ones whose level its last step leads across
         self.crossing: Crossing | None = None  # that step
+        self.kept: dict[Hashable, Any] = {}
+
+    def once(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """What ``make`` gives, made once in this run for a key of all it depends on: a copy to the device waits."""
+        if key not in self.kept:
+            self.kept[key] = make()
+        return self.kept[key]
 
     def start_segment(self, x: Tensor, sigmas: list[float]) -> None:
         """Fix which frames are held over a segment, whatever levels a solver tries between."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ....methods import tic_ft
@@ -23,6 +24,8 @@ from .known import check_prompts, leaves_image_empty
 from .sampling_run import SamplingRun, expand, lead
 from .segments import Schedule, in_segments, is_segmented
 
+Frames = slice | list[int]
+ALL = slice(None)
 CLIP = "clip_fea"  # the host's name of the CLIP features that a network gets
 
 
@@ -106,17 +109,33 @@ class Context:
         self, executor: Any, x: Tensor, timestep: Tensor, _concat: Any = None, *args: Any, **options: Any
     ) -> Tensor:
         """Give an image-to-video network the frames of the context in place of those of the conditioning."""
-        known = self.known
-        if not known:  # a mask of the user's does not fit the host's input for the image's
-            given = {"noise": x, "device": x.device}
-            return executor(x, timestep, executor.class_obj.concat_cond(**given), *args, **options)
+        once = (lambda _, make: make()) if self.run is None else self.run.once
+        place = (x.device, x.dtype)
+        given = self.known or {}
+        known = {name: once((name, *place), lambda value=value: value.to(x)) for name, value in given.items()}
         if FEATURES in known:
-            options = {**options, CLIP: known[FEATURES].to(x).expand(len(x), -1, -1)}
+            options = {**options, CLIP: known[FEATURES].expand(len(x), -1, -1)}
         transformer = next((a for a in args if isinstance(a, dict)), options.get("transformer_options", {}))
-        frames = frames_in(x, known[KNOWN].shape[2], transformer)
-        image, mask = (expand(known[name][:, :, frames].to(x), x) for name in (KNOWN, UNKNOWN))
-        given = {"noise": x, "device": x.device, "concat_latent_image": image, "concat_mask": mask}
-        return executor(x, timestep, executor.class_obj.concat_cond(**given), *args, **options)
+        # Without known frames a mask of the user's would not fit the host's input for the image's.
+        frames = frames_in(x, known[KNOWN].shape[2], transformer) if known else ALL
+
+        def concat() -> Any:
+            given = {"noise": x, "device": x.device}
+            if known:
+                index = self._index(frames, x.device)
+                image, mask = (expand(known[name][:, :, index], x) for name in (KNOWN, UNKNOWN))
+                given |= {"concat_latent_image": image, "concat_mask": mask}
+            return executor.class_obj.concat_cond(**given)  # of ``noise`` it takes the form alone
+
+        # Those of context windows are not kept: there may be many.
+        made = once(("concat", x.shape, *place), concat) if frames == ALL else concat()
+        return executor(x, timestep, made, *args, **options)
+
+    def _index(self, frames: Frames, device: Any) -> Frames | Tensor:
+        """Frames in a form that copies nothing to the device, but once a run for each context window."""
+        if isinstance(frames, slice) or self.run is None:
+            return frames
+        return self.run.once(("frames", *frames, device), lambda: torch.tensor(frames, device=device))
 
     def _diffusion_model(self, executor: Any, x: Tensor, timestep: Tensor, *args: Any, **options: Any) -> Tensor:
         transformer = options.get("transformer_options") or next((a for a in args if isinstance(a, dict)), {})
@@ -128,15 +147,17 @@ class Context:
                 "Bernini's sources have no timestep of a frame's own; set timesteps of TIC-FT Context to one for all "
                 "frames, or take Bernini Conditioning off"
             )
-        levels = tic_ft.frame_sigmas(self.run.layout, sigma[:1].float())
+        layout, device = self.run.layout, sigma.device
+        highest = self.run.once(("highest", device), lambda: layout.max_sigmas(device))
+        levels = torch.minimum(sigma[:1, None].float(), highest[None])  # as tic_ft.frame_sigmas
         timesteps = self.run.model.model_sampling.timestep(levels).to(timestep)
         video = x[0] if isinstance(x, list) else x  # in front of other streams, such as sound
-        timesteps = timesteps[:, frames_in(video, timesteps.shape[1], transformer)]
+        timesteps = timesteps[:, self._index(frames_in(video, timesteps.shape[1], transformer), timesteps.device)]
         timesteps = per_token(timesteps, video) if self.run.per_token else timesteps
         return executor(x, timesteps.expand(len(video), -1), *args, **options)
 
 
-def frames_in(x: Tensor, frames: int, options: dict[str, Any]) -> list[int]:
+def frames_in(x: Tensor, frames: int, options: dict[str, Any]) -> Frames:
     """Which frames of the sequence a network's input holds: all, or those of a context window of the host's.
 
     Raises:
@@ -144,7 +165,7 @@ def frames_in(x: Tensor, frames: int, options: dict[str, Any]) -> list[int]:
     """
     window, count = options.get("context_window"), x.shape[2]
     if count == frames:
-        return list(range(frames))
+        return ALL
     anchor = getattr(window, "causal_anchor_index", None)
     index = [*([anchor] if anchor is not None and anchor >= 0 else []), *getattr(window, "index_list", ())]
     if len(index) != count or max(index) >= frames:

@@ -107,10 +107,10 @@ def test_a_context_window_knows_when_it_is_in_the_whole_clip():
 
     x = torch.zeros(1, 16, 3, 4, 4)
     window = IndexListContextWindow([2, 3, 5], dim=2, total_frames=8)
-    times = times_of(x, 1, 0, {"context_window": window}, None)
+    times = times_of(x, 1, 0, {"context_window": window}, None, None)
     torch.testing.assert_close(times, torch.tensor([2.5, 3.5, 5.5]) / 8)
-    assert times_of(x, 2, 0, {}, None).tolist() == pytest.approx([1 / 3, 2.5 / 3])
-    assert len(times_of(torch.zeros(6, 4, 2, 2), 1, 0, {}, 3)) == 3
+    assert times_of(x, 2, 0, {}, None, None).tolist() == pytest.approx([1 / 3, 2.5 / 3])
+    assert len(times_of(torch.zeros(6, 4, 2, 2), 1, 0, {}, 3, None)) == 3
 
 
 @pytest.mark.parametrize("name", BASES)

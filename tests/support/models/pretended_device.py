@@ -3,13 +3,15 @@
 Each operation runs twice: on torch's fake tensors, which know what a device accepts and where a result lies, and on the
 CPU for its numbers. So code that steps by numbers takes its true way, and a tensor left behind on the CPU is an error,
 as it is on a card. So is float64 that the pack's own code brings there, as Apple's devices have none; what the host
-does is its own business, which asks for the device. Backward passes are beyond it: autograd wants a true device for its
-streams.
+does is its own business, which asks for the device. What the pack's own code copies there from the CPU is counted in
+``COPIES``: on a card each copy waits for what was asked of it before. Backward passes are beyond it: autograd wants a
+true device for its streams.
 """
 
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -28,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[3]
 OURS = tuple(str(ROOT / room) for room in ("methods", "nodes", "training", "toy"))
 BETWEEN = (__file__, str(Path(torch.__file__).parent))  # frames that only hand on what was called
 aten = torch.ops.aten
+COPIES: Counter[str] = Counter()  # by file and line, of the pretence under way
 BY_NUMBERS = (aten._local_scalar_dense.default, aten.equal.default, aten.is_nonzero.default, aten.item.default)
 
 
@@ -70,6 +73,8 @@ def computed(func: Any, args: Any, kwargs: Any) -> Any:
         return 0  # plain mathematics: the other kernels are those of a true device
     place = _place(func, args, kwargs)
     given = _tensors(args, kwargs)
+    if place == "cuda":
+        _count_copy(func, given)
     known = {id(one.numbers): one for one in given if isinstance(one, OnCard)}
     plain = {id(one) for one in given}
 
@@ -84,12 +89,28 @@ def computed(func: Any, args: Any, kwargs: Any) -> Any:
     return tree_map_only(Tensor, labelled, func(*_on_cpu(args), **_on_cpu(kwargs)))
 
 
+def _count_copy(func: Any, given: list[Tensor]) -> None:
+    """Note it where the pack's own code brings a tensor from the CPU, or an index that is a list."""
+    on_cpu = [one for one in given if one.device.type == "cpu"]
+    index = func is aten.index.Tensor and any(one.ndim for one in on_cpu)
+    line = _own_line() if index or (on_cpu and len(on_cpu) == len(given)) else None
+    if line is not None:
+        COPIES[line] += 1
+
+
 def _is_ours() -> bool:
     """Whether the pack's own code has called the operation."""
+    return _own_line() is not None
+
+
+def _own_line() -> str | None:
+    """Where the pack's own code has called the operation; None where somebody else has."""
     frame: Any = sys._getframe()
     while frame is not None and frame.f_code.co_filename.startswith(BETWEEN):
         frame = frame.f_back
-    return frame is not None and frame.f_code.co_filename.startswith(OURS)
+    if frame is None or not frame.f_code.co_filename.startswith(OURS):
+        return None
+    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
 
 
 _places: dict[Any, str] = {}
@@ -145,6 +166,7 @@ def pretended_cuda(patch: pytest.MonkeyPatch) -> Iterator[torch.device]:
     patch.setattr(torch.cuda, "device", lambda _device: nullcontext())
     before = torch.__future__.get_overwrite_module_params_on_conversion()
     torch.__future__.set_overwrite_module_params_on_conversion(True)  # a weight cannot become one of these in place
+    COPIES.clear()
     torch._C._set_only_lift_cpu_tensors(True)  # as for torch's fake tensors: ``torch.tensor`` brings its own there
     try:
         with _Pretence():
