@@ -43,9 +43,9 @@ def with_context(model: Any, steps: int, known: dict[str, torch.Tensor] | None =
 
 
 def windowed(model: Any) -> Any:
-    return ContextWindowsManualNode.execute(
-        model, 8, 2, "standard_static", 1, False, "pyramid", 2, freenoise=False
-    ).args[0]
+    options = {"context_schedule": "standard_static", "context_stride": 1, "closed_loop": False}
+    options |= {"fuse_method": "pyramid", "dim": 2, "freenoise": False}
+    return ContextWindowsManualNode.execute(model, 8, 2, **options).args[0]
 
 
 def with_one_window(model: Any) -> Any:
