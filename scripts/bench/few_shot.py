@@ -36,7 +36,7 @@ Found = dict[tuple[int, str], list[dict[str, float]]]  # (pairs, arm) -> figures
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """Command line; the defaults are the settings of docs/few_shot.md."""
+    """Command line."""
     parser = arm_parser(__doc__, FEW_SHOT, "pairs, training and sampling noise", "few_shot")
     parser.add_argument("--pairs", nargs="*", type=int, default=list(PAIRS), help="numbers of pairs to train on")
     parser.add_argument("--steps", type=int, default=200, help="of every run, whatever its number of pairs")
