@@ -85,6 +85,13 @@ def test_a_process_out_of_memory_is_the_same_to_all(shared):
     assert raised == ["RuntimeError" if rank == 1 else "MemoryError" for rank in range(len(shared))]
 
 
+def test_an_update_that_one_process_lacks_memory_for_ends_all_at_the_same_step(shared):
+    first, *others = (process["torn"] for process in shared)
+    assert first == {"raised": "the moments find no room", "steps": 3, "noted": [1, 2, 3], "torn": True, "apart": True}
+    whole = {"steps": 4, "noted": [1, 2, 3, 4], "torn": False, "apart": True}
+    assert others == [{"raised": "another process of the run is out of memory", **whole}] * (COUNT - 1)
+
+
 def test_an_end_asked_of_one_process_is_everybodys_after_the_same_step(shared):
     assert [process["stopped"] for process in shared] == [{"steps": 5, "ended": True}] * len(shared)
 

@@ -76,8 +76,16 @@ def train(
     return TrainResult(state.losses, state.step, state.sigmas)
 
 
-def run_steps(trainer: Trainer, state: TrainState, on_step: OnStep | None = None, rewind: Rewind | None = None) -> None:
+def run_steps(
+    trainer: Trainer,
+    state: TrainState,
+    on_step: OnStep | None = None,
+    rewind: Rewind | None = None,
+    note: OnStep | None = None,
+) -> None:
     """Do the steps that are left, or fewer when ``on_step`` raises ``Stopped``.
+
+    ``note`` is called as ``on_step``, before it, and also where another process of the run could not do the step.
 
     A step whose loss or gradient is no number is skipped. After five in a row the run goes back by ``rewind`` and
     goes on with half the rate, twice at most.
@@ -87,7 +95,7 @@ def run_steps(trainer: Trainer, state: TrainState, on_step: OnStep | None = None
     """
     with _streams_kept(trainer.parameters[0].device):
         while state.step < trainer.config.steps:
-            record = trainer.step(state)
+            record = trainer.step(state, note)
             try:
                 if on_step is not None:
                     on_step(state.step, record)

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..distributed.exchange import agreed
+from ..distributed.processes import processes
 from .config import TrainConfig
 from .ema import Ema
 from .objective import Objective, Predict
@@ -49,8 +51,19 @@ class Trainer:
         """Whether an update has begun and not ended: the weights fit no step then."""
         return self._update.begun
 
-    def step(self, state: TrainState) -> StepRecord:
-        """Do the next step and write it into ``state``."""
+    def step(self, state: TrainState, note: Callable[[int, StepRecord], None] | None = None) -> StepRecord:
+        """Do the next step, write it into ``state`` and have it noted; all processes of a run have done it then.
+
+        Raises:
+            MemoryError, PeerFailedError: another process could not do it; where the state has it, it is whole here.
+        """
+        with agreed(processes()):
+            record = self._step(state)
+            if note is not None:
+                note(state.step, record)
+        return record
+
+    def _step(self, state: TrainState) -> StepRecord:
         rate = self.config.learning_rate * state.rate_scale * self._factor(state.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .processes import END, FAILED, MEMORY, SIGNALS, STOP, PeerFailedError, Processes
-
-OUT_OF_MEMORY = (MemoryError, torch.OutOfMemoryError)
+from .processes import END, FAILED, MEMORY, SIGNALS, STOP, PeerFailedError, PeerLostError, Processes
+from .shortage import lacks_memory
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,10 @@ class Measured:
         return cls(torch.zeros(clips), torch.zeros(clips))
 
 
-def add_up(
-    group: Processes, parameters: Sequence[Tensor], measured: Measured, error: BaseException | None = None
-) -> Measured:
-    """Give every process the gradient of the whole step and what all clips measured, in one exchange of one tensor.
+def agree(group: Processes, error: BaseException | None = None) -> None:
+    """Go on where every process has done its part, or fail in all of them: who fails alone would be waited for.
 
-    Each process brings its summands of ``sum over clips d loss / (clips of the step)``; a sum of these is the gradient
-    of the mean, so that shares may differ. Signals travel in the same tensor: who stops, failed or lacks memory tells
-    the others, which would otherwise wait for it.
+    Who is asked to stop says so, too. An exchange of a few bytes, which takes no memory of a card.
 
     Raises:
         BaseException: ``error``, once the others know.
@@ -41,32 +37,79 @@ def add_up(
         MemoryError: another process is out of memory.
         PeerLostError: another process is gone.
     """
-    device = parameters[0].device
-    sizes = [parameter.numel() for parameter in parameters]
-    clips = len(measured.losses)
-    flat = torch.zeros(sum(sizes) + 2 * clips + len(SIGNALS), device=device)
-    pieces = flat.split([*sizes, clips, clips, len(SIGNALS)])
-    if error is None:
-        for piece, parameter in zip(pieces, parameters, strict=False):
-            if parameter.grad is not None:
-                piece.copy_(parameter.grad.reshape(-1))
-        pieces[-3].copy_(measured.losses)
-        pieces[-2].copy_(measured.sigmas)
-    said = {STOP: group.asked, END: group.ended, MEMORY: _lacks_memory(error), FAILED: error is not None}
-    pieces[-1].copy_(torch.tensor([float(said[signal]) for signal in SIGNALS]))
-    group.add_up(flat)
-    heard = pieces[-1].tolist()
+    if group.count == 1:
+        if error is not None:
+            raise error
+        return
+    short = lacks_memory(error)
+    said = {STOP: group.asked, END: group.ended, MEMORY: short, FAILED: error is not None and not short}
+    heard = [False] * len(SIGNALS)
+    with suppress(*([PeerLostError] if error is not None else [])):  # what failed here says more
+        heard = group.any_of([said[signal] for signal in SIGNALS])
+        group.apart = heard[MEMORY] or heard[FAILED]
+        group.stopping = heard[STOP]
+        group.ended |= heard[END]  # this process may have been asked since
     if error is not None:
         raise error
-    if heard[MEMORY]:
-        raise MemoryError("another process of the run is out of memory")
     if heard[FAILED]:
         raise PeerFailedError("another process of the run has failed and says why; this one ends with it")
-    group.stopping = heard[STOP] > 0
-    group.ended |= heard[END] > 0  # this process may have been asked since
-    for piece, parameter in zip(pieces, parameters, strict=False):
+    if heard[MEMORY]:
+        raise MemoryError("another process of the run is out of memory")
+
+
+@contextmanager
+def agreed(group: Processes) -> Iterator[None]:
+    """What every process does by itself: all go on after it, or none.
+
+    Raises:
+        BaseException: as ``agree``; of the body, once the others know.
+    """
+    error: BaseException | None = None
+    try:
+        yield
+    except BaseException as failure:
+        if group.apart or isinstance(failure, PeerLostError):  # nobody waits, or somebody never will again
+            raise
+        error = failure
+    agree(group, error)
+
+
+def add_up(
+    group: Processes, parameters: Sequence[Tensor], measured: Measured, error: BaseException | None = None
+) -> Measured:
+    """Give every process the gradient of the whole step and what all clips measured, in one exchange of one tensor.
+
+    Each process brings its summands of ``sum over clips d loss / (clips of the step)``; a sum of these is the gradient
+    of the mean, so that shares may differ.
+
+    Raises:
+        BaseException: ``error``, or that there is no room for the tensor; as ``agree``.
+    """
+    sizes, clips = [parameter.numel() for parameter in parameters], len(measured.losses)
+    flat = torch.empty(0)
+    if error is None:
+        try:
+            flat = _brought(parameters, measured, sum(sizes))
+        except BaseException as failure:
+            error = failure
+    agree(group, error)
+    group.add_up(flat)
+    *pieces, losses, sigmas = flat.split([*sizes, clips, clips])
+    for piece, parameter in zip(pieces, parameters, strict=True):
         parameter.grad = piece.view_as(parameter).to(parameter.dtype)
-    return Measured(pieces[-3].cpu(), pieces[-2].cpu())
+    return Measured(losses.cpu(), sigmas.cpu())
+
+
+def _brought(parameters: Sequence[Tensor], measured: Measured, size: int) -> Tensor:
+    """What one process brings: its summands of all ``size`` gradients, then losses and noise levels."""
+    flat = torch.zeros(size + 2 * len(measured.losses), device=parameters[0].device)
+    begin = 0
+    for parameter in parameters:
+        if parameter.grad is not None:
+            flat[begin : begin + parameter.numel()] = parameter.grad.reshape(-1)
+        begin += parameter.numel()
+    flat[size:] = torch.cat([measured.losses, measured.sigmas])
+    return flat
 
 
 def shared_values(
@@ -75,12 +118,11 @@ def shared_values(
     """``value(0)`` to ``value(count - 1)``, of which each process computes its part; all of them are given all.
 
     Raises:
-        BaseException: what ``value`` raises here, once the others know.
-        PeerFailedError: it has raised in another process.
-        PeerLostError: another process is gone.
+        BaseException: what ``value`` raises here, once the others know; as ``agree``.
     """
-    found, error = torch.zeros(count + 1, device=device), None
+    found, error = torch.empty(0), None
     try:
+        found = torch.zeros(count, device=device)
         for i in group.part(count):
             found[i] = value(i)
         if group.splits:  # all processes make equally many forwards
@@ -89,16 +131,7 @@ def shared_values(
     except BaseException as failure:
         if group.splits or group.count == 1:
             group.leave(failure)
-        error, found[-1] = failure, 1.0
+        error = failure
+    agree(group, error)
     group.add_up(found)
-    if error is not None:
-        raise error
-    if found[-1]:
-        raise PeerFailedError("another process of the run has failed and says why; this one ends with it")
-    return found[:-1].tolist()
-
-
-def _lacks_memory(error: BaseException | None) -> bool:
-    return isinstance(error, OUT_OF_MEMORY) or (
-        isinstance(error, RuntimeError) and "out of memory" in str(error).lower()
-    )
+    return found.tolist()

@@ -33,6 +33,7 @@ class ProcessGroup(Processes):
         self.rank, self.count, self.beats = rank, count, beats
         beats.start()
         self.messages: Any = dist.new_group(backend="gloo", timeout=WAIT)  # messages lie in the host's memory
+        self.flags: Any = dist.new_group(backend="gloo", timeout=WAIT)  # who waits for a flag hears no message
 
     def add_up(self, flat: Tensor) -> None:
         """Replace a tensor by its sum over all processes.
@@ -41,6 +42,16 @@ class ProcessGroup(Processes):
             PeerLostError: another process is gone, or cannot be reached.
         """
         self._wait(lambda: dist.all_reduce(flat, async_op=True))
+
+    def any_of(self, flags: Sequence[bool]) -> list[bool]:
+        """Which of some flags a process gives; they lie in the host's memory, of which a byte is always left.
+
+        Raises:
+            PeerLostError: another process is gone, or cannot be reached.
+        """
+        found = torch.tensor(list(flags), dtype=torch.uint8)
+        self._wait(lambda: dist.all_reduce(found, dist.ReduceOp.MAX, group=self.flags, async_op=True))
+        return [bool(flag) for flag in found.tolist()]
 
     def most(self, number: int) -> int:
         """The largest that a process gives.
@@ -60,6 +71,7 @@ class ProcessGroup(Processes):
 
     def leave(self, error: BaseException) -> NoReturn:
         """End with an error in the middle of what all processes do together; torch's own about a lost one says so."""
+        self.apart = True
         known = isinstance(error, PeerLostError) or not isinstance(error, RuntimeError)
         if known or not (isinstance(error, dist.DistError) or any(sign in str(error).lower() for sign in LOSS)):
             raise error

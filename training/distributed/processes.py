@@ -14,7 +14,7 @@ STOP, END, MEMORY, FAILED = SIGNALS = range(4)  # what a process says to the oth
 
 
 class PeerFailedError(RuntimeError):
-    """Another process could not do its part of a step."""
+    """Another process could not do its part."""
 
 
 class PeerLostError(RuntimeError):
@@ -36,6 +36,7 @@ class Processes:
         self.only_encodes = False  # whether runs fill the cache and train nothing
         self.splits = False  # whether the base is split over the processes, which then make every forward together
         self.stopping = False  # whether all processes end it after the step that was done last
+        self.apart = True  # whether none waits for another one to do its part: no run goes on, or all know of its end
 
     def part(self, clips: int) -> range:
         """Which clips of a step this process takes, of so many: shares that differ by one at most."""
@@ -59,6 +60,10 @@ class Processes:
     def add_up(self, flat: Tensor) -> None:
         """Replace a tensor by its sum over all processes; of one process it is that."""
 
+    def any_of(self, flags: Sequence[bool]) -> list[bool]:
+        """Which of some flags a process gives; every process is given the same answer."""
+        return list(flags)
+
     def most(self, number: int) -> int:
         """The largest that a process gives."""
         return number
@@ -71,6 +76,7 @@ class Processes:
 
     def leave(self, error: BaseException) -> NoReturn:
         """End with an error in the middle of what all processes do together; torch's own about a lost one says so."""
+        self.apart = True
         raise error
 
     def parts(self, clips: int) -> list[range]:

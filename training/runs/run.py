@@ -62,10 +62,10 @@ class Run:
 
     def go(self) -> None:
         """Do the steps that are left, between a validation before and one after."""
-        if self.validate is not None and not self.state.validation:
+        if self.validate is not None and validation_lacks(self.state, self.trainer.config.validate_every):
             self._validate()
         rewind: Rewind = self.rewind
-        run_steps(self.trainer, self.state, self.after_step, rewind)
+        run_steps(self.trainer, self.state, self.after_step, rewind, self.monitors.step)
         if self.validate is not None and self.state.validation[-1]["step"] != self.state.step:
             self._validate()
 
@@ -122,8 +122,7 @@ class Run:
         self.monitors.note(kind, text)
 
     def after_step(self, step: int, record: StepRecord) -> None:
-        """Tell of a step that was made, and follow the commands that came meanwhile."""
-        self.monitors.step(step, record)
+        """Follow the commands that came while a step was made."""
         if self.progress is not None:
             self.progress(step, record)
         self._watch(record)
@@ -190,6 +189,13 @@ class Run:
             return
         if path is not None:
             self.monitors.sampled(self.state.step, path)
+
+
+def validation_lacks(state: TrainState, every: int) -> bool:
+    """Whether a run that begins, or goes on, is validated first: it never was, or it ended before it could be."""
+    if not state.validation:
+        return True
+    return bool(every) and state.step % every == 0 and state.validation[-1]["step"] != state.step
 
 
 def restore(trainer: Trainer, state: TrainState, values: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from ....training.runs.monitor import Monitors
 from ....training.runs.run import Run
 from ..services.progress import StepProgress, throw_if_cancelled
 from ..services.workflow_metadata import workflow_id
+from ..session.memory_use import free_memory
 from ..session.placement import Placed
 from ..session.session import Session
 from .endings import close_record, end_run, keep_steps, next_way
@@ -78,7 +79,7 @@ def train(task: RunTask) -> Trained:
         fitting = Fitting(job, data.objective)
         outcome = _attempt(_in_way(task, fitting.first()), data, fitting)
         while isinstance(outcome, _Again):  # out here nothing of the attempt before is held any more
-            _free_memory()  # its frame is gone only now
+            free_memory()  # its frame is gone only now
             monitors = outcome.monitors
             task = replace(task, opened=replace(task.opened, values=task.opened.folder.load()))
             outcome = _attempt(_in_way(task, outcome.way), data, fitting, outcome)
@@ -118,7 +119,7 @@ def _attempt(task: RunTask, data: _Data, fitting: Fitting, before: _Again | None
                 run.progress = telling(session, job.config, StepProgress(job.config.steps), run.monitors.note)
                 return _go(task, run, saver, session.placed)
     finally:
-        _free_memory()
+        free_memory()
 
 
 def _go(task: RunTask, run: Run, saver: Saver, placed: Placed) -> Trained | _Again:
@@ -223,9 +224,3 @@ def _base_record(task: RunTask, objective: Any) -> dict[str, str]:
         **({"dataset_hash": task.identity["training clips"]} if "training clips" in task.identity else {}),
         "run_key": task.key,
     }
-
-
-def _free_memory() -> None:
-    import comfy.model_management
-
-    comfy.model_management.soft_empty_cache()

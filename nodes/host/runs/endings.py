@@ -25,6 +25,8 @@ def next_way(way: Way, placed: Placed, run: Run, stop: BaseException) -> Way | N
     """A way that needs less memory, where that ran out and the steps done are saved; else None."""
     if not is_out_of_memory(stop) or processes().splits:  # then the others are lost in the middle of a forward
         return None
+    if not processes().apart:  # the others do not know of it, and wait for this process
+        return None
     leaner = leaner_way(way, placed.resident, placed.lent, has_own_memory(placed.device))
     if leaner is None or (run.state.step and run.save() is None):
         return None

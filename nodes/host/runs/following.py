@@ -13,10 +13,12 @@ from ....training.core.loop import Stopped, run_steps
 from ....training.core.placement import Way
 from ....training.core.state import StepRecord, TrainState
 from ....training.core.trainer import Trainer
+from ....training.distributed.exchange import agree, agreed
 from ....training.distributed.processes import PeerFailedError, PeerLostError, processes
 from ....training.lora.file import LoraModel
-from ....training.runs.run import REWIND, Run, restore
-from ..session.memory_use import is_out_of_memory
+from ....training.runs.run import REWIND, Run, restore, validation_lacks
+from ..session.memory_use import free_memory, is_out_of_memory
+from ..session.session import Session
 from .fitting import Fitting
 from .output import Trained
 
@@ -34,9 +36,17 @@ class FollowedError(Exception):
 
 
 def tell_start(run: Run) -> None:
-    """As process 0: let the others begin, or go on, where the run stands."""
-    if processes().count > 1:
-        processes().tell(TRAIN, {"config": run.trainer.config.to_dict(), **run.values()})
+    """As process 0: let the others begin, or go on, where the run stands, and wait until they are ready.
+
+    Raises:
+        MemoryError, PeerFailedError: another process could not prepare the model.
+        PeerLostError: a process is gone.
+    """
+    if processes().count == 1:
+        return
+    processes().tell(TRAIN, {"config": run.trainer.config.to_dict(), **run.values()})
+    processes().apart = False
+    agree(processes())
 
 
 def tell_end(trained: Trained) -> None:
@@ -62,22 +72,21 @@ def follow(job: Job) -> Trained:
         PeerFailedError: process 0 has failed and says why.
         PeerLostError: a process is gone.
     """
-    objective: Any = None
-    held_out: Any = None
+    part = _Part(job)
     while True:
         what, values = processes().hear()
         if what == BROKEN:
             raise PeerFailedError(f"process 0 has ended the run: {values}")
         if what == DONE:
             return _result(job, values)
-        objective = objective or job.make_objective()
-        held_out = held_out or (None if job.make_validation is None else job.make_validation())
+        processes().apart = False
         try:
-            _do_steps(job, objective, held_out, values)
+            part.do(values)
         except Exception as error:
-            if not is_out_of_memory(error) or processes().splits:
+            if not is_out_of_memory(error) or processes().splits or not processes().apart:
                 raise
-            log.info("out of memory: process 0 decides how the run goes on")
+            log.warning("%s; process 0 decides how the run goes on", error)
+        free_memory()
 
 
 def _result(job: Job, values: dict[str, Any]) -> Trained:
@@ -87,34 +96,61 @@ def _result(job: Job, values: dict[str, Any]) -> Trained:
     return Trained(file, values["losses"], values["steps"], Path(values["path"]), values["run"])
 
 
-def _do_steps(job: Job, objective: Any, held_out: Any, values: dict[str, Any]) -> None:
-    config = TrainConfig.from_dict(values["config"])
-    job, state = replace(job, config=config), TrainState()
-    room = Fitting(job, objective).room(Way(config.checkpointing))
+class _Part:
+    """The part of one run that this process does; its data are kept from one attempt to the next."""
 
-    def validate() -> None:
-        with trainer.result_in_place():
-            job.validation(held_out, session.predict, session.device)
-        state.validation.append({"step": state.step})
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.objective: Any = None
+        self.held_out: Any = None
 
-    def after_step(step: int, _record: StepRecord) -> None:
-        if held_out is not None and config.validate_every and step % config.validate_every == 0:
-            validate()
-        if processes().stops():
-            raise Stopped
+    def do(self, values: dict[str, Any]) -> None:
+        """Prepare the model as process 0 does, take the state it tells, and do the steps that are left."""
+        config, state = TrainConfig.from_dict(values["config"]), TrainState()
+        with contextlib.ExitStack() as stack:
+            with agreed(processes()):
+                self._make_data()
+                way = Way(config.checkpointing)
+                session = stack.enter_context(self._open(config, way))
+                trainer = Trainer(
+                    self.objective, session.predict, session.trained.parameters(), config, session.loss_scale,
+                    session.trained.names,
+                )  # fmt: skip
+                restore(trainer, state, values)
+            self._go(trainer, state, session)
 
-    def rewind() -> bool:
-        what, found = processes().hear()
-        if what == REWIND and found is not None:
-            restore(trainer, state, found)
-        return what == REWIND and found is not None
+    def _make_data(self) -> None:
+        self.objective = self.objective or self.job.make_objective()
+        if self.job.make_validation is not None:
+            self.held_out = self.held_out or self.job.make_validation()
 
-    with job.kind.open(job.model, config, room=room) as session:
-        parameters = session.trained.parameters()
-        trainer = Trainer(objective, session.predict, parameters, config, session.loss_scale, session.trained.names)
-        restore(trainer, state, values)
-        if held_out is not None and not state.validation:
+    def _open(self, config: TrainConfig, way: Way) -> Any:
+        job = replace(self.job, config=config)
+        return job.kind.open(job.model, config, room=Fitting(job, self.objective).room(way))
+
+    def _go(self, trainer: Trainer, state: TrainState, session: Session) -> None:
+        """The steps, with a validation wherever process 0 has one."""
+        every = trainer.config.validate_every
+
+        def validate() -> None:
+            with trainer.result_in_place():
+                self.job.validation(self.held_out, session.predict, session.device)
+            state.validation.append({"step": state.step})
+
+        def after_step(step: int, _record: StepRecord) -> None:
+            if self.held_out is not None and every and step % every == 0:
+                validate()
+            if processes().stops():
+                raise Stopped
+
+        def rewind() -> bool:
+            what, found = processes().hear()
+            if what == REWIND and found is not None:
+                restore(trainer, state, found)
+            return what == REWIND and found is not None
+
+        if self.held_out is not None and validation_lacks(state, every):
             validate()
         run_steps(trainer, state, after_step, rewind)
-        if held_out is not None and state.validation[-1]["step"] != state.step:
+        if self.held_out is not None and state.validation[-1]["step"] != state.step:
             validate()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,16 +12,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-SIGNS = (
-    "out of memory",  # CUDA, HIP, MPS, XPU
-    "defaultcpuallocator",
-    "cublas_status_alloc_failed",
-    "cudnn_status_alloc_failed",
-    "out_of_device_memory",  # XPU: Level Zero, and torch's adapter over it
-    "out_of_host_memory",
-    "out_of_resources",
-    "not enough gpu video memory",  # DirectML
-)
+from ....training.distributed.shortage import KINDS, lacks_memory
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -28,19 +20,15 @@ def is_out_of_memory(error: BaseException) -> bool:
     import comfy.model_management as management
 
     oom: Any = management.OOM_EXCEPTION
-    kinds = (MemoryError, *(() if oom is Exception else (oom,)))
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, kinds) or (isinstance(seen, RuntimeError) and _says_so(str(seen))):
-            return True
-        seen = seen.__cause__
-    return False
+    return lacks_memory(error, KINDS if oom is Exception else (*KINDS, oom))
 
 
-def _says_so(text: str) -> bool:
-    """Of torch's plain RuntimeErrors: those of the accelerator and of the allocator of the CPU."""
-    text = text.lower()
-    return any(sign in text for sign in SIGNS)
+def free_memory() -> None:
+    """Give back what nobody holds, also by an error that is told to other processes: such a one holds itself."""
+    import comfy.model_management as management
+
+    gc.collect()
+    management.soft_empty_cache()
 
 
 class Peak:

@@ -109,6 +109,27 @@ def failing(group: Any, error: BaseException) -> dict[str, Any]:
     return {"raised": "", "steps": state.step}
 
 
+def torn(group: Any) -> dict[str, Any]:
+    """The memory of process 0 runs out within the update of step 4; what each raises, and after how many steps."""
+    from pack.training.core.loop import run_steps
+    from pack.training.core.state import TrainState
+
+    _, trainer, _ = make()
+    state, noted = TrainState(), []
+
+    def fail(*_: Any) -> None:
+        if state.step == 3:
+            raise MemoryError("the moments find no room")
+
+    if group.rank == 0:
+        trainer.optimizer.register_step_pre_hook(fail)
+    try:
+        run_steps(trainer, state, note=lambda step, _: noted.append(step))
+    except MemoryError as raised:
+        return {"raised": str(raised), "steps": state.step, "noted": noted, "torn": trainer.torn, "apart": group.apart}
+    return {}
+
+
 def stopped(group: Any) -> dict[str, Any]:
     """Somebody asks process 1 to stop after step 4; after how many steps each ends."""
     from pack.training.core.loop import Stopped, run_steps
@@ -169,6 +190,7 @@ def main() -> None:
             "idle": trained(batch=1, steps=3),
             "failed": failing(group, ValueError("broken")),
             "memory": failing(group, RuntimeError("DefaultCPUAllocator: out of memory")),
+            "torn": torn(group),
             "stopped": stopped(group),
             "told": told(group),
         }

@@ -54,16 +54,20 @@ def launch(
     run: str | tuple[str, ...] = NAME,
     script: Path = COMMAND,
     hold: str = "",
-    short: bool = False,
+    short: str = "",
+    others: Path | None = None,
 ) -> list[subprocess.Popen[str]]:
-    """Start the command in so many processes of one group; for ``hold`` and ``short`` see ``tested_command``."""
+    """Start the command in so many processes of one group; for ``hold`` and ``short`` see ``tested_command``.
+
+    The processes after the first have ``others`` in the place of ``base``, if that is given.
+    """
     port, started = free_port(), []
-    asked = {HOLD: hold, HELD: str(held_file(base))} | ({SHORT: "1"} if short else {})
+    asked = {HOLD: hold, HELD: str(held_file(base)), SHORT: short}
     for rank in range(count):
         place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "MASTER_PORT": port}
         settings = os.environ | ALONE | asked | {name: str(value) for name, value in place.items()}
         runs = (run,) if isinstance(run, str) else run
-        command = [sys.executable, str(script), *runs, "--base-directory", str(base), *arguments]
+        command = [sys.executable, str(script), *runs, "--base-directory", str((rank and others) or base), *arguments]
         started.append(
             subprocess.Popen(
                 command,

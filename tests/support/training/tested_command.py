@@ -1,17 +1,17 @@
 """``train.py`` as tests start it: it waits for other processes as long as they do, and stands still or fails on demand.
 
 What is asked of it stands in the environment. ``HOLD``, ``RANK:STEP``, has process RANK stand still once so many steps
-are done, until the file ``HELD``, which it makes then, is gone. With ``SHORT`` the memory of process 1 runs out once,
-in the step after the third.
+are done, until the file ``HELD``, which it makes then, is gone. With ``SHORT``, ``RANK:PLACE``, the memory of process
+RANK runs out once, at a PLACE of ``PLACES``.
 """
 
 from __future__ import annotations
 
 import importlib
+import itertools
 import os
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,44 @@ def run_short() -> None:
     raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate too much, out of memory")
 
 
-def events() -> dict[int, Callable[[], None]]:
-    """What is to happen in this process, once, by the steps that are done then."""
-    rank, _, step = os.environ.get(HOLD, "").partition(":")
-    found = {int(step): stand_still} if rank == os.environ["RANK"] else {}
-    return found | ({3: run_short} if SHORT in os.environ and os.environ["RANK"] == "1" else {})
+# Where memory can run out: what is called there, by its module, and at which of its calls in the process.
+PLACES = {
+    "part": ("training.core.step", "_add_part", 2),  # once a step
+    "exchange": ("training.distributed.exchange", "_brought", 2),
+    "clipping": ("torch.nn.utils", "clip_grad_norm_", 2),
+    "update": ("torch.optim", "AdamW._init_group", 2),  # the weights fit no step then
+    "opening": ("nodes.host.session.session", "load_for_training", 1),
+    "validation": ("training.core.clip_objective", "ClipObjective.fixed_batch", 1),
+}
+
+
+def fail_at(place: str, package: str) -> None:
+    """Have memory run out there, once."""
+    where, name, call = PLACES[place]
+    holder: Any = importlib.import_module(where if where.startswith("torch") else f"{package}.{where}")
+    *parts, last = name.split(".")
+    for part in parts:
+        holder = getattr(holder, part)
+    whole, calls = getattr(holder, last), itertools.count(1)
+
+    def called(*given: Any, **named: Any) -> Any:
+        if next(calls) == call:
+            run_short()
+        return whole(*given, **named)
+
+    setattr(holder, last, called)
+
+
+def hold_at(place: str, package: str) -> None:
+    """Stand still once so many steps are done."""
+    step = importlib.import_module(f"{package}.training.core.step")
+    add, left = step._add_part, {int(place): stand_still}
+
+    def add_part(*given: Any) -> None:
+        left.pop(given[4], lambda: None)()  # the position of a batch, from 0
+        add(*given)
+
+    step._add_part = add_part
 
 
 def main() -> int:
@@ -51,14 +84,10 @@ def main() -> int:
     train.load_pack = lambda: None  # once is enough
     stop_clocks(train.PACK)
     wait_for_peers(train.PACK)
-    step = importlib.import_module(f"{train.PACK}.training.core.step")
-    add, left = step._add_part, events()
-
-    def add_part(*given: Any) -> None:
-        left.pop(given[4], lambda: None)()  # the position of a batch, from 0
-        add(*given)
-
-    step._add_part = add_part
+    for variable, have in ((HOLD, hold_at), (SHORT, fail_at)):
+        rank, _, place = os.environ.get(variable, "").partition(":")
+        if rank == os.environ["RANK"]:
+            have(place, train.PACK)
     return train.run()
 
 

@@ -11,16 +11,23 @@ import torch
 from torch import Tensor
 
 from pack.training.core.step import _own_parts
-from pack.training.distributed.exchange import shared_values
-from pack.training.distributed.processes import PeerFailedError, Processes
+from pack.training.distributed.exchange import agree, agreed, shared_values
+from pack.training.distributed.processes import FAILED, MEMORY, PeerFailedError, Processes
 
 
 class One(Processes):
     """A process of several that hears nothing of the others but what the test says."""
 
-    def __init__(self, rank: int, count: int, splits: bool = False, heard: Sequence[float] = ()) -> None:
+    def __init__(
+        self, rank: int, count: int, splits: bool = False, heard: Sequence[float] = (), signal: int | None = None
+    ) -> None:
         super().__init__()
-        self.rank, self.count, self.splits, self.heard = rank, count, splits, heard
+        self.rank, self.count, self.splits, self.heard, self.signal = rank, count, splits, heard, signal
+        self.told: list[bool] = []
+
+    def any_of(self, flags: Sequence[bool]) -> list[bool]:
+        self.told = list(flags)
+        return [flag or signal == self.signal for signal, flag in enumerate(flags)]
 
     def add_up(self, flat: Tensor) -> None:
         if self.heard:
@@ -57,7 +64,7 @@ def test_parts_of_all_processes_are_the_step_and_a_split_base_is_called_equally_
 @pytest.mark.parametrize("splits", [False, True])
 def test_a_validation_is_computed_in_parts_and_added_up(splits):
     with counted() as (asked, value):
-        found = shared_values(One(1, 2, splits, heard=[1.0, 2.0, 0.0, 0.0, 0.0, 0.0]), 5, value, "cpu")
+        found = shared_values(One(1, 2, splits, heard=[1.0, 2.0, 0.0, 0.0, 0.0]), 5, value, "cpu")
     assert asked == [2, 3, 4]
     assert found == [1.0, 2.0, 3.0, 4.0, 5.0]
     with counted() as (asked, value):
@@ -65,21 +72,41 @@ def test_a_validation_is_computed_in_parts_and_added_up(splits):
     assert asked == [0, 1, *([0] if splits else [])]  # as often as the other
 
 
-def test_a_validation_that_fails_elsewhere_ends_this_process_too():
-    with counted() as (_, value), pytest.raises(PeerFailedError, match="another process of the run has failed"):
-        shared_values(One(0, 2, heard=[0.0, 0.0, 1.0]), 2, value, "cpu")
+@pytest.mark.parametrize(
+    ("signal", "kind", "text"),
+    [(FAILED, PeerFailedError, "another process of the run has failed"), (MEMORY, MemoryError, "is out of memory")],
+)
+def test_a_validation_that_fails_elsewhere_ends_this_process_too(signal, kind, text):
+    with counted() as (_, value), pytest.raises(kind, match=text):
+        shared_values(One(0, 2, signal=signal), 2, value, "cpu")
 
 
-def test_a_validation_that_fails_here_is_told_before_it_is_raised():
-    told: list[float] = []
-
-    class Listening(One):
-        def add_up(self, flat: Tensor) -> None:
-            told.extend(flat.tolist())
+@pytest.mark.parametrize(
+    ("error", "signal"),
+    [(ValueError("broken"), FAILED), (RuntimeError("DefaultCPUAllocator: not enough memory"), MEMORY)],
+)
+def test_a_validation_that_fails_here_is_told_before_it_is_raised(error, signal):
+    group = One(0, 2)
 
     def value(_: int) -> Tensor:
-        raise ValueError("broken")
+        raise error
 
-    with pytest.raises(ValueError, match="broken"):
-        shared_values(Listening(0, 2), 2, value, "cpu")
-    assert told[-1] == 1.0
+    with pytest.raises(type(error), match=str(error)):
+        shared_values(group, 2, value, "cpu")
+    assert [name for name, flag in enumerate(group.told) if flag] == [signal]
+    assert group.apart
+
+
+def test_what_one_process_does_by_itself_is_told_once_and_not_where_nobody_waits():
+    group = One(0, 2)
+    with pytest.raises(ValueError, match="broken"), agreed(group):
+        raise ValueError("broken")
+    assert not group.told  # no run goes on
+    agree(group)
+    with pytest.raises(ValueError, match="broken"), agreed(group):
+        raise ValueError("broken")
+    assert group.told[FAILED]
+    group.told = []
+    with pytest.raises(ValueError, match="broken"), agreed(group):
+        raise ValueError("broken")
+    assert not group.told  # the others have ended
