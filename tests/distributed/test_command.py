@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 import shared_runs
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from pack.training.runs.portable import FILE
 
@@ -127,6 +129,18 @@ def test_a_split_base_that_is_short_of_memory_ends_the_run_with_a_sentence(base,
     assert "out of memory" in "".join(said for _, said in ends).lower()
     shared_runs.go_on(base, 2, arguments=SPLIT)
     assert tic_ft_apart(base, in_graph) < CLOSE
+
+
+def test_a_process_with_another_base_is_refused_and_the_run_ends_in_all(base, tmp_path):
+    other = shutil.copytree(base, tmp_path / "other")
+    weights = other / "models" / "diffusion_models" / "tiny.safetensors"
+    with safe_open(weights, framework="pt") as file:
+        metadata = file.metadata()
+    save_file({name: tensor + 0.5 for name, tensor in load_file(weights).items()}, weights, metadata)
+    ends = shared_runs.finish(shared_runs.launch(base, 2, others=other))
+    assert [code for code, _ in ends] == [1, 1], ends
+    assert "process 1 differs from process 0 in model; put the same model files" in ends[1][1]
+    assert "another process of the run has failed and says why" in ends[0][1]
 
 
 def tic_ft_apart(one: Path, other: Path) -> float:

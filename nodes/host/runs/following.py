@@ -16,6 +16,8 @@ from ....training.core.trainer import Trainer
 from ....training.distributed.exchange import agree, agreed
 from ....training.distributed.processes import PeerFailedError, PeerLostError, processes
 from ....training.lora.file import LoraModel
+from ....training.lora.metadata import PACK_VERSION
+from ....training.runs.changes import changed_identity
 from ....training.runs.run import REWIND, Run, restore, validation_lacks
 from ..session.memory_use import free_memory, is_out_of_memory
 from ..session.session import Session
@@ -35,16 +37,21 @@ class FollowedError(Exception):
     """The run has ended, and so has this process's part: process 0 goes on with what was trained."""
 
 
-def tell_start(run: Run) -> None:
+def tell_start(run: Run, identity: dict[str, Any]) -> None:
     """As process 0: let the others begin, or go on, where the run stands, and wait until they are ready.
 
+    Args:
+        run: It has its state.
+        identity: All that decides the result, but the settings; the others must have the same.
+
     Raises:
-        MemoryError, PeerFailedError: another process could not prepare the model.
+        MemoryError, PeerFailedError: another process could not prepare the model, or has another one.
         PeerLostError: a process is gone.
     """
     if processes().count == 1:
         return
-    processes().tell(TRAIN, {"config": run.trainer.config.to_dict(), **run.values()})
+    same = {"identity": identity, "version": PACK_VERSION}
+    processes().tell(TRAIN, {"config": run.trainer.config.to_dict(), **same, **run.values()})
     processes().apart = False
     agree(processes())
 
@@ -71,6 +78,7 @@ def follow(job: Job) -> Trained:
         FollowedError: the run has ended and nothing follows it.
         PeerFailedError: process 0 has failed and says why.
         PeerLostError: a process is gone.
+        ValueError: this process would train something else than process 0.
     """
     part = _Part(job)
     while True:
@@ -87,6 +95,26 @@ def follow(job: Job) -> Trained:
                 raise
             log.warning("%s; process 0 decides how the run goes on", error)
         free_memory()
+
+
+def check_same(job: Job, told: dict[str, Any]) -> None:
+    """Refuse to share a run with a process 0 that has another version of the pack, or trains something else.
+
+    Raises:
+        ValueError: it does.
+    """
+    rank = processes().rank
+    if told["version"] != PACK_VERSION:
+        raise ValueError(
+            f"process {rank} has version {PACK_VERSION} of FewShot Video and process 0 has {told['version']}; install "
+            "the same on all machines"
+        )
+    others = changed_identity(told["identity"], job.whole_identity())
+    if others:
+        raise ValueError(
+            f"process {rank} differs from process 0 in {', '.join(others)}; put the same model files, ComfyUI and "
+            "cache on all machines"
+        )
 
 
 def _result(job: Job, values: dict[str, Any]) -> Trained:
@@ -109,6 +137,7 @@ class _Part:
         config, state = TrainConfig.from_dict(values["config"]), TrainState()
         with contextlib.ExitStack() as stack:
             with agreed(processes()):
+                check_same(self.job, values)
                 self._make_data()
                 way = Way(config.checkpointing)
                 session = stack.enter_context(self._open(config, way))
