@@ -130,7 +130,7 @@ def _go(task: RunTask, run: Run, saver: Saver, placed: Placed) -> Trained | _Aga
             run.restore(opened.values)
             opened.folder.forget_after(run.state.step)
             log.info("the run %s goes on at step %d of %d", opened.folder.name, run.state.step, job.config.steps)
-        tell_start(run, task.identity)
+        tell_start(run, task.identity, task.way)
         run.monitors.started(opened.folder, job.config, run.state.step)
         if task.missing:
             run.note("optimizer", task.missing)

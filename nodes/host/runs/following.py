@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,12 +38,13 @@ class FollowedError(Exception):
     """The run has ended, and so has this process's part: process 0 goes on with what was trained."""
 
 
-def tell_start(run: Run, identity: dict[str, Any]) -> None:
+def tell_start(run: Run, identity: dict[str, Any], way: Way) -> None:
     """As process 0: let the others begin, or go on, where the run stands, and wait until they are ready.
 
     Args:
         run: It has its state.
         identity: All that decides the result, but the settings; the others must have the same.
+        way: How it is fitted into memory.
 
     Raises:
         MemoryError, PeerFailedError: another process could not prepare the model, or has another one.
@@ -50,8 +52,9 @@ def tell_start(run: Run, identity: dict[str, Any]) -> None:
     """
     if processes().count == 1:
         return
+    most = None if math.isinf(way.most) else way.most
     same = {"identity": identity, "version": PACK_VERSION}
-    processes().tell(TRAIN, {"config": run.trainer.config.to_dict(), **same, **run.values()})
+    processes().tell(TRAIN, {"config": run.trainer.config.to_dict(), "most": most, **same, **run.values()})
     processes().apart = False
     agree(processes())
 
@@ -139,7 +142,7 @@ class _Part:
             with agreed(processes()):
                 check_same(self.job, values)
                 self._make_data()
-                way = Way(config.checkpointing)
+                way = Way(config.checkpointing, math.inf if values["most"] is None else values["most"])
                 session = stack.enter_context(self._open(config, way))
                 trainer = Trainer(
                     self.objective, session.predict, session.trained.parameters(), config, session.loss_scale,

@@ -11,13 +11,16 @@ from typing import Any
 import comfy.model_management as management
 import pytest
 import torch
+from followed import Follower, led
 from tic_ft_runs import STEPS, train
 
 from pack.nodes.host.layers import simulation
 from pack.nodes.host.runs import fitting
+from pack.nodes.host.runs.following import TRAIN, FollowedError
 from pack.nodes.host.session import placement
 from pack.nodes.host.session import session as training
 from pack.training.core.config import TrainConfig
+from pack.training.distributed.processes import among
 
 pytestmark = pytest.mark.usefixtures("output")
 
@@ -159,6 +162,21 @@ def test_a_step_that_cannot_be_counted_gets_half_of_the_card(model, card, sessio
     ((resident, _),) = sessions
     assert resident <= size / 2
     assert "could not be counted (a foreign layer)" in caplog.text
+
+
+def test_the_others_lend_as_many_weights_as_process_0_asks_for(model, card, sessions, monkeypatch):
+    card(2**30)
+    failing(monkeypatch, 3, 4, 5)
+    messages = led(model)
+    told = [values["most"] for what, values in messages if what == TRAIN]
+    size = model.model_size()
+    assert told[:2] == [None, None]  # as many as there is room for
+    assert size / 2 >= told[2] > told[3] == 0.0
+    for (_, values), (resident, lent) in zip(messages, list(sessions), strict=False):
+        sessions.clear()
+        with among(Follower([(TRAIN, values), messages[-1]])), pytest.raises(FollowedError):
+            train(model, "shared")
+        assert sessions == [(resident, lent)]
 
 
 def step_of(model: Any, card: Any, checkpointing: str = "off") -> float:
