@@ -7,6 +7,7 @@ import json
 import shutil
 import signal
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,25 @@ def test_a_run_goes_on_in_two_processes_and_in_the_graph_again(base, in_graph):
     counts = [{"step": 0, "count": 1}, {"step": 2, "count": 2}, {"step": 4, "count": 1}]
     assert shared_runs.record(base)["processes"] == counts
     assert shared_runs.record(base)["state"] == "finished"
+
+
+def test_ctrl_c_again_ends_a_process_at_once_and_the_last_checkpoint_counts(base, in_graph):
+    group = shared_runs.launch(base, 2, hold="0:3")
+    shared_runs.wait_held(group, base)
+    pause = threading.Event()
+    for _ in range(int(shared_runs.WAIT / 0.05)):  # pressed until it ends; the first presses count as one
+        group[0].send_signal(signal.SIGINT)
+        if group[0].poll() is not None:
+            break
+        pause.wait(0.05)
+    assert shared_runs.held_file(base).exists()  # it never came out of its step
+    (code, said), (other, heard) = shared_runs.finish(group)
+    assert (code, other) == (130, 1), (said, heard)
+    assert "Traceback" not in said
+    assert "another process of the run was lost" in heard
+    assert shared_runs.record(base)["state"] == "running"  # nothing was saved or noted
+    shared_runs.go_on(base, 1)
+    assert tic_ft_apart(base, in_graph) < CLOSE
 
 
 @pytest.mark.parametrize(("victim", "way"), [(0, ()), (1, SPLIT)])

@@ -149,10 +149,12 @@ def joined(cpu: bool, splits: bool = False) -> Iterator[Processes]:
     try:
         mesh = mesh_of(state.device.type) if splits else None
         yield ProcessGroup(state.process_index, state.num_processes, beats, mesh)
-    finally:
-        beats.stop()
-        if not beats.lost:  # else it would wait for the one that is lost
-            dist.destroy_process_group()
+    except BaseException:
+        beats.stop()  # and no more: torch would wait for an exchange under way, which the others may never end
+        raise
+    beats.stop()
+    if not beats.lost:  # else it would wait for the one that is lost
+        dist.destroy_process_group()
 
 
 def several() -> bool:

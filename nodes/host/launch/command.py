@@ -53,6 +53,8 @@ def main(root: Path, nodes: Callable[[], Sequence[Any]], arguments: Sequence[str
     except (RuntimeError, ValueError) as error:
         _say(str(error))
         return 1
+    except KeyboardInterrupt:  # before signals are ours
+        return ENDED
 
 
 def _as_process(
@@ -125,13 +127,16 @@ def _joined(cpu: bool, splits: bool) -> Iterator[Processes]:
 
 @contextlib.contextmanager
 def _signals(group: Processes) -> Iterator[None]:
-    """Ctrl-C, and what launchers send, end the run after the step under way; Ctrl-C once more ends it at once."""
+    """Ctrl-C, and what launchers send, end the run after the step under way; Ctrl-C once more ends the process at once.
+
+    What it writes then is left out: files are written under other names first, and the last checkpoint counts.
+    """
     first: list[float] = []
 
     def end(number: int, _frame: Any) -> None:
         now = time.monotonic()
         if first and number == signal.SIGINT and now - first[0] > IMPATIENT:
-            raise KeyboardInterrupt
+            os._exit(ENDED)  # an exception would have the run saved, and told to others, which may not listen
         if not first:
             first.append(now)
             if not group.rank:
