@@ -27,6 +27,8 @@ class HostAdapter:
     The prism is only needed while references are encoded, so sampling does not load it.
     """
 
+    uncounted = ("features",)  # see ``digest_of``
+
     def __init__(self, adapter: AiclAdapter, name: str = "the AICL adapter") -> None:
         import comfy.ops
 

@@ -33,19 +33,50 @@ _STATELESS = (
     types.ModuleType, logging.Logger, type(threading.Lock()), type(threading.RLock()), threading.local,
     weakref.ref, weakref.WeakKeyDictionary, weakref.WeakValueDictionary, torch.device,
 )  # fmt: skip
+# Where the host's own objects keep at which step of a sampling they are; it starts anew with each.
+_STEP_OF_THE_HOST = {
+    "HookKeyframeGroup": {
+        "_current_keyframe", "_current_used_steps", "_current_index", "_current_strength", "_curr_t", "curr_t",
+    },
+    "HookKeyframe": {"start_t"},
+    "TransformerOptionsHook": {"_skip_adding"},
+}  # fmt: skip
 _NAMED = (str, int, float, bool, complex, bytes, type(None), range, slice, torch.dtype, torch.Size, type(Ellipsis))
 
 
-def changes_on(model: Any) -> dict[str, str]:
-    """Every patch, wrapper, hook and option on a MODEL but its weight patches, each with a digest; none: empty.
+class UnnamedError(ValueError):
+    """A value holds what has no name by which another session could find it again; the message is its kind."""
 
-    Names and digests are the same in another session. Functions count by their names and by what they hold.
+
+def digest_of(value: Any, own_modules: Mapping[int, str] | None = None) -> str:
+    """Digest of a value, however nested, the same in another session and before, while and after a model samples.
+
+    Functions count by their names and by what they hold, modules by their weights. What an object of ours keeps
+    besides, it names in ``uncounted``.
+
+    Args:
+        value: anything.
+        own_modules: names by id of modules that count by their names alone.
+
+    Raises:
+        UnnamedError: it holds what cannot be told apart, such as an open file.
+    """
+    return _Digest(own_modules or {}).of(value)
+
+
+def changes_on(model: Any, node: str = "the Train node") -> dict[str, str]:
+    """Every patch, wrapper and option on a MODEL but its weight patches, each with its ``digest_of``; none: empty.
+
+    Args:
+        model: host MODEL.
+        node: whose sentence an error is.
 
     Raises:
         ValueError: something on it holds what cannot be told apart, such as an open file.
     """
     names = {id(module): name for name, module in model.model.named_modules()}
-    return {name: _named(name, value, names)[:8] for name, value in sorted(_parts(model)) if not _is_empty(value)}
+    parts = ((name, value) for name, value in sorted(_parts(model)) if not _is_empty(value))
+    return {name: _named(name, value, names, node)[:8] for name, value in parts}
 
 
 def refuse_hooks(model: Any) -> None:
@@ -77,7 +108,6 @@ def uncompiled(model: Any) -> Any:
             clone.object_patches[key] = original
     clone.remove_wrappers_with_key(WrappersMP.APPLY_MODEL, COMPILE_KEY)
     clone.model_options.pop(COMPILE_OPTION, None)
-    log.info("the model is compiled; it is trained uncompiled, which gives the same LoRA")
     return clone
 
 
@@ -89,7 +119,10 @@ def as_trained(model: Any) -> Any:
     """
     refuse_hooks(model)
     restore_modules(model)
-    return uncompiled(on_one_device(model))
+    found = on_one_device(model)
+    if (plain := uncompiled(found)) is not found:
+        log.info("the model is compiled; it is trained uncompiled, which gives the same LoRA")
+    return plain
 
 
 def restore_modules(model: Any) -> None:
@@ -131,18 +164,14 @@ def _is_empty(value: Any) -> bool:
     return isinstance(value, (Mapping, list, tuple, Set)) and not value
 
 
-def _named(name: str, value: Any, own_modules: Mapping[int, str]) -> str:
+def _named(name: str, value: Any, own_modules: Mapping[int, str], node: str) -> str:
     try:
-        return _Digest(own_modules).of(value)
-    except _UnknownError as unknown:
+        return digest_of(value, own_modules)
+    except UnnamedError as unknown:
         raise ValueError(
             f"the model carries {name}, which holds a {unknown}: a run could not be told from one without it, so take "
-            "the node that put it there off in front of the Train node"
+            f"the node that put it there off in front of {node}"
         ) from unknown
-
-
-class _UnknownError(Exception):
-    """A value without a name that another session could find again."""
 
 
 class _Digest:
@@ -172,7 +201,7 @@ class _Digest:
         self.seen[id(value)] = len(self.seen)
         self.kept.append(value)
         if depth > DEPTH:
-            raise _UnknownError(f"{type(value).__name__} {DEPTH} levels down")
+            raise UnnamedError(f"{type(value).__name__} {DEPTH} levels down")
         return self._add_new(value, depth + 1)
 
     def _add_new(self, value: Any, depth: int) -> None:
@@ -229,10 +258,18 @@ class _Digest:
     def _add_object(self, value: Any, depth: int) -> None:
         slots = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
         if not hasattr(value, "__dict__") and not slots:
-            raise _UnknownError(type(value).__name__)
+            raise UnnamedError(type(value).__name__)
         self._tell(_last_name(type(value).__module__), type(value).__qualname__)
         held = {name: getattr(value, name) for name in slots if hasattr(value, name)}
-        self._add({**held, **getattr(value, "__dict__", {})}, depth)
+        held |= getattr(value, "__dict__", {})
+        left_out = _left_out(type(value))
+        self._add({name: part for name, part in held.items() if name not in left_out}, depth)
+
+
+def _left_out(kind: type) -> Set[str]:
+    """Attributes of an object that do not count."""
+    of_the_host = (one.__name__ for one in kind.__mro__ if one.__module__.startswith("comfy."))
+    return {*getattr(kind, "uncounted", ())}.union(*(_STEP_OF_THE_HOST.get(name, ()) for name in of_the_host))
 
 
 def _original(patch: Any) -> Any:

@@ -85,7 +85,7 @@ def add_tensor(digest: Any, tensor: Any, samples: int | None = SAMPLES) -> None:
         return
     flat = tensor.detach().as_subclass(Tensor).reshape(-1)
     values = flat[:: max(1, flat.numel() // samples) if samples else 1].to("cpu").contiguous()
-    digest.update(values.view(torch.uint8).numpy().tobytes())
+    digest.update(values.view(torch.uint8).numpy())
 
 
 def _is_wrapper(tensor: Any) -> bool:

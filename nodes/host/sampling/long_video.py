@@ -65,11 +65,11 @@ def make_long_video(
         clip_vision: host CLIP vision model, for networks that take features of the first frame.
 
     Raises:
-        ValueError: a number, the source or the model does not fit.
+        ValueError: a number, the source or the model does not fit, or something holds what cannot be told apart.
     """
     planned = plan_long_video(video, vae, source, request, clip_vision)
     start = start_of(video, vae, goes_on, request, planned.plan)
-    key = key_of(video, vae, solver, source, planned.request, start)
+    key = key_of(video, vae, solver, source, planned.request, start, clip_vision)
     with opened_output(request.filename, key, planned.fps, start) as output:
         already = output.reached.done
         if not output.finished:

@@ -90,6 +90,8 @@ class Schedule:
     comes back to a higher level (restarts, midpoints) would get the wrong weights, and a short window would be longer.
     """
 
+    uncounted = ("_own",)  # see ``digest_of``
+
     def __init__(self, loras: Sequence[Windowed]) -> None:
         self.loras = tuple(loras)
         self._windows: WeakKeyDictionary[Any, list[tuple[float, float]]] = WeakKeyDictionary()

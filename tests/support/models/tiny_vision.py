@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from functools import cache
 from typing import Any
 
@@ -30,6 +31,9 @@ def tiny_vision() -> Any:
     }
     model.load_sd(state)
     return model
+
+
+atexit.register(tiny_vision.cache_clear)  # while the host can still unload it
 
 
 def fake_vision(channels: int = CHANNELS) -> Any:
