@@ -24,7 +24,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def free_memory() -> None:
-    """Give back what nobody holds, also by an error that is told to other processes: such a one holds itself."""
+    """Give back what nobody holds, also by an error that goes to other processes: it holds itself."""
     import comfy.model_management as management
 
     gc.collect()
