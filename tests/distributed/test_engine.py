@@ -114,6 +114,24 @@ def test_a_port_that_a_group_was_given_goes_to_nobody_else():
         store.listen()
 
 
+@pytest.mark.parametrize(
+    ("cpu", "cards", "nccl", "asked"),
+    [
+        (False, True, False, {"backend": "gloo"}),
+        (False, True, True, {}),
+        (False, False, False, {}),
+        (True, True, False, {}),
+    ],
+    ids=["Windows", "Linux", "no card", "--cpu"],
+)
+def test_cards_exchange_with_gloo_where_there_is_no_nccl(monkeypatch, cpu, cards, nccl, asked):
+    from pack.training.distributed import group
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cards)
+    monkeypatch.setattr(torch.distributed, "is_nccl_available", lambda: nccl)
+    assert group.backend(cpu) == asked
+
+
 def test_this_process_is_alone():
     from pack.training.distributed.processes import processes
 

@@ -127,8 +127,8 @@ def joined(cpu: bool, splits: bool = False) -> Iterator[Processes]:
 
     With ``splits`` they hold the base together.
 
-    Accelerate reads what its own launcher, torchrun, Slurm or MPI have put into the environment, chooses between NCCL
-    and gloo, and gives each process a card of its own.
+    Accelerate reads what its own launcher, torchrun, Slurm or MPI have put into the environment, and gives each process
+    a card of its own.
 
     Raises:
         RuntimeError: there are several processes and Accelerate is not installed.
@@ -143,7 +143,7 @@ def joined(cpu: bool, splits: bool = False) -> Iterator[Processes]:
             "the package accelerate is not installed, which several processes need; run `pip install accelerate` with "
             "the Python that runs ComfyUI"
         ) from error
-    state: Any = PartialState(cpu=cpu, timeout=WAIT)
+    state: Any = PartialState(cpu=cpu, timeout=WAIT, **backend(cpu))
     # Who gathers a share waits in torch and not for the heartbeats.
     beats = Heartbeats(state.process_index, state.num_processes, splits or state.device.type != "cpu")
     try:
@@ -155,6 +155,11 @@ def joined(cpu: bool, splits: bool = False) -> Iterator[Processes]:
     beats.stop()
     if not beats.lost:  # else it would wait for the one that is lost
         dist.destroy_process_group()
+
+
+def backend(cpu: bool) -> dict[str, str]:
+    """What Accelerate is asked for: gloo for cards where PyTorch has no NCCL, as on Windows; else it chooses."""
+    return {} if cpu or not torch.cuda.is_available() or dist.is_nccl_available() else {"backend": "gloo"}
 
 
 def several() -> bool:
