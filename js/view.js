@@ -11,7 +11,7 @@ app.registerExtension({
   afterConfigureGraph() {
     const extra = app.rootGraph?.extra
     const box = extra?.[NAME]
-    if (!Array.isArray(box) || box.length !== 4) return
+    if (!extra || !Array.isArray(box) || box.length !== 4) return
     delete extra[NAME] // what people save opens as they left it
     requestAnimationFrame(() => requestAnimationFrame(() => show(box))) // after the page has set its own view
   },
