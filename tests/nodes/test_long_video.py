@@ -63,6 +63,17 @@ def test_each_window_is_shown_the_key_frames_that_lie_in_it(monkeypatch):
     assert seen == [(0, [0, 1, 2, 3]), (16, [2, 3, 4, 5]), (24, [3, 4, 5, 6])]
 
 
+def test_between_key_frames_as_many_latents_are_asked_for_as_the_next_window_holds():
+    keys = torch.arange(7.0).div(10)[:, None, None, None].expand(-1, PIXELS, PIXELS, 3)
+    asked = {"task": "keyframes", "window_frames": 24, "overlap_latents": 2, "start_frame": 40}
+    with pytest.raises(ValueError, match="has 3 latents, 4 are held; take that of a long video"):
+        make(keys, **asked, goes_on_from={"samples": torch.zeros(1, 16, 3, 4, 4)})
+    _, _, count, report = make(keys, **asked, goes_on_from={"samples": torch.zeros(1, 16, 4, 4, 4)})
+    assert count == 48
+    assert "8 frames, up to" in report
+    assert report.endswith("in windows of 24 frames, 3 in all")
+
+
 def test_each_window_is_shown_the_source_from_where_it_begins_and_the_end_of_the_one_before(monkeypatch):
     seen: list[tuple[Any, torch.Tensor]] = []
     sampled = long_video.Windows._sampled

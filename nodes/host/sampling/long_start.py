@@ -40,10 +40,11 @@ def start_of(
     _check_shape(latents, video, vae, request.context)
     done = _frames_there(request.start_frame, mark)
     end = mark.get("end", plan.reach(done))
-    plan.number_at(end)
-    _check_count(latents.shape[2], plan, cut=end > done and not mark)
+    number = plan.number_at(end)
     if done >= plan.frames:
         raise ValueError(f"the video has {plan.frames} frames and {done} of them are there; set `frames` higher")
+    held = plan.window(min(number, plan.count - 1)).overlap  # between key frames it may be more than was asked for
+    _check_count(latents.shape[2], plan, max(held, plan.overlap), cut=end > done and not mark)
     return Reached(done, end, latents[:1], mark.get("history"))
 
 
@@ -75,7 +76,7 @@ def _check_shape(latents: Any, video: VideoModel, vae: Any, asked: ContextReques
     )
 
 
-def _check_count(count: int, plan: LongVideo, cut: bool) -> None:
+def _check_count(count: int, plan: LongVideo, held: int, cut: bool) -> None:
     """Where the video's end was ``cut`` off, the last window has to be there whole: the next frames are in it."""
     window = plan.layout.target
     if cut and count != window:
@@ -83,7 +84,5 @@ def _check_count(count: int, plan: LongVideo, cut: bool) -> None:
             f"the LATENT to go on from has {count} latents, a window of this layout has {window}; set window_frames "
             "as it was, and take the LATENT of TIC-FT Long Video"
         )
-    if count < max(1, plan.overlap):
-        raise ValueError(
-            f"the LATENT to go on from has {count} latents, {plan.overlap} are held; take that of a long video"
-        )
+    if count < max(1, held):
+        raise ValueError(f"the LATENT to go on from has {count} latents, {held} are held; take that of a long video")

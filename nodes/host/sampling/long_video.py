@@ -182,5 +182,5 @@ def _report(planned: Planned, output: LongOutput, first: int, already: int) -> s
     before = f", of which {already - first} were there" if already > first else ""
     return (
         f"{output.path.name}: {done - first} frames{before}, up to {done / planned.fps:.1f} s at {planned.fps:g} fps, "
-        f"in windows of {plan.window_frames} frames that move on by {plan.stride}"
+        f"in windows of {plan.window_frames} frames, {plan.count} in all"
     )
