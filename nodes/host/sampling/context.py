@@ -64,6 +64,7 @@ def build_context(
         ValueError: a number, an image or the model does not fit.
     """
     layout = checked_layout(video, vae, lengths, request, clip_vision)
+    # Only the first frames were read, so whether the clips suit is asked of their true lengths.
     tic_ft_tasks.used_frames(request.task, lengths, layout.condition, layout.buffer, video.family.compression)
     return lay_out(video, vae, images, request, layout, clip_vision)
 
