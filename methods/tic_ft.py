@@ -126,12 +126,13 @@ def parse_levels(text: str, buffer: int) -> tuple[float, ...]:
         raise ValueError(f"buffer levels {text!r} are not numbers; write them like 0.25, 0.5, 0.75") from None
 
 
-def frame_sigmas(layout: Layout, sigma: Tensor) -> Tensor:
+def frame_sigmas(layout: Layout, sigma: Tensor, highest: Tensor | None = None) -> Tensor:
     """Level of each frame at the global level: ``s_f = min(sigma, max_sigma_f)``.
 
     Args:
         layout: the frame counts and levels.
         sigma: global levels in [0, top], ``[B]``.
+        highest: the layout's ``max_sigmas``, ``[F]``, of who has them on the device already.
 
     Returns:
         Levels ``[B, F]`` in [0, top].
@@ -140,7 +141,8 @@ def frame_sigmas(layout: Layout, sigma: Tensor) -> Tensor:
     Differs: levels are sigmas of the flow, the same numbers in training and in sampling; the authors'
         code looks them up as positions in a shifted schedule, which moves them.
     """
-    return torch.minimum(sigma[:, None], layout.max_sigmas(sigma.device).to(sigma)[None])
+    highest = layout.max_sigmas(sigma.device) if highest is None else highest
+    return torch.minimum(sigma[:, None], highest.to(sigma)[None])
 
 
 def same_level(level: float, other: float) -> bool:

@@ -149,7 +149,7 @@ class Context:
             )
         layout, device = self.run.layout, sigma.device
         highest = self.run.once(("highest", device), lambda: layout.max_sigmas(device))
-        levels = torch.minimum(sigma[:1, None].float(), highest[None])  # as tic_ft.frame_sigmas
+        levels = tic_ft.frame_sigmas(layout, sigma[:1].float(), highest)
         timesteps = self.run.model.model_sampling.timestep(levels).to(timestep)
         video = x[0] if isinstance(x, list) else x  # in front of other streams, such as sound
         timesteps = timesteps[:, self._index(frames_in(video, timesteps.shape[1], transformer), timesteps.device)]
