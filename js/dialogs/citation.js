@@ -1,6 +1,6 @@
 /** Text to copy: BibTeX and how the LoRA was made in a line, or the command that trains a run on more cards. */
 
-import { TEXTS, cardsTitle, citeTitle } from '../lib/command_texts.js'
+import { TEXTS, cardsShell, cardsTitle, citeTitle } from '../lib/command_texts.js'
 import { element, say } from '../panel/elements.js'
 import { openDialog } from './dialog.js'
 
@@ -9,9 +9,9 @@ export function openCitation({ title, bibtex, line }) {
   openText(citeTitle(title), [TEXTS.citeHelp, ...(line ? [line] : [])], bibtex, 16)
 }
 
-/** @param {{ title: string, command: string }} run */
-export function openCardsCommand({ title, command }) {
-  openText(cardsTitle(title), [TEXTS.cardsHelp], command, 6)
+/** @param {{ title: string, command: string, shell: string }} run `shell`: the only one that takes the command, or '' */
+export function openCardsCommand({ title, command, shell }) {
+  openText(cardsTitle(title), [TEXTS.cardsHelp, ...(shell ? [cardsShell(shell)] : [])], command, 6)
 }
 
 /** @param {string} title @param {string[]} about what the text is, the first its name @param {string} content @param {number} rows */

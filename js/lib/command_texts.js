@@ -17,6 +17,11 @@ export function cardsTitle(title) {
   return fill(TEXTS.cardsTitle, { title })
 }
 
+/** @param {string} shell the only one that takes a command */
+export function cardsShell(shell) {
+  return fill(TEXTS.cardsShell, { shell })
+}
+
 /** @param {number} count */
 export function more(count) {
   return fill(TEXTS.more, { count })

@@ -189,6 +189,7 @@ export const EN = {
     citeHelp: 'BibTeX of the papers, and of the LoRA where it says how it was made.',
     cardsTitle: 'Train {title} on more cards',
     cardsHelp: 'Stop the run, close ComfyUI, and run this in a terminal; queue the Train node again to go on in the graph. Install accelerate once. docs/more_cards.md has the rest.',
+    cardsShell: 'Use {shell}: other shells would take a character in the name of a folder for something else.',
     chooseTrain: 'Select one Train node whose panel shows a run, then run the command again.',
     choose: 'Select one node that loads or trains a LoRA, then run the command again.',
     unreachable: 'The server does not answer; start ComfyUI again, then run the command again.',

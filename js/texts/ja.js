@@ -179,6 +179,7 @@ export const JA = {
   'Select one node that loads or trains a LoRA, then run the command again.': 'LoRA を読み込むか学習するノードを 1 つ選び、もう一度コマンドを実行してください。',
   'Train {title} on more cards': '{title} をより多くのカードで学習',
   'Stop the run, close ComfyUI, and run this in a terminal; queue the Train node again to go on in the graph. Install accelerate once. docs/more_cards.md has the rest.': '実行を停止し、ComfyUI を閉じて、ターミナルで次のコマンドを実行してください。学習ノードをもう一度キューに入れると、グラフで続きから再開します。accelerate は一度だけインストールします。詳しくは docs/more_cards.md にあります。',
+  'Use {shell}: other shells would take a character in the name of a folder for something else.': '{shell} を使ってください。フォルダー名に含まれる文字を、ほかのシェルは別の意味に解釈します。',
   'Select one Train node whose panel shows a run, then run the command again.': 'パネルに実行が表示されている学習ノードを 1 つ選択してから、もう一度コマンドを実行してください。',
   'The server does not answer; start ComfyUI again, then run the command again.': 'サーバーが応答しません。ComfyUI を再起動し、もう一度コマンドを実行してください。',
   'Copy': 'コピー',

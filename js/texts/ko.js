@@ -178,6 +178,7 @@ export const KO = {
   'Select one node that loads or trains a LoRA, then run the command again.': 'LoRA를 불러오거나 학습하는 노드를 하나 선택한 뒤 명령을 다시 실행하세요.',
   'Train {title} on more cards': '{title}을(를) 더 많은 카드로 학습',
   'Stop the run, close ComfyUI, and run this in a terminal; queue the Train node again to go on in the graph. Install accelerate once. docs/more_cards.md has the rest.': '실행을 중지하고 ComfyUI를 닫은 다음 터미널에서 아래 명령을 실행하세요. 학습 노드를 다시 대기열에 넣으면 그래프에서 이어집니다. accelerate는 한 번만 설치하면 됩니다. 나머지는 docs/more_cards.md에 있습니다.',
+  'Use {shell}: other shells would take a character in the name of a folder for something else.': '{shell}을(를) 사용하세요. 폴더 이름에 있는 문자를 다른 셸은 다른 뜻으로 해석합니다.',
   'Select one Train node whose panel shows a run, then run the command again.': '패널에 실행이 표시된 학습 노드를 하나 선택한 다음 명령을 다시 실행하세요.',
   'The server does not answer; start ComfyUI again, then run the command again.': '서버가 응답하지 않습니다. ComfyUI를 다시 시작한 뒤 명령을 다시 실행하세요.',
   'Copy': '복사',

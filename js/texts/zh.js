@@ -175,6 +175,7 @@ export const ZH = {
   'Select one node that loads or trains a LoRA, then run the command again.': '请选择一个加载或训练 LoRA 的节点，然后再次执行命令。',
   'Train {title} on more cards': '用更多显卡训练 {title}',
   'Stop the run, close ComfyUI, and run this in a terminal; queue the Train node again to go on in the graph. Install accelerate once. docs/more_cards.md has the rest.': '停止训练，关闭 ComfyUI，在终端中执行以下命令；之后再次将训练节点加入队列，即可在图中继续。accelerate 只需安装一次。其余说明见 docs/more_cards.md。',
+  'Use {shell}: other shells would take a character in the name of a folder for something else.': '请使用 {shell}：文件夹名称中有一个字符会被其他 shell 误解。',
   'Select one Train node whose panel shows a run, then run the command again.': '请选择一个面板中显示着训练的训练节点，然后再次执行命令。',
   'The server does not answer; start ComfyUI again, then run the command again.': '服务器没有响应；请重新启动 ComfyUI，然后再次执行命令。',
   'Copy': '复制',

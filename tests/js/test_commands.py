@@ -82,6 +82,15 @@ def test_the_commands_list_what_was_trained_and_cite_it(site):
     assert "train.py " in command
     assert name in command
     assert "--base-directory" in command  # this ComfyUI was started with one
+    assert "PowerShell" not in dialog(site).inner_text()
+    dialog(site).get_by_role("button", name="Close").click()
+    site.page.wait_for_selector(DIALOG, state="detached")
+
+    on_windows = {"title": name, "command": "Push-Location", "shell": "PowerShell"}
+    site.page.route("**/more_cards", lambda route: route.fulfill(json=on_windows))
+    run(site, CARDS)
+    site.until(lambda: "Use PowerShell: other shells would" in dialog(site).inner_text(), "which shell takes it")
+    site.page.unroute("**/more_cards")
     dialog(site).get_by_role("button", name="Close").click()
     site.page.wait_for_selector(DIALOG, state="detached")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Iterator
 from itertools import chain
@@ -11,6 +10,7 @@ from typing import Any
 
 from ....training.runs.portable import FILE
 from ..runs.live_runs import run_folder
+from .terminals import Typed, in_posix, in_windows
 
 PACK = Path(__file__).resolve().parents[3]
 FOLDERS = ("base_directory", "output_directory", "input_directory", "user_directory", "models_directory")
@@ -18,7 +18,7 @@ LEAST = 2  # processes; of one card nobody asks
 
 
 def more_cards(run: str) -> dict[str, str]:
-    """``title`` and ``command`` for a run, by its id.
+    """``title`` and ``command`` for a run, by its id, and the ``shell`` that alone takes it; empty: each of the system.
 
     Raises:
         ValueError: there is no such run, or its folder does not say how it is trained.
@@ -31,13 +31,14 @@ def more_cards(run: str) -> dict[str, str]:
             f"the run {folder.name} does not say how it is trained, because it is of an older version, or ComfyUI was "
             "started with --disable-metadata; queue its Train node once more without that"
         )
-    return {"title": folder.name, "command": f"cd {quoted(str(PACK))}\n{_command(folder.name)}"}
+    typed = _typed(folder.name)
+    return {"title": folder.name, "command": typed.command, "shell": typed.shell}
 
 
-def _command(name: str) -> str:
-    python, count = quoted(sys.executable), max(LEAST, _cards())
-    launch = f"{python} -m accelerate.commands.launch --multi_gpu --num_processes {count} train.py {quoted(name)}"
-    return " ".join([launch, *(quoted(part) for part in _host_arguments())])
+def _typed(name: str) -> Typed:
+    options = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", str(max(LEAST, _cards()))]
+    write = in_windows if sys.platform == "win32" else in_posix
+    return write(sys.executable, options, str(PACK / "train.py"), [name, *_host_arguments()])
 
 
 def _cards() -> int:
@@ -56,10 +57,3 @@ def _host_arguments() -> Iterator[str]:
             yield from (f"--{name.replace('_', '-')}", str(value))
     for path in chain(*(args.extra_model_paths_config or ())):
         yield from ("--extra-model-paths-config", str(path))
-
-
-def quoted(text: str) -> str:
-    """A word of a command line; quotes are those of the system's own shell."""
-    if sys.platform == "win32":
-        return f'"{text}"' if not text.replace("-", "").replace("_", "").replace("\\", "").isalnum() else text
-    return shlex.quote(text)

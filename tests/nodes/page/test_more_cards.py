@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -35,6 +36,22 @@ def test_the_command_names_python_run_and_folders_of_this_comfyui(folder):
     assert words[words.index("train.py") + 1] == folder.name
     assert words[words.index("--base-directory") + 1] == comfy.cli_args.args.base_directory
     assert (more_cards.PACK / "train.py").is_file()
+    assert found["shell"] == ""
+
+
+def test_on_windows_the_command_is_in_the_form_of_its_shells(folder, monkeypatch):
+    from comfy.cli_args import args
+
+    (folder / FILE).write_text("{}")
+    monkeypatch.setattr(more_cards, "sys", SimpleNamespace(platform="win32", executable="C:\\my\\python.exe"))
+    found = more_cards.more_cards("run")
+    place, command = found["command"].splitlines()
+    assert place == 'pushd "C:\\my"'
+    assert command.startswith(".\\python.exe -m accelerate.commands.launch --multi_gpu --num_processes ")
+    assert f'"{folder.name}"' in command
+    assert found["shell"] == ""
+    monkeypatch.setattr(args, "output_directory", "cost$")
+    assert more_cards.more_cards("run")["shell"] == "PowerShell"
 
 
 @pytest.mark.usefixtures("folder")
