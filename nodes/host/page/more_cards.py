@@ -48,12 +48,19 @@ def _cards() -> int:
 
 
 def _host_arguments() -> Iterator[str]:
-    """What this ComfyUI was started with and the command has to know, too: where models and output lie."""
+    """What this ComfyUI was started with and the command has to know, too: where models and output lie.
+
+    Paths are absolute: the command runs in another folder than ComfyUI.
+    """
+    import folder_paths
     from comfy.cli_args import args
 
+    host = Path(folder_paths.__file__).resolve().parent
+    if host != PACK.parents[1]:  # where the command looks for it by itself
+        yield from ("--comfyui", str(host))
     for name in FOLDERS:
         value: Any = getattr(args, name, None)
         if value:
-            yield from (f"--{name.replace('_', '-')}", str(value))
+            yield from (f"--{name.replace('_', '-')}", str(Path(value).absolute()))
     for path in chain(*(args.extra_model_paths_config or ())):
-        yield from ("--extra-model-paths-config", str(path))
+        yield from ("--extra-model-paths-config", str(Path(path).absolute()))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -35,8 +37,21 @@ def test_the_command_names_python_run_and_folders_of_this_comfyui(folder):
     assert words[:3] == [sys.executable, "-m", "accelerate.commands.launch"]
     assert words[words.index("train.py") + 1] == folder.name
     assert words[words.index("--base-directory") + 1] == comfy.cli_args.args.base_directory
+    assert words[words.index("--comfyui") + 1] == os.environ["COMFYUI_PATH"]  # the checkout does not lie in it
     assert (more_cards.PACK / "train.py").is_file()
     assert found["shell"] == ""
+
+
+def test_folders_and_files_given_from_where_comfyui_was_started_are_absolute(folder, monkeypatch):
+    from comfy.cli_args import args
+
+    (folder / FILE).write_text("{}")
+    monkeypatch.setattr(args, "output_directory", "made here")
+    monkeypatch.setattr(args, "extra_model_paths_config", [["a.yaml", "b.yaml"], ["c.yaml"]])
+    words = shlex.split(more_cards.more_cards("run")["command"].splitlines()[1])
+    assert words[words.index("--output-directory") + 1] == str(Path.cwd() / "made here")
+    given = [words[i + 1] for i, word in enumerate(words) if word == "--extra-model-paths-config"]
+    assert given == [str(Path.cwd() / f"{name}.yaml") for name in "abc"]
 
 
 def test_on_windows_the_command_is_in_the_form_of_its_shells(folder, monkeypatch):
