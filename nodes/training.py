@@ -262,7 +262,8 @@ class FewShotRunSettings(Node):
 
     @classmethod
     def execute(cls, settings: TrainConfig | None = None, **values) -> io.NodeOutput:
-        return io.NodeOutput(replace(settings or TrainConfig(), **values))
+        # What a plan found room for belongs to its own checkpointing; chosen by hand, it is that of all blocks.
+        return io.NodeOutput(replace(settings or TrainConfig(), **values, kept_blocks=0))
 
 
 class FewShotSaveLoRA(Node):

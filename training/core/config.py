@@ -20,7 +20,7 @@ EXPERTS = (BOTH_EXPERTS, HIGH_NOISE, LOW_NOISE)
 LEAST_RANGE = 0.01  # between sigma_low and sigma_high
 MODEL_SHIFT = 0.0  # shift: the one the model samples with
 # How a run is kept and shown, and what it needs of the machine; none of these changes the LoRA.
-BOOKKEEPING = ("checkpointing", "save_every", "keep", "validate_every", "sample_every")
+BOOKKEEPING = ("checkpointing", "kept_blocks", "save_every", "keep", "validate_every", "sample_every")
 # What has been added since runs have keys: left as it was before, it is no part of them, so that old runs keep theirs.
 LATER = {"compile_blocks": False}
 ATTENTION_PRESET = "attention"  # q, k, v, o of self- and cross-attention, the modules of the paper
@@ -72,6 +72,7 @@ class TrainConfig:
     sample_every: int = 0  # steps between two previews; 0: none
     expert: str = BOTH_EXPERTS  # of Wan 2.2 14B: whose noise levels are trained
     compile_blocks: bool = False  # by torch.compile: another rounding
+    kept_blocks: int = 0  # the last so many keep everything, whatever checkpointing says: as a plan finds room for
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "betas", tuple(self.betas))
@@ -130,7 +131,7 @@ class TrainConfig:
             "accumulation": 1,
             "lr_cycles": 1,
         }
-        minima |= {"save_every": 0, "keep": 1, "validate_every": 0, "sample_every": 0}
+        minima |= {"save_every": 0, "keep": 1, "validate_every": 0, "sample_every": 0, "kept_blocks": 0}
         for name, least in minima.items():
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:

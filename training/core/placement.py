@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from .config import CHECKPOINTING
@@ -39,17 +39,26 @@ class Way:
 
     checkpointing: str
     most: float = math.inf  # bytes of weights on the card
+    kept: int = 0  # last blocks that keep everything, whatever the others do
 
 
-def first_way(steps: Mapping[str, float], weights: Weights, free: float) -> Way | None:
+def computed_again(checkpointing: str, kept: int, depth: int) -> str:
+    """The way of checkpointing in words, in a network of ``depth`` blocks whose last ``kept`` ones keep everything."""
+    if not kept:
+        return checkpointing
+    some = f"{max(0, depth - kept)} of {depth} blocks"
+    return {BLOCKS: some, OFFLOADED: f"{some}, offloaded"}.get(checkpointing, f"{checkpointing} in {some}")
+
+
+def first_way(steps: Mapping[str, float], weights: Weights, free: float, depth: int = 0) -> Way | None:
     """The fastest way that fits, ``steps`` being bytes of a step by checkpointing; None where there is none.
 
-    All weights on the card come first, without checkpointing before with it; then weights are lent, and the blocks'
-    inputs offloaded at last.
+    All weights on the card come first, without checkpointing before with it, and as many of ``depth`` blocks without
+    it as there is room for; then weights are lent, and the blocks' inputs offloaded at last.
     """
     whole = [mode for mode in (OFF, KEEP_ATTENTION, BLOCKS) if mode in steps and steps[mode] + weights.whole <= free]
     if whole:
-        return Way(whole[0], weights.whole)
+        return Way(whole[0], weights.whole, most_kept(steps, whole[0], depth, free - weights.whole))
     for mode in (BLOCKS, OFFLOADED, KEEP_ATTENTION, OFF):
         resident = weights.resident(steps[mode], free) if mode in steps else None
         if resident is not None:
@@ -57,10 +66,47 @@ def first_way(steps: Mapping[str, float], weights: Weights, free: float) -> Way 
     return None
 
 
+def step_keeping(steps: Mapping[str, float], checkpointing: str, kept: int, depth: int) -> float:
+    """Bytes of a step in which the last blocks keep everything, by the straight line from none of them to all.
+
+    Of blocks that are alike it is at most one block's too much: the line counts the block that is computed again.
+    """
+    return steps[checkpointing] + (steps[OFF] - steps[checkpointing]) * kept / depth
+
+
+def most_kept(
+    steps: Mapping[str, float],
+    checkpointing: str,
+    depth: int,
+    room: float,
+    counted: Callable[[int], float] | None = None,
+) -> int:
+    """The most of a network's last blocks that can keep everything while the others do not.
+
+    The backward pass reaches the last ones first, and what they keep is gone before others are computed again.
+
+    Args:
+        steps: Bytes of a step by checkpointing; without ``OFF`` nothing is known of what blocks keep.
+        checkpointing: That of the others.
+        depth: Blocks of the network.
+        room: Bytes for a step.
+        counted: Bytes of a step by the number of these blocks, which makes sure of it; None: the line is trusted.
+    """
+    if checkpointing not in (KEEP_ATTENTION, BLOCKS) or not {OFF, checkpointing} <= set(steps):
+        return 0
+    lean, high, most = steps[checkpointing], steps[OFF], depth
+    while most > 0 and lean <= room < high:
+        most = min(most - 1, int((room - lean) / (high - lean) * most))
+        high = counted(most) if counted and most else step_keeping(steps, checkpointing, most, depth)
+        if high <= room:
+            return most
+    return 0
+
+
 def leaner_way(way: Way, resident: float, lent: float, lendable: bool) -> Way | None:
     """What to try after a step ran out of memory, or None where nothing is left.
 
-    Blocks are computed again first; then half of the weights on the card are lent, and half of the rest, and all;
+    All blocks are computed again first; then half of the weights on the card are lent, and half of the rest, and all;
     then the blocks' inputs are offloaded.
 
     Args:
@@ -69,6 +115,8 @@ def leaner_way(way: Way, resident: float, lent: float, lendable: bool) -> Way | 
         lent: Bytes that did not.
         lendable: Whether the host can lend weights to the device.
     """
+    if way.kept:
+        return replace(way, kept=0)
     if way.checkpointing in (OFF, KEEP_ATTENTION):
         return replace(way, checkpointing=BLOCKS)
     if lendable and resident > 0 and way.most > 0:

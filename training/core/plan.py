@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 
 from .config import CHECKPOINTING
-from .placement import Weights, first_way
+from .placement import Weights, computed_again, first_way, most_kept, step_keeping
 
 OFF, KEEP_ATTENTION, *_ = CHECKPOINTING
 MARGIN = 1.15  # on a step's memory, for what allocators cannot fill and kernels keep
@@ -77,6 +78,7 @@ class Row:
     seconds: float
     weights: Weights
     by_settings: bool = True  # whether the settings alone make it so
+    kept: int = 0  # last blocks that keep everything
 
     def fits(self, free: float) -> bool:
         """Whether a step finds room on a card with so many bytes, some of the weights lent if need be."""
@@ -145,6 +147,36 @@ def plan_rows(
     return rows + [replace(row, by_settings=False) for row in more]
 
 
+def with_kept_blocks(
+    rows: Sequence[Row], network: Network, free: float, counted: Callable[[str, int], float] | None = None
+) -> list[Row]:
+    """The rows of a plan, and one more where not all blocks need be computed again to have all weights on the card.
+
+    Args:
+        rows: Of ``plan_rows``.
+        network: What was measured on.
+        free: Bytes of the device with no weights on it.
+        counted: Bytes of the asked step by checkpointing and number of the last blocks that keep everything; None:
+            they lie on the line from none of the blocks to all.
+    """
+    own, depth = {row.checkpointing: row for row in rows if row.by_settings}, network.depth
+    steps = {mode: row.step for mode, row in own.items()}
+    way = first_way(steps, network.weights, free, depth)
+    if way is None or not way.kept:
+        return list(rows)
+    row, off = own[way.checkpointing], own[OFF]
+    step = partial(step_keeping, steps, row.checkpointing, depth=depth)
+    if counted is not None:
+        step = cache(lambda kept: counted(row.checkpointing, kept) * MARGIN)
+    kept = most_kept(steps, row.checkpointing, depth, free - network.stored, step)
+    if not kept:
+        return list(rows)
+    seconds = row.seconds + (off.seconds - row.seconds) * kept / depth
+    name = f"checkpointing {computed_again(row.checkpointing, kept, depth)}"
+    some, place = replace(row, name=name, step=step(kept), seconds=seconds, kept=kept), rows.index(row)
+    return [*rows[:place], some, *rows[place:]]
+
+
 def _row(
     name: str, mode: str, predicted: tuple[float, float], network: Network, counted: Mapping[str, float] | None
 ) -> Row:
@@ -177,12 +209,15 @@ def most_frames(
 
 
 def first_that_fits(rows: Sequence[Row], free: float) -> Row | None:
-    """The row that is chosen: see ``first_way``; else the first of the others that fits, or None."""
-    own = {row.checkpointing: row for row in rows if row.by_settings}
+    """The row that is chosen: that of ``first_way``, with some blocks kept where one has; else the first of the others
+    that fits, or None.
+    """
+    own = {row.checkpointing: row for row in rows if row.by_settings and not row.kept}
     steps = {mode: row.step for mode, row in own.items()}
     way = first_way(steps, next(iter(own.values())).weights, free) if own else None
     if way is not None:
-        return own[way.checkpointing]
+        some = (row for row in rows if row.kept and row.checkpointing == way.checkpointing and row.fits_whole(free))
+        return next(some, own[way.checkpointing])
     return next((row for row in rows if not row.by_settings and row.fits(free)), None)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .placement import CARDS, GIB, KEPT_BACK, Weights, first_way
+from .placement import CARDS, GIB, KEPT_BACK, Weights, computed_again, first_way
 from .plan import MORE_HELP, Network, Row, StepShape, first_that_fits
 
-WAY, CELL = 42, 9  # characters of a column
+WAY, CELL = 48, 9  # characters of a column
 
 
 def report(rows: Sequence[Row], network: Network, asked: StepShape, free: float) -> str:
@@ -59,15 +59,15 @@ def _verdict(rows: Sequence[Row], chosen: Row | None, free: float) -> str:
 
 def _cards(rows: Sequence[Row], network: Network) -> list[str]:
     """What this step would do on the usual cards, where weights can be lent."""
-    steps = {row.checkpointing: row.step for row in rows if row.by_settings}
+    steps = {row.checkpointing: row.step for row in rows if row.by_settings and not row.kept}
     lines = [f"On other cards, {KEPT_BACK / GIB:.0f} GiB of each left to others:"]
     for card in CARDS:
-        way = first_way(steps, Weights(network.stored, network.buffer), card * GIB - KEPT_BACK)
+        way = first_way(steps, Weights(network.stored, network.buffer), card * GIB - KEPT_BACK, network.depth)
         if way is None:
             what = "too small"
         else:
             whole = network.stored
             weights = "all weights on it" if way.most >= whole else f"{way.most / GIB:.1f} of {whole / GIB:.1f} GiB"
-            what = f"checkpointing {way.checkpointing}, {weights}"
+            what = f"checkpointing {computed_again(way.checkpointing, way.kept, network.depth)}, {weights}"
         lines.append(f"  {card:2d} GB: {what}")
     return lines

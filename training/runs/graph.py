@@ -22,6 +22,7 @@ TWO_ENCODERS = {"HunyuanVideo": "hunyuan_video", "HunyuanVideo 1.5": "hunyuan_vi
 OF_TRAINER = ("rank", "learning_rate", "steps", "batch_size", "seed")
 OF_RUN = ("save_every", "keep", "validate_every", "sample_every", "checkpointing", "lora_dtype", "expert",
           "compile_blocks")  # fmt: skip
+OF_PLAN = ("kept_blocks",)  # which no node asks for: Training Plan finds it
 # Multiple of the sides of buckets where it is not known, and pixel frames a latent after the first stands for.
 FORM, LTX_FORM = (16, 4), (32, 8)
 
@@ -50,7 +51,7 @@ def asked_config(record: Mapping[str, str]) -> dict[str, Any]:
 
 def settings_inputs(config: Mapping[str, Any]) -> dict[str, Any]:
     """The inputs of Train Settings that give a configuration."""
-    elsewhere = (*OF_TRAINER, *OF_RUN, "betas", "alpha")
+    elsewhere = (*OF_TRAINER, *OF_RUN, *OF_PLAN, "betas", "alpha")
     beta_1, beta_2 = config["betas"]
     own = {"alpha": float(config.get("alpha") or 0.0), "beta_1": beta_1, "beta_2": beta_2}
     return own | {name: value for name, value in config.items() if name not in elsewhere}

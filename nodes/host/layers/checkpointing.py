@@ -14,6 +14,7 @@ from torch.autograd.graph import save_on_cpu
 from torch.utils.checkpoint import checkpoint
 
 from ....training.core.config import CHECKPOINTING
+from ....training.core.placement import computed_again
 from .forwards import wrapped_forwards
 from .simulation import is_simulated, left_out
 
@@ -42,18 +43,19 @@ def transformer_blocks(network: nn.Module, pattern: str) -> list[nn.Module]:
 
 
 @contextmanager
-def checkpointed_blocks(network: nn.Module, pattern: str, mode: str) -> Iterator[None]:
-    """Keep only the input of each block and compute the block again in the backward pass, for a while.
+def checkpointed_blocks(network: nn.Module, pattern: str, mode: str, kept: int = 0) -> Iterator[str]:
+    """Keep only the input of each block and compute it again in the backward pass, for a while; what it is in words.
 
-    ``mode`` is one of ``CHECKPOINTING``: offloaded inputs wait in host memory; *keep attention* keeps what long
-    attention gives, too, the dearest part of a block to compute again. The host's patches, its
-    ``transformer_options`` as they were at the block, and hooks on the layers act in both passes.
+    The last ``kept`` blocks keep everything. ``mode`` is one of ``CHECKPOINTING``: offloaded inputs wait in host
+    memory; *keep attention* keeps what long attention gives, too, the dearest part of a block to compute again. The
+    host's patches, its ``transformer_options`` as they were at the block, and hooks on the layers act in both passes.
 
     Source: arXiv 1604.06174, section 4, with one segment a block.
     """
-    blocks = transformer_blocks(network, pattern) if mode != OFF else ()
-    with wrapped_forwards(blocks, partial(_checkpointing, mode=mode)):
-        yield
+    blocks = transformer_blocks(network, pattern) if mode != OFF else []
+    again = blocks[: max(0, len(blocks) - kept)]
+    with wrapped_forwards(again, partial(_checkpointing, mode=mode)):
+        yield computed_again(mode, len(blocks) - len(again), len(blocks))
 
 
 def _checkpointing(forward: Callable[..., Any], mode: str) -> Callable[..., Any]:

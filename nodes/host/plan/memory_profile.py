@@ -58,9 +58,14 @@ def counted_steps(
 ) -> dict[str, float]:
     """Bytes of a step of the clip at its true size, of each way that is leaner than the asked one."""
     return {
-        mode: counted_step(model, replace(config, checkpointing=mode), partial(simulated_step, clip, config), opened)
+        mode: counted_at_true_size(model, replace(config, checkpointing=mode), clip, opened)
         for mode in leaner_modes(config)
     }
+
+
+def counted_at_true_size(model: KnownModel, config: TrainConfig, clip: LargestClip, opened: Opened) -> float:
+    """Bytes of a step of the clip with these settings."""
+    return counted_step(model, config, partial(simulated_step, clip, config), opened)
 
 
 def leaner_modes(config: TrainConfig) -> tuple[str, ...]:

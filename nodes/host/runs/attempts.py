@@ -90,7 +90,7 @@ def train(task: RunTask) -> Trained:
 
 
 def _in_way(task: RunTask, way: Way) -> RunTask:
-    config = replace(task.job.config, checkpointing=way.checkpointing)
+    config = replace(task.job.config, checkpointing=way.checkpointing, kept_blocks=way.kept)
     return replace(task, job=replace(task.job, config=config), way=way)
 
 
@@ -116,7 +116,7 @@ def _attempt(task: RunTask, data: _Data, fitting: Fitting, before: _Again | None
                 )  # fmt: skip
                 # Not the run's own note: that would be a circle of references.
                 run.keep_best, saver.note = saver.keep_best, run.monitors.note
-                run.progress = telling(session, job.config, StepProgress(job.config.steps), run.monitors.note)
+                run.progress = telling(session, StepProgress(job.config.steps), run.monitors.note)
                 return _go(task, run, saver, session.placed)
     finally:
         free_memory()

@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from ....training.core.config import CHECKPOINTING
-from ....training.core.placement import GIB, Way, Weights
+from ....training.core.placement import GIB, OFF, Way, Weights, computed_again, most_kept
 from ....training.core.plan import MARGIN
 from ....training.distributed.processes import processes
+from ..layers.checkpointing import transformer_blocks
 from ..session.placement import ALL, Room, free_for_training, has_own_memory, lending_buffer
 from ..session.session import Session
 from ..session.step_size import Step, counted_step
@@ -33,38 +35,61 @@ class Fitting:
         model: Any = job.model.model
         self.device, self.patcher = model.load_device, model
         self.lendable = has_own_memory(self.device) and not processes().splits
-        self._steps: dict[str, float] = {}
+        self._steps: dict[tuple[str, int], float] = {}
+
+    @property
+    def depth(self) -> int:
+        """Blocks of the network."""
+        return len(transformer_blocks(self.patcher.model.diffusion_model, self.job.model.family.blocks))
 
     def first(self) -> Way:
-        """The asked way; a leaner one where a step of that finds no room with all weights lent."""
-        mode = self.job.config.checkpointing
+        """The asked way; a leaner one where a step of that finds no room with all weights lent.
+
+        Where it is leaner than the asked one, as many of the last blocks keep everything as there is room for beside
+        all weights; the same where a plan found room for more of them than there is.
+        """
+        mode, kept = self.job.config.checkpointing, self.job.config.kept_blocks
         if not self.lendable:
-            return Way(mode)
+            return Way(mode, kept=kept)
         weights = Weights(self.patcher.model_size(), lending_buffer(self.patcher))
         free = free_for_training(self.device)
         leaner = list(CHECKPOINTING[CHECKPOINTING.index(mode) + 1 :])
-        while leaner and weights.resident(self.step(mode), free) is None:
+        if kept and self.step(mode, kept) > free - weights.whole:
+            kept = self._most_kept(mode, free - weights.whole)
+        while leaner and weights.resident(self.step(mode, kept), free) is None:
             log.warning(
                 "a step with checkpointing %s takes about %.1f GiB, %.1f are free; the run begins with %s",
-                mode, self.step(mode) / GIB, free / GIB, leaner[0],
+                computed_again(mode, kept, self.depth), self.step(mode, kept) / GIB, free / GIB, leaner[0],
             )  # fmt: skip
             mode = leaner.pop(0)
-        return Way(mode)
+        if mode != self.job.config.checkpointing:
+            kept = self._most_kept(mode, free - weights.whole)
+        return Way(mode, kept=kept)
 
     def room(self, way: Way) -> Room:
         """What a session leaves free."""
-        return Room(self.step(way.checkpointing), way.most) if self.lendable else ALL
+        return Room(self.step(way.checkpointing, way.kept), way.most) if self.lendable else ALL
 
-    def step(self, checkpointing: str) -> float:
-        """Bytes of a step of the largest clips, with the plan's margin."""
-        if checkpointing not in self._steps:
-            self._steps[checkpointing] = self._counted(checkpointing)
-        return self._steps[checkpointing]
+    def step(self, checkpointing: str, kept: int = 0) -> float:
+        """Bytes of a step of the largest clips, with the plan's margin; the last ``kept`` blocks keep everything."""
+        if (checkpointing, kept) not in self._steps:
+            self._steps[checkpointing, kept] = self._counted(checkpointing, kept)
+        return self._steps[checkpointing, kept]
 
-    def _counted(self, checkpointing: str) -> float:
+    def _most_kept(self, checkpointing: str, room: float) -> int:
+        """How many of the last blocks can keep everything while the others do not."""
+        if self.step(checkpointing) > room:
+            return 0
+        steps = {mode: self.step(mode) for mode in (OFF, checkpointing)}
+        kept = most_kept(steps, checkpointing, self.depth, room, partial(self.step, checkpointing))
+        if kept:
+            log.info("there is room for %d of %d blocks to keep everything", kept, self.depth)
+        return kept
+
+    def _counted(self, checkpointing: str, kept: int) -> float:
         from comfy.model_management import InterruptProcessingException
 
-        config = replace(self.job.config, checkpointing=checkpointing)
+        config = replace(self.job.config, checkpointing=checkpointing, kept_blocks=kept)
         try:
             step = counted_step(self.job.model, config, largest_step(self.objective), self.job.kind.open) * MARGIN
         except InterruptProcessingException:  # the user's cancel is no failure to count
@@ -76,7 +101,8 @@ class Fitting:
             )
             log.debug("counting failed", exc_info=True)
         else:
-            log.info("a step with checkpointing %s takes about %.1f GiB beside the weights", checkpointing, step / GIB)
+            way = computed_again(checkpointing, kept, self.depth)
+            log.info("a step with checkpointing %s takes about %.1f GiB beside the weights", way, step / GIB)
         return step
 
 

@@ -142,7 +142,8 @@ class _Part:
             with agreed(processes()):
                 check_same(self.job, values)
                 self._make_data()
-                way = Way(config.checkpointing, math.inf if values["most"] is None else values["most"])
+                most = math.inf if values["most"] is None else values["most"]
+                way = Way(config.checkpointing, most, config.kept_blocks)
                 session = stack.enter_context(self._open(config, way))
                 trainer = Trainer(
                     self.objective, session.predict, session.trained.parameters(), config, session.loss_scale,

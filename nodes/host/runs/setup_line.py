@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import PurePath
 from typing import Any
 
-from ....training.core.config import TrainConfig
 from ....training.core.placement import GIB
 from ....training.core.state import StepRecord
 from ..session.session import Session
@@ -24,14 +23,14 @@ DISTILLED = re.compile(
 
 
 def telling(
-    session: Session, config: TrainConfig, progress: Callable[[int, StepRecord], None], note: Callable[[str, str], None]
+    session: Session, progress: Callable[[int, StepRecord], None], note: Callable[[str, str], None]
 ) -> Callable[[int, StepRecord], None]:
     """``progress`` that tells the line after the first step, when it is known which kernel has run."""
     told: list[str] = []
 
     def after_step(step: int, record: StepRecord) -> None:
         if not told:
-            told.append(setup_line(session, config))
+            told.append(setup_line(session))
             log.info("%s", told[0])
             note("setup", told[0])
         progress(step, record)
@@ -39,7 +38,7 @@ def telling(
     return after_step
 
 
-def setup_line(session: Session, config: TrainConfig) -> str:
+def setup_line(session: Session) -> str:
     """The line."""
     placed = session.placed
     dtype = str(session.predict.base.get_dtype_inference()).removeprefix("torch.")
@@ -48,9 +47,8 @@ def setup_line(session: Session, config: TrainConfig) -> str:
         weights += f" and {placed.lent / GIB:.2f} GiB lent"
     kernel = session.predict.kernel or "no attention of the host"
     blocks = f"; {session.blocks}" if session.blocks else ""
-    return (
-        f"{placed.device.type} in {dtype}, {weights}; attention: {kernel}; checkpointing {config.checkpointing}{blocks}"
-    )
+    again = f"checkpointing {session.checkpointing}{blocks}"
+    return f"{placed.device.type} in {dtype}, {weights}; attention: {kernel}; {again}"
 
 
 def distilled_word(model: Any) -> str | None:

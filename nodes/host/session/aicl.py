@@ -148,10 +148,10 @@ def aicl_session(
                 small_parameters_on(network, placed.device),
                 recast_in_backward(network, clone.model.get_dtype_inference(), placed.device),
                 kept_inputs(network, video.family.blocks, video.family.changes_tokens),
-                checkpointed_blocks(network, video.family.blocks, config.checkpointing),
+                checkpointed_blocks(network, video.family.blocks, config.checkpointing, config.kept_blocks) as again,
                 split_base(clone, video.family.blocks, placed) as placed,
             ):
                 blocks = not_compiled(config, "AICL changes what they compute while it trains")
-                yield Session(predict, adapter, placed, loss_scale, blocks)
+                yield Session(predict, adapter, placed, loss_scale, blocks, again)
         finally:
             predict.close()

@@ -100,11 +100,11 @@ def clip_session(image: ImageModel, config: TrainConfig, form: Form, room: Room 
             ordinary_weights(clone.model),
             small_parameters_on(network, placed.device),
             recast_in_backward(network, clone.model.get_dtype_inference(), placed.device),
-            checkpointed_blocks(network, image.family.blocks, config.checkpointing),
+            checkpointed_blocks(network, image.family.blocks, config.checkpointing, config.kept_blocks) as again,
             split_base(clone, image.family.blocks, placed) as placed,
         ):
             blocks = not_compiled(config, "Tune-A-Video trains image networks, in whose blocks it puts layers")
-            yield Session(ClipPredictor(clone), trained, placed, loss_scale, blocks)
+            yield Session(ClipPredictor(clone), trained, placed, loss_scale, blocks, again)
 
 
 def query_layers(model: Any) -> dict[str, nn.Linear]:

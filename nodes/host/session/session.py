@@ -190,6 +190,7 @@ class Session:
     placed: Placed
     loss_scale: float = 1.0  # factor on the loss during the backward pass
     blocks: str = ""  # how they are computed, where that was asked for
+    checkpointing: str = ""  # what of them is computed again, in words
 
     @property
     def device(self) -> torch.device:
@@ -246,10 +247,10 @@ def training_session(video: VideoModel, config: TrainConfig, room: Room = ALL) -
             recast_in_backward(network, clone.model.get_dtype_inference(), placed.device),
             kept_inputs(network, video.family.blocks, video.family.changes_tokens),
             compiled_if_asked(predict, video, config, placed.device) as blocks,
-            checkpointed_blocks(network, video.family.blocks, config.checkpointing),
+            checkpointed_blocks(network, video.family.blocks, config.checkpointing, config.kept_blocks) as again,
             split_base(clone, video.family.blocks, placed) as placed,
         ):
-            yield Session(predict, adapters, placed, loss_scale, blocks)
+            yield Session(predict, adapters, placed, loss_scale, blocks, again)
 
 
 def avoid_vanishing(model: Any) -> float:

@@ -49,9 +49,9 @@ def counted_step(
     """Bytes beside the weights at the peak of a training step, with what is trained, gradients and the optimiser.
 
     Forward and backward pass run on tensors that have a shape and no numbers, and are counted as a CPU's are; kernels
-    of a GPU may keep some more beside them. Of a deep network whose blocks are all trained alike, 4 and 8 blocks are
-    counted: the peak until half of the gradients are there grows with the blocks' kept inputs, the peak after that
-    with the gradients, both in straight lines.
+    of a GPU may keep some more beside them. Of a deep network whose blocks are all trained and checkpointed alike, 4
+    and 8 blocks are counted: the peak until half of the gradients are there grows with the blocks' kept inputs, the
+    peak after that with the gradients, both in straight lines.
 
     Args:
         model: Its weights may lie anywhere, on no device too; they are not read.
@@ -63,7 +63,7 @@ def counted_step(
     patcher.model_size()  # the host keeps what it finds first, which must be that of the whole network
     dtype = patcher.model.get_dtype_inference()
     depth = len(transformer_blocks(patcher.model.diffusion_model, model.family.blocks))
-    alike = opened is training_session and not config.target_modules.startswith("regex:")
+    alike = opened is training_session and not config.target_modules.startswith("regex:") and not config.kept_blocks
     if alike and depth > DEPTHS[1]:
         low, high = (_count(model, config, step, opened, blocks) for blocks in DEPTHS)
         count = low.at(high, (depth - DEPTHS[0]) / (DEPTHS[1] - DEPTHS[0]))

@@ -29,22 +29,23 @@ EVERY = pytest.mark.parametrize(
 )
 
 
-def config_of(mode: str) -> TrainConfig:
-    return TrainConfig(rank=4, batch_size=2, checkpointing=mode)
+def config_of(mode: str, kept: int = 0) -> TrainConfig:
+    return TrainConfig(rank=4, batch_size=2, checkpointing=mode, kept_blocks=kept)
 
 
-def run(family: Tiny, mode: str, model: Any = None) -> tuple:
+def run(family: Tiny, mode: str, model: Any = None, kept_blocks: int = 0) -> tuple:
     """Loss, gradients and the bytes kept between forward and backward pass, as the executor would have them."""
     model = repaired(families.model_of(family.name)) if model is None else model
-    with torch.inference_mode(), training_session(video_model(model), config_of(mode)) as session:
-        objective, kept = objective_of(family, config_of(mode)), {}
+    config = config_of(mode, kept_blocks)
+    with torch.inference_mode(), training_session(video_model(model), config) as session:
+        objective, kept = objective_of(family, config), {}
 
         def keep(tensor: torch.Tensor) -> torch.Tensor:
             kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            return *loss_and_gradients(session, objective, config_of(mode)), sum(kept.values())
+            return *loss_and_gradients(session, objective, config), sum(kept.values())
 
 
 @EVERY
@@ -58,6 +59,35 @@ def test_loss_and_gradients_are_the_same_bytes_with_and_without_checkpointing(fa
     assert sum(not a.any() for a in gradients) == unread
     assert all(torch.equal(a, b) for a, b in zip(gradients, others, strict=True))
     assert less < 0.5 * kept
+
+
+@pytest.mark.parametrize(
+    "family", [WAN, WAN_5B, COG_5B, COG_15, *LTX, *HUNYUANS, KANDINSKY], ids=lambda family: family.name
+)
+def test_blocks_that_keep_everything_beside_others_change_no_bytes(family):
+    loss, gradients, most = run(family, OFF)
+    *_, least = run(family, BLOCKS)
+    again, others, kept = run(family, BLOCKS, kept_blocks=1)
+    assert torch.equal(loss, again)
+    assert all(torch.equal(a, b) for a, b in zip(gradients, others, strict=True))
+    assert least < kept < most
+
+
+@pytest.mark.parametrize("mode", [KEEP_ATTENTION, OFFLOADED])
+def test_the_others_do_what_every_mode_says(mode):
+    loss, gradients, most = run(WAN, OFF)
+    again, others, kept = run(WAN, mode, kept_blocks=1)
+    assert torch.equal(loss, again)
+    assert all(torch.equal(a, b) for a, b in zip(gradients, others, strict=True))
+    assert kept < most
+
+
+@pytest.mark.parametrize(("kept", "calls"), [(0, [0, 1, 1, 0]), (1, [0, 1, 0]), (2, [0, 1]), (9, [0, 1])])
+def test_the_last_blocks_are_those_that_keep_everything(kept, calls):
+    model, seen = families.model_of("Wan 2.1").clone(), []
+    model.set_model_attn1_patch(lambda values: seen.append(values["transformer_options"]["block_index"]) or values["x"])
+    run(WAN, BLOCKS, model, kept)
+    assert seen == calls
 
 
 @EVERY

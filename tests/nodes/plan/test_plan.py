@@ -9,6 +9,7 @@ from typing import Any
 import comfy.model_management as management
 import pytest
 import tiny_families as families
+import tiny_wan
 import torch
 from clip_pairs import encoded_pairs
 from plan_subjects import clip_of
@@ -20,8 +21,10 @@ from pack.nodes.host.plan import memory_profile as memory_profile
 from pack.nodes.host.plan.memory_profile import measure, profile_step, small_shapes, step_of
 from pack.nodes.host.session.session import training_session
 from pack.nodes.plan import FewShotTrainingPlan
+from pack.nodes.training import FewShotRunSettings
 from pack.training.core.config import ATTENTION_PRESET, CHECKPOINTING, TrainConfig
 from pack.training.core.plan import MARGIN, predict
+from pack.training.core.plan_report import CELL, WAY
 from pack.training.data.clips import TensorClip
 
 OFF, KEEP_ATTENTION, BLOCKS, OFFLOADED = CHECKPOINTING
@@ -135,6 +138,22 @@ def test_the_plan_takes_checkpointing_where_only_that_fits_and_says_what_else_he
     assert "The settings alone do not fit. Use checkpointing blocks and" in text
 
 
+def test_the_plan_leaves_the_last_blocks_everything_where_there_is_room(monkeypatch, tmp_path):
+    model = tiny_wan.load_tiny_wan(tiny_wan.save_tiny_wan(tmp_path / "deep.safetensors", num_layers=6))
+    data = encoded_pairs(width=128, height=128, frames=24)
+    with_free(monkeypatch, 1.0)
+    text, _ = plan(model, encoded=data, batch_size=4)
+    weights = model.model_size() / 2**30
+    off, keep = (line_memory(text, f"checkpointing {mode}") for mode in (OFF, KEEP_ATTENTION))
+    with_free(monkeypatch, weights + keep + (off - keep) * 3.5 / 6)
+    text, planned = plan(model, encoded=data, batch_size=4, settings=TrainConfig(kept_blocks=6))
+    assert (planned.checkpointing, planned.kept_blocks) == (KEEP_ATTENTION, 3)
+    assert "The settings that come out have checkpointing keep attention in 3 of 6 blocks." in text.splitlines()
+    assert keep < line_memory(text, "checkpointing keep attention in 3 of 6 blocks") < off
+    (alone,) = FewShotRunSettings.execute(settings=planned, checkpointing=KEEP_ATTENTION).result
+    assert alone.kept_blocks == 0
+
+
 def test_the_plan_is_shown_on_the_node_which_can_be_run_alone():
     assert FewShotTrainingPlan.GET_SCHEMA().is_output_node
     with torch.inference_mode():
@@ -144,7 +163,7 @@ def test_the_plan_is_shown_on_the_node_which_can_be_run_alone():
 
 def line_memory(text: str, name: str) -> float:
     """GiB of a row."""
-    return next(float(line[42:51]) for line in text.splitlines() if line.startswith(name))
+    return next(float(line[WAY : WAY + CELL]) for line in text.splitlines() if line.startswith(name))
 
 
 def test_the_asked_checkpointing_is_where_the_plan_begins(monkeypatch):

@@ -5,18 +5,22 @@ The CPU stands for the card: what is free of it is patched, and the host lends t
 
 from __future__ import annotations
 
+import json
 import weakref
 from typing import Any
 
 import comfy.model_management as management
 import pytest
+import tiny_wan
 import torch
+from clip_pairs import encoded_pairs
 from followed import Follower, led
 from tic_ft_runs import STEPS, train
 
 from pack.nodes.host.layers import simulation
 from pack.nodes.host.runs import fitting
 from pack.nodes.host.runs.following import TRAIN, FollowedError
+from pack.nodes.host.runs.opening import runs_folder
 from pack.nodes.host.session import placement
 from pack.nodes.host.session import session as training
 from pack.training.core.config import TrainConfig
@@ -57,6 +61,19 @@ def sessions(monkeypatch) -> list[tuple[float, float]]:
     return found
 
 
+DEPTH, KEPT = 6, 3
+
+
+@pytest.fixture
+def deep(tmp_path) -> Any:
+    """A tiny Wan 2.1 of more blocks, each with fewer bytes of weights than a step of ``large`` clips keeps of it."""
+    return tiny_wan.load_tiny_wan(tiny_wan.save_tiny_wan(tmp_path / "deep.safetensors", num_layers=DEPTH))
+
+
+def large() -> dict[str, Any]:
+    return {"encoded": encoded_pairs(width=64, height=64, frames=24), "batch_size": 2, "steps": 2}
+
+
 def failing(monkeypatch, *calls: int) -> None:
     """Let the network run out of memory at some of its calls, counted from 1; those that are counted do not count."""
     predict, count = training.HostPredictor.__call__, []
@@ -69,6 +86,11 @@ def failing(monkeypatch, *calls: int) -> None:
         return predict(self, *args)
 
     monkeypatch.setattr(training.HostPredictor, "__call__", broken)
+
+
+def said(caplog: Any) -> list[str]:
+    """What each session says of its checkpointing."""
+    return [text.rpartition("; checkpointing ")[2] for text in caplog.messages if "; checkpointing " in text]
 
 
 def same(first: Any, second: Any) -> bool:
@@ -103,6 +125,63 @@ def test_what_does_not_fit_with_all_weights_lent_begins_leaner(model, card, capl
         _, loss, *_ = train(model, name)
         assert len(loss["loss"]) == STEPS
         assert f"the run begins with {way}" in caplog.text
+
+
+@pytest.fixture
+def room_for_half(deep, card) -> Any:
+    """Makes the card one with room for all weights beside a step in which half of the blocks keep everything."""
+    off, lean = (step_of(deep, card, mode, **large()) for mode in ("off", "keep attention"))
+    whole = deep.model_size()
+    free = whole + lean + (off - lean) * (KEPT + 0.5) / DEPTH
+    assert whole < 0.2 * (off - free)  # else lending all weights would do
+    return lambda: card(free)
+
+
+def test_where_not_all_blocks_can_keep_everything_the_last_ones_do(deep, card, room_for_half, sessions, caplog):
+    card(2**30)
+    plain = train(deep, "plain", **large())[0]
+    caplog.set_level("INFO")
+    room_for_half()
+    lora = train(deep, "some", **large())[0]
+    assert sessions[-1] == (deep.model_size(), 0)
+    assert same(plain, lora)
+    assert "there is room for 3 of 6 blocks to keep everything" in caplog.text
+    assert said(caplog) == ["keep attention in 3 of 6 blocks"]
+    config = json.loads((runs_folder() / "some" / "run.json").read_text())["config"]
+    assert (config["checkpointing"], config["kept_blocks"]) == ("keep attention", KEPT)
+
+
+@pytest.mark.parametrize(("asked", "fitted"), [(1, 1), (5, 3)])
+def test_what_a_plan_found_is_kept_as_far_as_there_is_room(deep, room_for_half, caplog, asked, fitted):
+    caplog.set_level("INFO")
+    room_for_half()
+    train(deep, "planned", settings=TrainConfig(checkpointing="keep attention", kept_blocks=asked), **large())
+    assert said(caplog) == [f"keep attention in {DEPTH - fitted} of 6 blocks"]
+
+
+def test_what_is_chosen_by_hand_is_that_of_all_blocks(deep, room_for_half, caplog):
+    caplog.set_level("INFO")
+    room_for_half()
+    train(deep, "by hand", settings=TrainConfig(checkpointing="blocks"), **large())
+    assert said(caplog) == ["blocks"]
+
+
+def test_after_memory_ran_out_no_block_keeps_everything_in_any_process(deep, room_for_half, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    room_for_half()
+    with monkeypatch.context() as patch:
+        failing(patch, 2)
+        messages = led(deep, **large())
+    assert [values["config"]["kept_blocks"] for what, values in messages if what == TRAIN] == [KEPT, 0]
+    (tried,) = [text for text in caplog.messages if "ran out of memory after 1 steps; it goes on" in text]
+    assert tried.endswith("with checkpointing keep attention")
+    computed: list[int] = []
+    wrapped = training.checkpointed_blocks
+    monkeypatch.setattr(training, "checkpointed_blocks", lambda *args: computed.append(args[3]) or wrapped(*args))
+    for _, values in messages[:2]:
+        with among(Follower([(TRAIN, values), messages[-1]])), pytest.raises(FollowedError):
+            train(deep, "shared", **large())
+        assert computed[-1] == values["config"]["kept_blocks"]
 
 
 def test_after_memory_ran_out_more_and_more_is_lent(model, card, sessions, monkeypatch, caplog):
@@ -179,12 +258,14 @@ def test_the_others_lend_as_many_weights_as_process_0_asks_for(model, card, sess
         assert sessions == [(resident, lent)]
 
 
-def step_of(model: Any, card: Any, checkpointing: str = "off") -> float:
+def step_of(model: Any, card: Any, checkpointing: str = "off", **values: Any) -> float:
     """Bytes of a step as a run of these tests counts them."""
     card(2**30)
     found: list[float] = []
     counted = fitting.Fitting.step
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fitting.Fitting, "step", lambda *args: found.append(counted(*args)) or found[-1])
-        train(model, f"step {checkpointing}", settings=TrainConfig(checkpointing=checkpointing), steps=1)
+        train(
+            model, f"step {checkpointing}", settings=TrainConfig(checkpointing=checkpointing), **{**values, "steps": 1}
+        )
     return found[0]

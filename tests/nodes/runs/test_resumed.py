@@ -208,6 +208,27 @@ def test_a_run_out_of_memory_goes_on_with_checkpointing(model, monkeypatch, capl
     assert same(lora, train(model, "enough memory")[0])
 
 
+def test_a_run_goes_on_to_the_same_bytes_whichever_blocks_keep_everything(model, monkeypatch):
+    whole = train(model, "none is computed again")[0]
+    cancelled(monkeypatch, model, "some are", 3, settings=TrainConfig(checkpointing="blocks", kept_blocks=1))
+    config = json.loads((runs_folder() / "some are" / "run.json").read_text())["config"]
+    assert (config["checkpointing"], config["kept_blocks"]) == ("blocks", 1)
+    again = train(model, "some are", settings=TrainConfig(checkpointing="blocks"))[0]
+    assert same(again, whole)
+    cancelled(monkeypatch, model, "all are", 3, settings=TrainConfig(checkpointing="keep attention"))
+    assert same(train(model, "all are", settings=TrainConfig(checkpointing="blocks", kept_blocks=1))[0], whole)
+
+
+def test_after_memory_ran_out_all_blocks_are_computed_again_before_anything_else(model, monkeypatch, caplog):
+    settings = TrainConfig(checkpointing="keep attention", kept_blocks=1)
+    with monkeypatch.context() as patch:
+        failing(patch, torch.cuda.OutOfMemoryError("no memory left"), 4, 5)
+        lora = train(model, "kept too much", settings=settings)[0]
+    tries = [text.rpartition(" with ")[2] for text in caplog.messages if "ran out of memory" in text]
+    assert tries == ["checkpointing keep attention", "checkpointing blocks"]
+    assert same(lora, train(model, "enough memory", settings=settings)[0])
+
+
 def test_a_run_that_is_always_out_of_memory_stops_with_advice(model, monkeypatch, caplog):
     failing(monkeypatch, torch.cuda.OutOfMemoryError("no memory left"), 4, 5, 6)
     with pytest.raises(torch.cuda.OutOfMemoryError, match=r"^no memory left; .* kept in .*; try weights in fp8"):

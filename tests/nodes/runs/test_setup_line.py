@@ -34,6 +34,19 @@ def test_log_and_panel_name_kernel_type_weights_and_checkpointing(tmp_path, capl
 
 
 @pytest.mark.parametrize(
+    ("mode", "words"),
+    [("blocks", "1 of 2 blocks"), ("keep attention", "keep attention in 1 of 2 blocks"), ("off", "off")],
+)
+def test_log_and_panel_say_how_many_blocks_are_computed_again(model, caplog, mode, words):
+    caplog.set_level("INFO")
+    train(model, "some", settings=TrainConfig(checkpointing=mode, kept_blocks=1), steps=1)
+    (said,) = [text for text in caplog.messages if "attention: " in text]
+    assert said.endswith(f"; checkpointing {words}")
+    (note,) = [note["text"] for note in run_table(run_list()[0]["run"])["notes"] if note["kind"] == "setup"]
+    assert note == said
+
+
+@pytest.mark.parametrize(
     ("backend", "name"),
     [(SDPBackend.MATH, "Math, which keeps the whole matrix"), (SDPBackend.FLASH_ATTENTION, "FlashAttentionForCpu")],
 )

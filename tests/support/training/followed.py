@@ -40,9 +40,9 @@ class Follower(Processes):
         return self.told
 
 
-def led(model: Any) -> list[tuple[str, Any]]:
+def led(model: Any, **values: Any) -> list[tuple[str, Any]]:
     """What process 0 tells of a whole run."""
     leader = Leader()
     with among(leader):
-        train(model, "shared")
+        train(model, "shared", **values)
     return leader.messages

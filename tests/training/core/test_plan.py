@@ -17,6 +17,7 @@ from pack.training.core.plan import (
     most_frames,
     plan_rows,
     predict,
+    with_kept_blocks,
 )
 from pack.training.core.plan_report import report
 
@@ -109,9 +110,46 @@ def test_the_report_says_what_lies_on_the_card_and_what_is_lent():
         "16 GB: checkpointing blocks, 3.4 of 26.0 GiB",
         "24 GB: checkpointing blocks, 11.4 of 26.0 GiB",
         "32 GB: checkpointing blocks, 19.4 of 26.0 GiB",
-        "48 GB: checkpointing blocks, all weights on it",
-        "80 GB: checkpointing blocks, all weights on it",
+        "48 GB: checkpointing 27 of 30 blocks, all weights on it",
+        "80 GB: checkpointing 17 of 30 blocks, all weights on it",
     ]
+
+
+def test_blocks_keep_everything_as_far_as_there_is_room():
+    measured = {OFF: steps(1e6), KEEP_ATTENTION: steps(2e5), BLOCKS: steps(1e5)}
+    off, blocks = (MARGIN * a_token * 2 * 13 * 900 for a_token in (1e6, 1e5))
+    network, free = replace(NETWORK, narrow=True), 2 * GIB + blocks + (off - blocks) / 15
+    rows = with_kept_blocks(plan_rows(measured, network, replace(ASKED, clips=2), free), network, free)
+    assert [row.name for row in rows if row.by_settings] == [
+        "checkpointing off", "checkpointing keep attention", "checkpointing 28 of 30 blocks", "checkpointing blocks"
+    ]  # fmt: skip
+    some = rows[2]
+    assert first_that_fits(rows, free) is some
+    assert some.step <= free - network.stored < some.step + (off - blocks) / 30
+    seconds = {row.name: row.seconds for row in rows}
+    between = seconds["checkpointing blocks"] - seconds["checkpointing off"]
+    assert some.seconds == pytest.approx(seconds["checkpointing off"] + between * 28 / 30)
+    text = report(rows, network, ASKED, free).splitlines()
+    assert "The settings that come out have checkpointing 28 of 30 blocks." in text
+    (marked,) = [line for line in text if "<- first" in line]
+    assert marked.startswith("checkpointing 28 of 30 blocks ")
+
+
+def test_the_number_of_blocks_is_what_was_counted_and_not_what_the_line_says():
+    measured = {OFF: steps(1e6), BLOCKS: steps(1e5)}
+    counted, asked = {OFF: 31.0 * GIB, BLOCKS: 1.0 * GIB}, []
+
+    def keeping(mode: str, kept: int) -> float:
+        asked.append((mode, kept))
+        return (1.0 + 1.5 * kept) * GIB  # more than the line's 1.0 for a block
+
+    free = 2 * GIB + MARGIN * 13.1 * GIB
+    rows = with_kept_blocks(plan_rows(measured, NETWORK, ASKED, free, counted), NETWORK, free, keeping)
+    assert (rows[1].kept, rows[1].step) == (8, MARGIN * 13 * GIB)
+    assert asked[0] == (BLOCKS, 12)
+    lent = replace(NETWORK, lendable=True)
+    rows = plan_rows(measured, lent, ASKED, 3 * GIB, counted)
+    assert with_kept_blocks(rows, lent, 3 * GIB, keeping) == rows  # weights are lent: no room to keep more
 
 
 def test_where_no_settings_fit_the_plan_says_what_would():

@@ -108,7 +108,8 @@ def test_without_that_workflow_the_graph_comes_from_the_settings(prompt):
     assert trainer["buffer_levels"] == "0.25, 0.5, 0.75"
     assert graph["FewShotTrainSettings"]["alpha"] == 3.0
     settings = {**graph["FewShotTrainSettings"], **graph["FewShotRunSettings"], **trainer}
-    told = {key: value for key, value in CONFIG.to_dict().items() if key != "betas"}
+    told = {key: value for key, value in CONFIG.to_dict().items() if key not in ("betas", "kept_blocks")}
+    assert "kept_blocks" not in settings  # no node has an input for what a plan finds
     assert {key: settings[key] for key in told} == told
     assert graph["FewShotDatasetFolder"] == {"folder": "", "width": 832, "height": 480, "fps": 16.0, "frames": 36}
     assert graph["CLIPLoader"]["type"] == "wan"
