@@ -70,7 +70,7 @@ def parse() -> argparse.Namespace:
 def measure_alone(options: argparse.Namespace) -> None:
     """Print the memory of one trainer in this process, MiB: before it, and at the peak of some steps."""
     before, _ = training_memory.memory()
-    work = Work(options.file, options.frames[0], options.size, options.rank, options.threads)
+    work = Work(options.file, options.layers, options.frames[0], options.size, options.rank, options.threads)
     trainer = train_modes.make(options.only, work, training_memory.reset_peak)
     for _ in range(MEASURED_STEPS - 1):
         trainer()
@@ -81,7 +81,8 @@ def measure_alone(options: argparse.Namespace) -> None:
 
 def peak_of(mode: str, work: Work, against: str | None) -> tuple[float, float]:
     """Peak and added memory of a trainer in a process of its own, MiB."""
-    numbers = {"file": work.path, "frames": work.frames, "size": work.size, "rank": work.rank, "threads": work.threads}
+    names = ("layers", "frames", "size", "rank", "threads")
+    numbers = {"file": work.path, **{name: getattr(work, name) for name in names}}
     arguments = [text for name, value in numbers.items() for text in (f"--{name}", str(value))]
     command = [sys.executable, __file__, *arguments, "--only", mode]
     if against and mode.endswith(EARLIER):
@@ -112,7 +113,7 @@ def measure(options: argparse.Namespace, layers: int, frames: int, rounds: int) 
     """Seconds, peak and added MiB of every trainer, printed as they come."""
     with tempfile.TemporaryDirectory() as folder:
         path = host_pack.random_wan(Path(folder), options.dim, layers, TEXT_DIM)
-        work = Work(path, frames, options.size, options.rank, options.threads)
+        work = Work(path, layers, frames, options.size, options.rank, options.threads)
         modes = [mode for mode in MODES if mode in options.modes or mode == options.beside]
         if options.against:
             ours = [mode for mode in modes if mode.startswith("ours")]

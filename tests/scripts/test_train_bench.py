@@ -38,6 +38,11 @@ def before(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
+def test_half_of_the_blocks_are_half_of_those_that_the_network_has():
+    settings = train_modes.settings_of("ours, bf16, half of the blocks", 12)
+    assert settings == {"checkpointing": "blocks", "kept_blocks": 6}
+
+
 @pytest.mark.usefixtures("before")
 def test_modes_that_an_older_commit_does_not_know_are_left_out_and_named(capsys):
     ours = [mode for mode in train_modes.MODES if mode.startswith("ours")]
@@ -46,6 +51,8 @@ def test_modes_that_an_older_commit_does_not_know_are_left_out_and_named(capsys)
     told = "left out, as that commit does not know it: "
     assert [line.removeprefix(told).split(" (")[0] for line in lines] == [
         "ours, bf16, keep attention, before",
+        "ours, half of the blocks, before",
+        "ours, bf16, half of the blocks, before",
         "ours, compiled, before",
         "ours, blocks, compiled, before",
     ]

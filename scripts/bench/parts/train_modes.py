@@ -16,8 +16,9 @@ from parts.host_pack import BEFORE
 
 CLIPS, TEXT_DIM, TOKENS, CHANNELS = 4, 64, 16, 16
 MODES = ("ours", "ours, blocks", "bare loop", "core", "core, fp32", "ours, bf16", "ours, bf16, blocks",
-         "ours, bf16, keep attention", "ours, compiled", "ours, blocks, compiled")  # fmt: skip
-COMPILED = ", compiled"
+         "ours, bf16, keep attention", "ours, half of the blocks", "ours, bf16, half of the blocks", "ours, compiled",
+         "ours, blocks, compiled")  # fmt: skip
+COMPILED, HALF = ", compiled", ", half of the blocks"
 EARLIER = ", before"  # behind one of ours: of an older commit
 
 
@@ -26,6 +27,7 @@ class Work:
     """What every trainer is given."""
 
     path: Path  # of the network's file
+    layers: int  # blocks of the network
     frames: int  # latent frames: 1 condition, 3 buffers, the rest is the target
     size: int  # latent height and width
     rank: int
@@ -118,13 +120,17 @@ def make(mode: str, work: Work, loaded: Callable[[], None] = lambda: None) -> St
         import torch
 
         model.set_model_compute_dtype(torch.bfloat16)
-    return Stepped(lambda between: run_ours(model, work, between, settings_of(mode), package), work.threads)
+    return Stepped(
+        lambda between: run_ours(model, work, between, settings_of(mode, work.layers), package), work.threads
+    )
 
 
-def settings_of(mode: str) -> dict[str, Any]:
-    """Settings of a run of ours by its name in ``MODES``."""
+def settings_of(mode: str, layers: int) -> dict[str, Any]:
+    """Settings of a run of ours by its name in ``MODES``, on a network of so many blocks."""
     settings: dict[str, Any] = {"compile_blocks": True} if mode.endswith(COMPILED) else {}
     mode = mode.removesuffix(COMPILED)
+    if mode.endswith(HALF):
+        return settings | {"checkpointing": "blocks", "kept_blocks": layers // 2}
     settings["checkpointing"] = next((kept for kept in ("blocks", "keep attention") if mode.endswith(kept)), "off")
     return settings
 
@@ -134,7 +140,7 @@ def known_before(modes: list[str]) -> list[str]:
     config, known = importlib.import_module(f"{BEFORE}.training.core.config"), []
     for mode in modes:
         try:
-            config.TrainConfig(**settings_of(mode))
+            config.TrainConfig(**settings_of(mode, 1))
         except (TypeError, ValueError) as error:  # no such setting, or no such value of it
             print(f"left out, as that commit does not know it: {mode}{EARLIER} ({error})")
         else:
