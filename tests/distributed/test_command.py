@@ -137,6 +137,26 @@ def test_a_process_short_of_memory_makes_all_go_on_with_less(base, in_graph, sho
     assert validated[base] == pytest.approx(validated[in_graph], rel=CLOSE)
 
 
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("0:best file", "the disk is full"),  # between two steps, while process 1 waits for the next one
+        ("0:record", "the disk is full"),  # before the first
+        ("1:reading", "the clip cannot be read"),  # within a step
+        ("1:cache", "the disk cannot be read"),  # before process 1 hears of a run
+    ],
+)
+def test_every_process_ends_with_the_sentence_of_the_one_that_failed(base, in_graph, place, said):
+    failed = int(place[0])
+    ends = shared_runs.finish(shared_runs.launch(base, 2, fail=f"{place}:{said}"))
+    assert [code for code, _ in ends] == [1, 1], ends
+    assert said in ends[failed][1]
+    assert f"process {failed} has ended the run: {said}" in ends[1 - failed][1]
+    assert not any("lost" in text for _, text in ends), ends
+    shared_runs.go_on(base, 2)
+    assert tic_ft_apart(base, in_graph) < CLOSE
+
+
 def test_a_base_is_split_by_several_processes_alone(base):
     ((code, said),) = shared_runs.finish(shared_runs.launch(base, 1, *SPLIT))
     assert code == 1
@@ -146,7 +166,8 @@ def test_a_base_is_split_by_several_processes_alone(base):
 def test_a_split_base_that_is_short_of_memory_ends_the_run_with_a_sentence(base, in_graph):
     ends = shared_runs.finish(shared_runs.launch(base, 2, *SPLIT, short="1:part"))
     assert [code for code, _ in ends] == [1, 1], ends
-    assert "out of memory" in "".join(said for _, said in ends).lower()
+    assert "out of memory" in ends[1][1].lower()
+    assert "process 1 has ended the run: " in ends[0][1]
     shared_runs.go_on(base, 2, arguments=SPLIT)
     assert tic_ft_apart(base, in_graph) < CLOSE
 
@@ -160,7 +181,7 @@ def test_a_process_with_another_base_is_refused_and_the_run_ends_in_all(base, tm
     ends = shared_runs.finish(shared_runs.launch(base, 2, others=other))
     assert [code for code, _ in ends] == [1, 1], ends
     assert "process 1 differs from process 0 in model; put the same model files" in ends[1][1]
-    assert "another process of the run has failed and says why" in ends[0][1]
+    assert "process 1 has ended the run: process 1 differs from process 0 in model; put the same" in ends[0][1]
 
 
 def tic_ft_apart(one: Path, other: Path) -> float:
@@ -207,3 +228,4 @@ def test_a_run_that_is_not_there_is_named_with_those_that_are(base):
     ends = shared_runs.finish(shared_runs.launch(base, 2, run="other"))
     assert [code for code, _ in ends] == [1, 1]
     assert "there is no run 'other'; those that can be trained here are aicl" in ends[0][1]
+    assert "process 0 has ended the run: there is no run 'other'" in ends[1][1]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .processes import END, FAILED, MEMORY, SIGNALS, STOP, PeerFailedError, PeerLostError, Processes
+from .processes import END, FAILED, MEMORY, SIGNALS, STOP, PeerError, PeerFailedError, Processes
 from .shortage import lacks_memory
 
 
@@ -44,7 +44,9 @@ def agree(group: Processes, error: BaseException | None = None) -> None:
     short = lacks_memory(error)
     said = {STOP: group.asked, END: group.ended, MEMORY: short, FAILED: error is not None and not short}
     heard = [False] * len(SIGNALS)
-    with suppress(*([PeerLostError] if error is not None else [])):  # what failed here says more
+    if said[FAILED] and error is not None:
+        group.say(error)
+    with suppress(*([PeerError] if error is not None else [])):  # what failed here says more
         heard = group.any_of([said[signal] for signal in SIGNALS])
         group.apart = heard[MEMORY] or heard[FAILED]
         group.stopping = heard[STOP]
@@ -52,7 +54,7 @@ def agree(group: Processes, error: BaseException | None = None) -> None:
     if error is not None:
         raise error
     if heard[FAILED]:
-        raise PeerFailedError("another process of the run has failed and says why; this one ends with it")
+        raise PeerFailedError(group.said())
     if heard[MEMORY]:
         raise MemoryError("another process of the run is out of memory")
 
@@ -68,7 +70,7 @@ def agreed(group: Processes) -> Iterator[None]:
     try:
         yield
     except BaseException as failure:
-        if group.apart or isinstance(failure, PeerLostError):  # nobody waits, or somebody never will again
+        if group.apart or isinstance(failure, PeerError):  # nobody waits, or somebody never will again
             raise
         error = failure
     agree(group, error)

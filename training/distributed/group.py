@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -15,7 +14,7 @@ from torch import distributed as dist
 
 from ..storage.state_file import packed, unpacked
 from .heartbeat import Heartbeats
-from .processes import PeerLostError, Processes
+from .processes import PeerError, Processes
 from .sharding import mesh_of, split
 
 WAIT = timedelta(days=30)  # torch's own limit; who waits while process 0 validates or saves is not lost
@@ -72,20 +71,33 @@ class ProcessGroup(Processes):
     def leave(self, error: BaseException) -> NoReturn:
         """End with an error in the middle of what all processes do together; torch's own about a lost one says so."""
         self.apart = True
-        known = isinstance(error, PeerLostError) or not isinstance(error, RuntimeError)
+        known = isinstance(error, PeerError) or not isinstance(error, RuntimeError)
         if known or not (isinstance(error, dist.DistError) or any(sign in str(error).lower() for sign in LOSS)):
             raise error
-        raise PeerLostError(self.beats.lost_sentence(str(error).partition("\n")[0])) from error
+        raise self.beats.broken(str(error).partition("\n")[0]) from error
 
-    def tell(self, what: str, values: Any = None, within: float = math.inf) -> None:
+    def say(self, error: BaseException) -> None:
+        """Let the others know why this process cannot do its part; they hear of it with the flag ``FAILED``."""
+        self.beats.say(error)
+
+    def said(self) -> str:
+        """Why another process could not do its part."""
+        return self.beats.said() or super().said()
+
+    def end_with(self, error: BaseException) -> None:
+        """Let the others know why this process ends, wherever they are; its part in the run is over."""
+        if not isinstance(error, PeerError):  # else all know
+            self.beats.leave(error)
+
+    def tell(self, what: str, values: Any = None) -> None:
         """As process 0: send plain values and tensors to the others, under a word.
 
         Raises:
-            PeerLostError: another process is gone, cannot be reached, or has not listened ``within`` so many seconds.
+            PeerFailedError, PeerLostError: another process has ended the run, is gone, or cannot be reached.
         """
         data = packed([what, values])
-        self._send(torch.tensor([len(data)]), within)
-        self._send(torch.frombuffer(bytearray(data), dtype=torch.uint8), within)
+        self._send(torch.tensor([len(data)]))
+        self._send(torch.frombuffer(bytearray(data), dtype=torch.uint8))
 
     def hear(self) -> tuple[str, Any]:
         """As another process: wait for what process 0 tells.
@@ -100,25 +112,23 @@ class ProcessGroup(Processes):
         what, values = unpacked(data.numpy().tobytes())
         return what, values
 
-    def _send(self, tensor: Tensor, within: float = math.inf) -> None:
-        self._wait(lambda: dist.broadcast(tensor, 0, group=self.messages, async_op=True), within)
+    def _send(self, tensor: Tensor) -> None:
+        self._wait(lambda: dist.broadcast(tensor, 0, group=self.messages, async_op=True))
 
-    def _wait(self, begin: Any, within: float = math.inf) -> None:
-        """Let an exchange come to its end, unless a process that is needed for it is lost."""
-        (pause, most), end = POLL, time.monotonic() + within
+    def _wait(self, begin: Any) -> None:
+        """Let an exchange come to its end, unless a process that is needed for it is lost, or has ended the run."""
+        pause, most = POLL
         try:
             work = begin()
             while not work.is_completed():
                 self.beats.check()
-                if time.monotonic() > end:
-                    raise PeerLostError("another process of the run does not listen")
                 time.sleep(pause)
                 pause = min(2 * pause, most)
             work.wait()
         except RuntimeError as error:  # of torch: a connection was closed
-            if isinstance(error, PeerLostError):
+            if isinstance(error, PeerError):
                 raise
-            raise PeerLostError(self.beats.lost_sentence(str(error).partition("\n")[0])) from error
+            raise self.beats.broken(str(error).partition("\n")[0]) from error
 
 
 @contextmanager
@@ -148,12 +158,18 @@ def joined(cpu: bool, splits: bool = False) -> Iterator[Processes]:
     beats = Heartbeats(state.process_index, state.num_processes, splits or state.device.type != "cpu")
     try:
         mesh = mesh_of(state.device.type) if splits else None
-        yield ProcessGroup(state.process_index, state.num_processes, beats, mesh)
+        group = ProcessGroup(state.process_index, state.num_processes, beats, mesh)
     except BaseException:
+        beats.stop()
+        raise
+    try:
+        yield group
+    except BaseException as error:
+        group.end_with(error)
         beats.stop()  # and no more: torch would wait for an exchange under way, which the others may never end
         raise
     beats.stop()
-    if not beats.lost:  # else it would wait for the one that is lost
+    if not beats.over:  # else it would wait for who is not there
         dist.destroy_process_group()
 
 

@@ -7,12 +7,10 @@ import os
 import sys
 import threading
 import time
-from datetime import timedelta
 from typing import Any
 
-from torch import distributed as dist
-
-from .processes import PeerLostError
+from .last_words import LastWords, connect
+from .processes import PeerError, PeerFailedError, PeerLostError
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +29,9 @@ class Heartbeats:
     def __init__(self, rank: int, count: int, device_waits: bool) -> None:
         """``device_waits``: whether an exchange that never ends holds the device, so that nothing can be saved."""
         self.rank, self.count, self.device_waits = rank, count, device_waits
+        self.words = LastWords(rank, count)
         self.lost = ""  # the sentence, once a process is
+        self.left = ""  # what a process said that has ended the run
         self._answered = time.monotonic()  # when the store last did
         self._over = threading.Event()
 
@@ -45,17 +45,42 @@ class Heartbeats:
         """End."""
         self._over.set()
 
+    @property
+    def over(self) -> bool:
+        """Whether this process or another one has ended the run, or is lost."""
+        return bool(self.words.leaving or self.left or self.lost)
+
+    def say(self, error: BaseException) -> None:
+        """Say why this process cannot do its part, to those that will ask."""
+        self.words.say(error, PATIENCE)
+
+    def said(self) -> str:
+        """What the process said that could not do its part; empty where that cannot be found out."""
+        return self.words.ask(PATIENCE)
+
+    def leave(self, error: BaseException) -> None:
+        """End with an error of this process, and see that the others hear of it."""
+        self.words.leave(error, PATIENCE)
+        self.stop()
+
     def check(self) -> None:
-        """Raise where a process is lost.
+        """Raise where a process is lost, or has ended the run.
 
         Raises:
-            PeerLostError: one is.
+            PeerFailedError: a process has, and said why.
+            PeerLostError: one is lost.
         """
+        if self.left:
+            raise PeerFailedError(self.left)
         # Asked of a thread that may hang: a store that is unplugged never answers, and has no time limit for it.
         if not self.lost and time.monotonic() - self._answered > PATIENCE:
             self.lost_sentence(f"process 0 has given no sign for {PATIENCE:.0f} s")
         if self.lost:
             raise PeerLostError(self.lost)
+
+    def broken(self, why: str) -> PeerError:
+        """The error of a process whose connection to another one is broken."""
+        return PeerFailedError(self.left) if self.left else PeerLostError(self.lost_sentence(why))
 
     def lost_sentence(self, why: str) -> str:
         """Note that a process is lost, and say so."""
@@ -64,17 +89,11 @@ class Heartbeats:
 
     def _beat(self) -> None:
         try:
-            self._watch(self._connect())
+            self._watch(connect(PATIENCE))
         except RuntimeError as error:  # the store is with process 0, or with its launcher
             if not self._over.is_set():
                 log.debug("the store does not answer", exc_info=True)
                 self.lost_sentence(f"process 0 cannot be reached: {str(error).partition(chr(10))[0][:200]}")
-
-    def _connect(self) -> Any:
-        """A connection of our own: that of torch may be waiting for something."""
-        place = os.environ.get("MASTER_ADDR", "localhost"), int(os.environ["MASTER_PORT"])
-        store: Any = dist  # its stubs leave the class out
-        return store.TCPStore(*place, is_master=False, timeout=timedelta(seconds=PATIENCE), wait_for_workers=False)
 
     def _watch(self, store: Any) -> None:
         seen: dict[int, tuple[int, float]] = {}
@@ -88,6 +107,11 @@ class Heartbeats:
                 seen[rank] = (beats, now) if beats != before else (before, since)
                 if beats and now - seen[rank][1] > PATIENCE:
                     self.lost_sentence(f"process {rank} has given no sign for {PATIENCE:.0f} s")
+            found = self.words.look(store)
+            if found:
+                self.left = "" if self.words.leaving else found
+                self.words.acknowledge(store)  # from here on the other one may close its connections
+                return
             self._answered = time.monotonic()
 
     def _end_hard(self) -> None:
@@ -95,7 +119,7 @@ class Heartbeats:
         while not self._over.wait(EVERY):
             try:
                 self.check()
-            except PeerLostError as error:
+            except PeerError as error:
                 if not self._over.wait(GRACE):
                     sys.stderr.write(f"error: {error}\n")
                     sys.stderr.flush()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NoReturn
@@ -13,11 +12,15 @@ from torch import Tensor, nn
 STOP, END, MEMORY, FAILED = SIGNALS = range(4)  # what a process says to the others with its part of a step
 
 
-class PeerFailedError(RuntimeError):
+class PeerError(RuntimeError):
+    """The run ends because of another process."""
+
+
+class PeerFailedError(PeerError):
     """Another process could not do its part."""
 
 
-class PeerLostError(RuntimeError):
+class PeerLostError(PeerError):
     """Another process is gone, or cannot be reached."""
 
 
@@ -74,6 +77,16 @@ class Processes:
         """Let each process hold a share of each block for a while, see ``sharding.split``; one process holds it all."""
         return nullcontext()
 
+    def say(self, error: BaseException) -> None:
+        """Let the others know why this process cannot do its part; they hear of it with the flag ``FAILED``."""
+
+    def said(self) -> str:
+        """Why another process could not do its part."""
+        return "another process of the run has failed and says why; this one ends with it"
+
+    def end_with(self, error: BaseException) -> None:
+        """Let the others know why this process ends, wherever they are; its part in the run is over."""
+
     def leave(self, error: BaseException) -> NoReturn:
         """End with an error in the middle of what all processes do together; torch's own about a lost one says so."""
         self.apart = True
@@ -83,8 +96,8 @@ class Processes:
         """Which clips of a step each process takes, see ``part``."""
         return [range(rank * clips // self.count, (rank + 1) * clips // self.count) for rank in range(self.count)]
 
-    def tell(self, what: str, values: Any = None, within: float = math.inf) -> None:
-        """As process 0: send plain values and tensors to the others, under a word, within so many seconds."""
+    def tell(self, what: str, values: Any = None) -> None:
+        """As process 0: send plain values and tensors to the others, under a word."""
 
     def hear(self) -> tuple[str, Any]:
         """As another process: wait for what process 0 tells."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from .processes import PeerError
+
 KINDS = (MemoryError, torch.OutOfMemoryError)
 SIGNS = (
     "out of memory",  # CUDA, HIP, MPS, XPU
@@ -19,7 +21,7 @@ SIGNS = (
 
 def lacks_memory(error: BaseException | None, kinds: tuple[type[BaseException], ...] = KINDS) -> bool:
     """Whether an error, or what caused it, is of ``kinds`` or one of torch's plain ones of allocators."""
-    while error is not None:
+    while error is not None and not isinstance(error, PeerError):  # which says what is the matter with another process
         if isinstance(error, kinds) or (isinstance(error, RuntimeError) and _says_so(str(error))):
             return True
         error = error.__cause__

@@ -12,15 +12,16 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ....training.distributed.processes import PeerFailedError, Processes, among
+from ....training.distributed.processes import Processes, among
 from ....training.runs.portable import PortableRun, recalled_set
 from .boot import load_nodes, start_host
 from .graph import GraphError, execute, training_graph
 from .runs import find_run, output_of
 from .terminal import TerminalBar, speak
 
-RUN, BROKEN = "run", "broken"  # what process 0 tells before a run begins
-SOON = 5.0  # seconds in which the others listen, if they do
+RUN = "run"  # what process 0 tells before a run begins
+# Errors of nodes: there is nothing more to do, or another process has ended the run and all know of it.
+NOTHING_MORE, BY_OTHERS = ("FollowedError", "OnlyEncodedError"), ("PeerFailedError", "PeerLostError")
 ENDED = 130  # exit code after Ctrl-C, as of shells
 IMPATIENT = 2.0  # seconds after which a second Ctrl-C ends at once
 EXPLAINED = """
@@ -69,7 +70,9 @@ def _as_process(
         try:
             _train(group, run, nodes, options.encode_only)
         except GraphError as error:
-            if error.kind not in ("FollowedError", "OnlyEncodedError"):  # there is nothing more to do
+            if error.kind not in NOTHING_MORE:
+                if error.kind not in BY_OTHERS:
+                    group.end_with(error)
                 _say(str(error), group.rank)
                 return ENDED if group.ended else 1
         if group.ended:
@@ -98,16 +101,8 @@ def _train(group: Processes, run: PortableRun, nodes: Callable[[], Sequence[Any]
 def _agreed(group: Processes, text: str) -> PortableRun:
     """The run as process 0 finds it: the others need neither its folder nor its name."""
     if group.rank:
-        what, values = group.hear()
-        if what == BROKEN:
-            raise PeerFailedError(f"process 0 has ended: {values}")
-        return PortableRun.of(values)
-    try:
-        run, _ = find_run(text)
-    except ValueError as error:
-        with contextlib.suppress(RuntimeError):
-            group.tell(BROKEN, str(error), within=SOON)
-        raise
+        return PortableRun.of(group.hear()[1])
+    run, _ = find_run(text)
     group.tell(RUN, run.to_dict())
     return run
 

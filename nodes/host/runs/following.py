@@ -15,7 +15,7 @@ from ....training.core.placement import Way
 from ....training.core.state import StepRecord, TrainState
 from ....training.core.trainer import Trainer
 from ....training.distributed.exchange import agree, agreed
-from ....training.distributed.processes import PeerFailedError, PeerLostError, processes
+from ....training.distributed.processes import processes
 from ....training.lora.file import LoraModel
 from ....training.lora.metadata import PACK_VERSION
 from ....training.runs.changes import changed_identity
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TRAIN, DONE, BROKEN = "train", "done", "broken"  # what process 0 tells
-SOON = 5.0  # seconds in which the others listen, if they do
+TRAIN, DONE = "train", "done"  # what process 0 tells
 
 
 class FollowedError(Exception):
@@ -67,13 +66,6 @@ def tell_end(trained: Trained) -> None:
         processes().tell(DONE, {**file, **told})
 
 
-def tell_failure(error: BaseException) -> None:
-    """As process 0: say that the run has ended without a result, to those that listen."""
-    if processes().count > 1 and not isinstance(error, PeerLostError):
-        with contextlib.suppress(PeerLostError):
-            processes().tell(BROKEN, str(error), within=SOON)
-
-
 def follow(job: Job) -> Trained:
     """As another process: do a part of each step of the run that process 0 opens; what was trained, for a next stage.
 
@@ -86,8 +78,6 @@ def follow(job: Job) -> Trained:
     part = _Part(job)
     while True:
         what, values = processes().hear()
-        if what == BROKEN:
-            raise PeerFailedError(f"process 0 has ended the run: {values}")
         if what == DONE:
             return _result(job, values)
         processes().apart = False

@@ -22,7 +22,7 @@ from ..services.node_text import warn
 from ..session.session import Session
 from .attempts import RunTask, train
 from .encode_only import encode
-from .following import follow, tell_end, tell_failure
+from .following import follow, tell_end
 from .kinds import RunKind
 from .live_runs import Stage
 from .opening import opened_run
@@ -108,11 +108,7 @@ def run_job(job: Job, known: Callable[[], Trained | None] = lambda: None) -> Tra
         return encode(job)
     if processes().rank:
         return follow(job)
-    try:
-        trained = known() or _done(job)
-    except BaseException as error:
-        tell_failure(error)
-        raise
+    trained = known() or _done(job)
     tell_end(trained)
     return trained
 

@@ -23,7 +23,7 @@ from killed_training import load_pack
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # also when this file is run, or imported by a bench
 from patience import PATIENCE
-from tested_command import HELD, HOLD, SHORT
+from tested_command import FAIL, HELD, HOLD, SHORT
 
 TRAINERS = ("tic_ft", "aicl", "motion", "tune_a_video")
 NAME = TRAINERS[0]  # runs are called after their trainer
@@ -55,14 +55,15 @@ def launch(
     script: Path = COMMAND,
     hold: str = "",
     short: str = "",
+    fail: str = "",
     others: Path | None = None,
 ) -> list[subprocess.Popen[str]]:
-    """Start the command in so many processes of one group; for ``hold`` and ``short`` see ``tested_command``.
+    """Start the command in so many processes of one group; for ``hold``, ``short`` and ``fail`` see ``tested_command``.
 
     The processes after the first have ``others`` in the place of ``base``, if that is given.
     """
     port, started = free_port(), []
-    asked = {HOLD: hold, HELD: str(held_file(base)), SHORT: short}
+    asked = {HOLD: hold, HELD: str(held_file(base)), SHORT: short, FAIL: fail}
     for rank in range(count):
         place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "MASTER_PORT": port}
         settings = os.environ | ALONE | asked | {name: str(value) for name, value in place.items()}

@@ -2,7 +2,7 @@
 
 What is asked of it stands in the environment. ``HOLD``, ``RANK:STEP``, has process RANK stand still once so many steps
 are done, until the file ``HELD``, which it makes then, is gone. With ``SHORT``, ``RANK:PLACE``, the memory of process
-RANK runs out once, at a PLACE of ``PLACES``.
+RANK runs out once, at a PLACE of ``PLACES``; with ``FAIL``, ``RANK:PLACE:SENTENCE``, it fails there.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT, SUPPORT = Path(__file__).resolve().parents[3], Path(__file__).resolve().parents[1]
-HOLD, HELD, SHORT = "FEWSHOT_TEST_HOLD", "FEWSHOT_TEST_HELD", "FEWSHOT_TEST_SHORT"  # environment variables
+# environment variables
+HOLD, HELD, SHORT, FAIL = (f"FEWSHOT_TEST_{name}" for name in ("HOLD", "HELD", "SHORT", "FAIL"))
+FULL = "DefaultCPUAllocator: not enough memory: you tried to allocate too much, out of memory"
 
 
 def stand_still() -> None:
@@ -27,12 +29,7 @@ def stand_still() -> None:
         time.sleep(0.01)
 
 
-def run_short() -> None:
-    """The memory is full."""
-    raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate too much, out of memory")
-
-
-# Where memory can run out: what is called there, by its module, and at which of its calls in the process.
+# Where a process can fail: what is called there, by its module, and at which of its calls in the process.
 PLACES = {
     "part": ("training.core.step", "_add_part", 2),  # once a step
     "exchange": ("training.distributed.exchange", "_brought", 2),
@@ -40,11 +37,16 @@ PLACES = {
     "update": ("torch.optim", "AdamW._init_group", 2),  # the weights fit no step then
     "opening": ("nodes.host.session.session", "load_for_training", 1),
     "validation": ("training.core.clip_objective", "ClipObjective.fixed_batch", 1),
+    "best file": ("nodes.host.runs.saving", "Saver.keep_best", 1),
+    "record": ("training.runs.folder", "RunFolder.begin", 1),
+    "reading": ("training.core.clip_objective", "ClipObjective.batch", 2),
+    "cache": ("nodes.host.launch.command", "recalled_set", 1),
 }
 
 
-def fail_at(place: str, package: str) -> None:
-    """Have memory run out there, once."""
+def fail_at(asked: str, package: str) -> None:
+    """Have the process fail there, once, with a sentence; with none, memory runs out."""
+    place, _, sentence = asked.partition(":")
     where, name, call = PLACES[place]
     holder: Any = importlib.import_module(where if where.startswith("torch") else f"{package}.{where}")
     *parts, last = name.split(".")
@@ -54,7 +56,7 @@ def fail_at(place: str, package: str) -> None:
 
     def called(*given: Any, **named: Any) -> Any:
         if next(calls) == call:
-            run_short()
+            raise RuntimeError(sentence or FULL)
         return whole(*given, **named)
 
     setattr(holder, last, called)
@@ -84,7 +86,7 @@ def main() -> int:
     train.load_pack = lambda: None  # once is enough
     stop_clocks(train.PACK)
     wait_for_peers(train.PACK)
-    for variable, have in ((HOLD, hold_at), (SHORT, fail_at)):
+    for variable, have in ((HOLD, hold_at), (SHORT, fail_at), (FAIL, fail_at)):
         rank, _, place = os.environ.get(variable, "").partition(":")
         if rank == os.environ["RANK"]:
             have(place, train.PACK)
