@@ -1,13 +1,12 @@
 /** The panels of all nodes that train. A panel outlives its node for a while: undo makes every node anew. */
 
 import { addRow } from '../lib/node_row.js'
+import { panelHeight } from '../lib/panel_height.js'
 import { leaveBehind, takeOver } from '../lib/predecessors.js'
 import { element } from './elements.js'
 import { RunFollower } from './run_follower.js'
 
 const WIDTH = 380 // pixels of a new node
-const HEIGHT = 500 // of the panel at least
-const TALL = 690 // of one with previews
 const PREVIEWS = '.fewshot-previews:not([hidden])'
 
 /**
@@ -32,7 +31,7 @@ export class NodePanels {
   attach(node) {
     const place = element('div', { class: 'fewshot-panel-place' })
     this.settle(place, new RunFollower(this.host.page(node)))
-    addRow(node, 'training_panel', 'FEWSHOT_TRAINING_PANEL', place, { hideOnZoom: false, getMinHeight: () => (place.querySelector(PREVIEWS) ? TALL : HEIGHT) })
+    addRow(node, 'training_panel', 'FEWSHOT_TRAINING_PANEL', place, { hideOnZoom: false, getMinHeight: () => panelHeight(node.size[0], place.querySelector(PREVIEWS) !== null) })
     node.hideOutputImages = true // the panel shows the previews, in Nodes 2.0 …
     node.onDrawBackground = () => {} // … and in classic, where the front end shows them while it draws
     node.setSize([Math.max(node.size[0], WIDTH), Math.max(node.size[1], node.computeSize()[1])])
@@ -63,7 +62,7 @@ export class NodePanels {
   settle(place, follower) {
     this.followers.set(place, follower)
     follower.view.setPreviewSize(this.host.previewSize())
-    place.replaceChildren(follower.view.element)
+    place.replaceChildren(element('div', { class: 'fewshot-panel-room' }, follower.view.element))
   }
 
   /**

@@ -42,8 +42,10 @@ export class TrainingView {
     this.messages = element('ul', { class: 'fewshot-happened', 'aria-label': TEXTS.messages })
     this.runs = new RunList(actions.show, actions.overlay, actions.list)
     // What changes while somebody waits stands above the fold: the news, the previews, and the buttons that act on them.
-    this.body = element('div', { class: 'fewshot-body', hidden: true }, this.stages.element, this.progress, this.messages, this.figures,
-      element('div', { class: 'fewshot-buttons' }, ...this.buttons), this.hint, this.answer, this.strip.element, this.choice.element, this.chart.element)
+    const told = element('div', { class: 'fewshot-told' }, this.stages.element, this.progress, this.messages, this.figures,
+      element('div', { class: 'fewshot-buttons' }, ...this.buttons), this.hint, this.answer)
+    const drawn = element('div', { class: 'fewshot-drawn' }, this.choice.element, this.chart.element)
+    this.body = element('div', { class: 'fewshot-body', hidden: true }, told, this.strip.element, drawn)
     this.element = element('section', { class: 'fewshot-panel', 'aria-label': TEXTS.title },
       element('header', {}, this.state, this.name), this.runs.element, this.body)
     this.keepToItself()

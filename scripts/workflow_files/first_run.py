@@ -22,7 +22,7 @@ from workflow_files.toy import (
 from workflow_files.toy_tasks import TASKS
 
 TASK = TASKS[0]
-PANEL = 440  # width of the trainer, whose panel is to be read
+PANEL = 840  # width of the trainer, whose panel shows all its parts side by side, and so in a low window, too
 SUMMARY = f"""
 Press **Run** (Ctrl+Enter). The graph
 

@@ -20,12 +20,9 @@ BYPASSED = 4  # mode of a node that hands on what it is given
 TALL = {"LossGraphNode": 320, "PreviewImage": 250, "PreviewAny": 190, "LoadImage": 360}
 # What a node becomes higher by: the video of one that has run, the panel and the timeline that the page adds.
 PANEL, TIMELINE = 500, 220
-GROWS = {
-    "SaveVideo": 230,
-    "TICFTContext": TIMELINE,
-    "TICFTTrain": TIMELINE + PANEL,
-    **dict.fromkeys(("TuneAVideoTrain", "FewShotMotionTrain", "AICLTrain"), PANEL),
-}
+SIDE_BY_SIDE, LOW_PANEL = 804, 300  # width of a node from which on the panel's parts lie in a row, and its height then
+TRAINERS = ("TICFTTrain", "TuneAVideoTrain", "FewShotMotionTrain", "AICLTrain")
+GROWS = {"SaveVideo": 230, "TICFTContext": TIMELINE, **dict.fromkeys(TRAINERS, PANEL), "TICFTTrain": TIMELINE + PANEL}
 BACKGROUNDS = {"#432": "#653", "#232": "#353", "#322": "#533"}
 
 
@@ -156,7 +153,8 @@ class CanvasWriter:
     def _room(self, node: dict[str, Any]) -> int:
         """Height to keep free below a node for what it shows in the page or after a run."""
         higher = 0 if node["type"] in NOTES else HIGHER + HIGHER_WIDGET * len(node["widgets_values"])
-        return GROWS.get(node["type"], 0) + higher
+        low = PANEL - LOW_PANEL if node["type"] in TRAINERS and node["size"][0] >= SIDE_BY_SIDE else 0
+        return GROWS.get(node["type"], 0) + higher - low
 
     def _place(self, written: dict[int, dict[str, Any]]) -> list[dict[str, Any]]:
         """Give every node its position and return the groups."""

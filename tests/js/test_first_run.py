@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from browser import MENU, MENU_BUTTON, Site
 from patience import PATIENCE
+from training_page import PARTS, Panel
 from workflow_files.names import START, title_of
 
 WORKFLOW = title_of(START)
@@ -21,6 +22,7 @@ SET = """few => { for (const node of app.graph.nodes)
         node.widgets.find(w => w.name === name).value = value }"""
 OFFERED = "FewShotVideo.FirstRunButton"  # a setting
 BUTTON = "button:has-text('First run')"
+SMALL = {"width": 1366, "height": 768}  # pixels: of many a laptop
 SCALE = "() => app.canvas.ds.scale"
 READABLE = 0.6  # the canvas draws no letters below 0.57; the 27 nodes of before opened at 0.26
 PICTURED = """selector => {
@@ -49,6 +51,13 @@ class Mouse:
         self.clicks += 1
 
 
+@pytest.fixture
+def small_site(own_site: Site) -> Site:
+    """A page of a small window."""
+    own_site.page.set_viewport_size(SMALL)
+    return own_site
+
+
 def run_to_the_end(site: Site, mouse: Mouse) -> None:
     """From a workflow that has just been chosen to its video."""
     opened = "n => app.extensionManager.workflow.activeWorkflow.filename === n && app.graph.nodes.length > 4"
@@ -58,11 +67,13 @@ def run_to_the_end(site: Site, mouse: Mouse) -> None:
     mouse.click("[data-testid=queue-button]")
     assert site.wait_done() == "execution_success"
     site.page.wait_for_function(PLAYABLE)
-    assert site.page.evaluate(SEEN, [".fewshot-panel", "video"]) == [1, 1]  # side by side, whole
+    whole = ["video", ".fewshot-panel", *PARTS]
+    site.sees(lambda: site.page.evaluate(SEEN, whole), [1] * len(whole))  # side by side
+    assert Panel(site).shows(*PARTS)
 
 
-def test_a_newcomer_has_a_video_after_three_clicks(own_site: Site):
-    site = own_site
+def test_a_newcomer_has_a_video_after_three_clicks(small_site: Site):
+    site = small_site
     site.page.goto(site.host.url)  # the host greets newcomers with its templates
     mouse = Mouse(site.page)
     mouse.click("[role=dialog] [role=button]:has-text('FewShot Video')")
@@ -82,8 +93,8 @@ def greeted(site: Site) -> None:
     site.page.wait_for_selector("[role=dialog]", state="detached")
 
 
-def test_with_the_command_s_key_a_click_is_enough(own_site: Site):
-    site = own_site
+def test_with_the_command_s_key_a_click_is_enough(small_site: Site):
+    site = small_site
     greeted(site)
     site.page.keyboard.press("Control+Shift+F")
     mouse = Mouse(site.page)

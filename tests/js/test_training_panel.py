@@ -9,12 +9,27 @@ from urllib.parse import urlsplit
 import pytest
 from browser import Site
 from patience import PATIENCE
-from training_page import MOTION_TRAINER, STEPS, TRAINER, Panel, motion_workflow, tell, training_workflow
+from training_page import (
+    MOTION_TRAINER,
+    PARTS,
+    PREVIEWS,
+    STEPS,
+    TRAINER,
+    Panel,
+    motion_workflow,
+    tell,
+    training_workflow,
+)
 
 MANY = 5000  # steps; such a run is stopped
 STEP = r"^Training: step ([1-9]\d*) of 5000"
 OTHER_WORKFLOW = "11111111-2222-3333-4444-555555555555"
 SEED = 5  # place among the trainer's widget values
+LOWER = 300  # pixels that the parts of a panel save side by side
+WIDE = """kind => { const node = app.graph.nodes.find(n => n.type === kind)
+    node.setSize([840, node.size[1]])
+    node.setSize([840, node.computeSize()[1]])
+    app.canvas.setDirty(true, true) }"""
 
 
 def step_of(panel: Panel) -> int:
@@ -203,13 +218,12 @@ def test_previews_news_and_the_list_of_runs_are_seen_without_scrolling(site):
     assert site.wait_done() == "execution_success"
     panel.wait_state("^Finished: step 3 of 3$")
     panel.element.locator(".fewshot-thumb").first.wait_for()
-    # In one look: while videos load and the node grows, two looks see two layouts.
-    fits = """(panel, parts) => panel.scrollHeight <= panel.clientHeight + 1 && parts.every((part) => {
-      const { bottom, height } = panel.querySelector(part).getBoundingClientRect()
-      return height > 0 && bottom <= panel.getBoundingClientRect().bottom + 1
-    })"""
-    parts = [".fewshot-happened", ".fewshot-runs", ".fewshot-strip", ".fewshot-buttons", ".fewshot-loss-chart"]
-    site.until(lambda: panel.element.evaluate(fits, parts), "the node has grown by its previews and shows all parts")
+    everything = "the node has grown by its previews and shows all parts"
+    site.until(lambda: panel.shows(*PARTS, *PREVIEWS), everything)
+    low = panel.settled_height(TRAINER) - LOWER
+    site.page.evaluate(WIDE, TRAINER)
+    site.until(lambda: panel.height(TRAINER) < low, "the parts stand side by side and make the node low")
+    site.until(lambda: panel.shows(*PARTS, *PREVIEWS), everything)
 
 
 def test_what_comes_before_a_run_is_told_and_why_there_was_none(site):

@@ -82,6 +82,16 @@ def tell(site: Site, event: str, detail: str) -> None:
     )
 
 
+# In one look: while videos load and the node grows, two looks see two layouts.
+WHOLE = """(panel, parts) => panel.scrollHeight <= panel.clientHeight + 1 && parts.every((part) => {
+    const { bottom, right, height } = panel.querySelector(part).getBoundingClientRect()
+    const whole = panel.getBoundingClientRect()
+    return height > 0 && bottom <= whole.bottom + 1 && right <= whole.right + 1 })"""
+PARTS = (".fewshot-runs", ".fewshot-happened", ".fewshot-figures", ".fewshot-buttons", ".fewshot-choice",
+         ".fewshot-loss-chart")  # fmt: skip
+PREVIEWS = (".fewshot-chosen", ".fewshot-strip")
+
+
 class Panel:
     """The training panel of a page."""
 
@@ -101,6 +111,10 @@ class Panel:
             timeout=timeout * 1000,
         )
         return self.state()
+
+    def shows(self, *parts: str) -> bool:
+        """Whether parts lie in the panel as they are, so that nothing has to be scrolled."""
+        return self.element.evaluate(WHOLE, list(parts))
 
     def answer(self) -> str:
         """What was answered to an order, as long as it holds."""
