@@ -1,8 +1,8 @@
 """Memory of a long video by window: the peak of each, and what the process has in use between two of them.
 
-    COMFYUI_PATH=... python scripts/bench/long/memory.py [--seconds 240] [--heap]
+    COMFYUI_PATH=... python scripts/bench/long/memory.py [--seconds 240] [--steps 1] [--heap]
 
-One video on the coarse toy base without a LoRA, in one step a window, as its pictures do not matter; Linux alone.
+One video on the coarse toy base without a LoRA, in few steps a window, as its pictures do not matter; Linux alone.
 Blocks above 1 MB come from the system and go back to it, as in ``long_video.py``; `--heap` leaves them to glibc, which
 keeps freed ones in pieces.
 """
@@ -13,6 +13,7 @@ import argparse
 import ctypes
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ def main() -> None:
     """Make the video and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=240)
+    parser.add_argument("--steps", type=int, default=1, help="of each window's sampling")
     parser.add_argument("--heap", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("out") / "long_memory")
     options = parser.parse_args()
@@ -45,7 +47,7 @@ def main() -> None:
     host_pack.start(1)
     print("| windows | peak of one, MB | in use, MB | freed and kept, MB |\n|---|---|---|---|")
     rows = Rows()
-    make(options, rows)
+    make(options.seconds, options.steps, options.out, rows.add)
     rows.end()
 
 
@@ -75,8 +77,8 @@ class Rows:
         print(f"\npeak of the last {EVERY} windows over that of the first: {last / first:.3f}")
 
 
-def make(options: argparse.Namespace, rows: Rows) -> None:
-    """Make a video whose windows are noted."""
+def make(seconds: int, steps: int, out: Path, noted: Callable[[], None]) -> None:
+    """Make a video; ``noted`` is called after each window."""
     import folder_paths
     import runs
     import torch
@@ -88,24 +90,25 @@ def make(options: argparse.Namespace, rows: Rows) -> None:
     from pack.nodes.tic_ft_long import TICFTLongVideo
     from pack.toy.world import FPS
 
-    options.out.mkdir(parents=True, exist_ok=True)
-    folder_paths.set_output_directory(str((options.out / "output").resolve()))
-    source = runs.write_source(options.out, runs.scene_of(), round(options.seconds * FPS))
+    out.mkdir(parents=True, exist_ok=True)
+    folder_paths.set_output_directory(str((out / "output").resolve()))
+    source = runs.write_source(out, runs.scene_of(), round(seconds * FPS))
     add = LongOutput.add
 
-    def noted(self: Any, *given: Any) -> None:
+    def added(self: Any, *given: Any) -> None:
         add(self, *given)
-        rows.add()
+        noted()
 
-    LongOutput.add = noted
+    LongOutput.add = added
     with torch.inference_mode():
         model, clip, vae = toy.load_model(), toy.load_clip(), toy.load_vae()
         text = clip.encode_from_tokens_scheduled(clip.tokenize(""))
         TICFTLongVideo.execute(
             model, vae, text, text, KSamplerSelect.execute("euler").args[0],
-            BasicScheduler.execute(model, "simple", 1, 1.0).args[0], InputImpl.VideoFromFile(str(source)),
-            "video to video", runs.SIZE, runs.SIZE, 1.0, os.getpid(), "memory",
+            BasicScheduler.execute(model, "simple", steps, 1.0).args[0], InputImpl.VideoFromFile(str(source)),
+            "video to video", runs.SIZE, runs.SIZE, 1.0, os.getpid(), f"{out.name} {seconds}",
         )  # fmt: skip
+    LongOutput.add = add
 
 
 if __name__ == "__main__":
