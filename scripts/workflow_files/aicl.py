@@ -15,7 +15,7 @@ TOY, TOY_TRAIN = "aicl_toy", "aicl_train_toy"
 WAN, COGVIDEOX = "aicl_wan21_1_3b", "aicl_cogvideox_5b"
 ADAPTER = "toy_actions.safetensors"  # comes with the pack
 FOLDER = "my_actions"
-FRAMES, SEED = 49, 5  # of the toy's clips
+FRAMES, SEED = 49, 5  # of the toy's clips: the first seed whose motion is a figure eight
 CFG = 2.0
 # What the toy clips of this seed show, and what is made with their action.
 REFERENCES = ("a red disc on a black background", "a blue square on a grey background",

@@ -242,3 +242,19 @@ def test_each_expert_of_wan_22_14b_has_its_lora_and_its_part_of_one_schedule(tit
 def test_no_two_workflows_have_the_same_picture():
     pictures = [workflows.path_of(name, ".jpg").read_bytes() for name in workflows.NAMES]
     assert len(set(pictures)) == len(pictures)
+
+
+@every_file
+def test_toy_clips_show_objects_as_large_as_the_toy_model_knows_them(name):
+    nodes = list(workflows.every_node(workflows.load(name)))
+    details = {node["widgets_values"][0] for node in nodes if node["type"] == "FewShotToyVideoModel"}
+    if details:
+        known = {"coarse": "small", "fine": "large"}
+        sizes = {node["widgets_values"][-1] for node in nodes if node["type"] == "FewShotToyClips"}
+        assert sizes <= {known[detail] for detail in details}
+
+
+def test_one_shot_motion_shows_the_model_that_keeps_shapes_and_trains_all_of_attention():
+    nodes = {node["type"]: node for node in workflows.load("motion_toy")["nodes"]}
+    assert nodes["FewShotToyVideoModel"]["widgets_values"] == ["fine"]
+    assert "self-attention, cross-attention" in nodes["FewShotTrainSettings"]["widgets_values"]

@@ -15,7 +15,9 @@ LETTERS = 15
 MILLISECONDS = 83  # of a frame: 12 a second
 PAUSE = 600  # at the end, before it begins again
 LIMIT = 60_000  # bytes: help pages are part of what users install
-# Which workflows have one, and its name.
+# Which workflows have one, and its name. They show the clip and the seed that each workflow comes with, from one run:
+# of one-shot motion and Tune-A-Video the first clip of seed 0, of AICL the first seed of a figure eight, of TIC-FT a
+# still that a LoRA gets right in the demo and the base alone does not.
 NAMES = {
     "tic_ft_image_to_video_toy": "tic_ft_moving",
     "tune_a_video_toy": "tune_a_video_moving",

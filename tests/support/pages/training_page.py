@@ -48,6 +48,8 @@ def motion_workflow(run_name: str, appearance_steps: int, steps: int) -> dict[st
     values[MOTION_STEPS], values[MOTION_BATCH] = steps, 1
     values[APPEARANCE_STEPS], values[MOTION_NAME] = appearance_steps, run_name
     trainer["pos"] = [20, 480]
+    loader = next(node for node in workflow["nodes"] if node["type"] == "FewShotToyVideoModel")
+    loader["widgets_values"] = ["coarse"]  # a step of the fine one takes several times as long
     return workflow
 
 
