@@ -161,16 +161,16 @@ def with_kept_blocks(
     """
     own, depth = {row.checkpointing: row for row in rows if row.by_settings}, network.depth
     steps = {mode: row.step for mode, row in own.items()}
-    way = first_way(steps, network.weights, free, depth)
-    if way is None or not way.kept:
+    way = first_way(steps, network.weights, free)
+    if way is None:
         return list(rows)
-    row, off = own[way.checkpointing], own[OFF]
-    step = partial(step_keeping, steps, row.checkpointing, depth=depth)
+    step = partial(step_keeping, steps, way.checkpointing, depth=depth)
     if counted is not None:
-        step = cache(lambda kept: counted(row.checkpointing, kept) * MARGIN)
-    kept = most_kept(steps, row.checkpointing, depth, free - network.stored, step)
+        step = cache(lambda kept: counted(way.checkpointing, kept) * MARGIN)
+    kept = most_kept(steps, way.checkpointing, depth, free - network.stored, step)
     if not kept:
         return list(rows)
+    row, off = own[way.checkpointing], own[OFF]
     seconds = row.seconds + (off.seconds - row.seconds) * kept / depth
     name = f"checkpointing {computed_again(row.checkpointing, kept, depth)}"
     some, place = replace(row, name=name, step=step(kept), seconds=seconds, kept=kept), rows.index(row)
