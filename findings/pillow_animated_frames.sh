@@ -34,20 +34,20 @@ def durations(file, decode):
     return " ".join(found)
 
 
-print("pillow", version("pillow"))
+print("pillow==" + version("pillow"))
 for name, options in KEPT.items():
     file = io.BytesIO()
     A.save(file, name, save_all=True, append_images=[A, B, B, B, C], duration=42, loop=0, **options)
     print(name, "after seek:", durations(file.getvalue(), False), "| decoded:", durations(file.getvalue(), True))
 PY
-for number in 12.0.0 11.3.0; do
-    python3 -m venv "$folder/$number"
-    "$folder/$number/bin/pip" install --quiet "pillow==$number"
-    "$folder/$number/bin/python" "$folder/look.py"
+for pinned in pillow==12.0.0 pillow==11.3.0; do
+    python3 -m venv "$folder/$pinned"
+    "$folder/$pinned/bin/pip" install --quiet "$pinned"
+    "$folder/$pinned/bin/python" "$folder/look.py"
 done | tee "$folder/seen"
-for number in 12.0.0 11.3.0; do
+for pinned in pillow==12.0.0 pillow==11.3.0; do
     cat <<TXT
-pillow $number
+$pinned
 WEBP after seek: none none none | decoded: 84 126 42
 GIF after seek: 80 120 40 | decoded: 80 120 40
 PNG after seek: 84 126 42 | decoded: 84 126 42
