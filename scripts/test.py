@@ -60,6 +60,7 @@ def environment(host: Host | None) -> dict[str, str]:
     """Environment of a stage: with the host, or with nothing that leads to one."""
     hidden = {"COMFYUI_PATH", "COMFYUI_PYTHON", "PYTHONPATH"}
     kept = {name: value for name, value in os.environ.items() if name not in hidden}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)  # every process would compile the host and the tests anew, 10 s in all
     kept.setdefault("OMP_NUM_THREADS", "1")  # of each process: they are as many as the cores
     kept.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads that spin starve a busy machine
     if host:

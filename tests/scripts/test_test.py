@@ -45,6 +45,11 @@ def test_the_unit_stage_sees_no_host_and_the_other_one_does(monkeypatch):
     assert command.environment(None)["OMP_NUM_THREADS"] == "1"
 
 
+def test_compiled_code_is_kept_for_the_next_process(monkeypatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    assert "PYTHONDONTWRITEBYTECODE" not in command.environment(HOST)
+
+
 @pytest.mark.parametrize(
     ("cores", "absent", "expected"),
     [(2, [], ["-n", "2", "--dist", "loadfile"]), (64, [], ["-n", "4", "--dist", "loadfile"]), (1, [], []),
