@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import garbage
 import host_in_process
 import numpy as np
 import pytest
@@ -20,6 +21,8 @@ ROOT = Path(__file__).parents[1]
 HOST_FOLDERS = ("nodes", "fuzz")  # tests below these run in a real ComfyUI
 
 os.environ.setdefault("FEWSHOT_PATIENCE", str(PATIENCE))  # of the scripts that tests use
+
+garbage.hold()
 
 # The host's own `nodes` must not be hidden by our folder of that name.
 sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
@@ -58,6 +61,15 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
         host_in_process.start()
         return None
     return SkippedModule.from_parent(parent, path=module_path)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What is imported for the tests is no garbage."""
+    try:
+        return (yield)
+    finally:
+        garbage.let_go()
 
 
 @pytest.hookimpl(tryfirst=True)
