@@ -70,6 +70,7 @@ def run_to_the_end(site: Site, mouse: Mouse) -> None:
     whole = ["video", ".fewshot-panel", *PARTS]
     site.sees(lambda: site.page.evaluate(SEEN, whole), [1] * len(whole))  # side by side
     assert Panel(site).shows(*PARTS)
+    site.sees(Panel(site).reads_all_messages, True)
 
 
 def test_a_newcomer_has_a_video_after_three_clicks(small_site: Site):

@@ -147,6 +147,7 @@ def test_the_curves_have_the_colours_of_the_palette(own_site, palette, other):
         site.until(lambda: panel.has_colour(BLUES[palette]), f"a curve in {BLUES[palette]}")
         assert not panel.has_colour(BLUES[other])
         assert not panel.has_colour("#000000")  # what a canvas makes of a colour it does not know
+        site.sees(panel.bar_colour, BLUES[palette])
     finally:
         site.host.post("/api/settings", {"Comfy.ColorPalette": "dark"})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import uuid
 from typing import Any
@@ -152,6 +153,17 @@ class Panel:
             " if (d[i] === r && d[i + 1] === g && d[i + 2] === b && d[i + 3] === 255) return true; return false }",
             wanted,
         )
+
+    def bar_colour(self) -> str:
+        """Colour in the middle of the bar of progress, as `#rrggbb`; no style of a page tells that of its parts."""
+        from PIL import Image
+
+        bar = Image.open(io.BytesIO(self.element.locator("progress").screenshot())).convert("RGB")
+        return "#{:02x}{:02x}{:02x}".format(*bar.getpixel((bar.width // 2, bar.height // 2)))
+
+    def reads_all_messages(self) -> bool:
+        """Whether all that happened can be read without scrolling."""
+        return self.element.locator(".fewshot-happened").evaluate("e => e.scrollHeight <= e.clientHeight + 1")
 
     def wait_message(self, pattern: str) -> str:
         """Wait until something that matches a regular expression has happened, and return it."""
