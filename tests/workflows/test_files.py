@@ -186,7 +186,7 @@ def test_a_lora_is_one_that_a_workflow_saves_or_a_note_says_how_to_name(name):
     notes = " ".join(node["widgets_values"][0] for node in workflows.nodes_of(workflow, "MarkdownNote"))
     for node in workflows.nodes_of(workflow, "TICFTLoadLoRA"):
         stem = node["widgets_values"][0].removesuffix("_00001_.safetensors")
-        assert stem in saved or f"`{stem}` " in notes
+        assert stem in saved or f"*{stem}* " in notes
 
 
 LONG = [
@@ -202,7 +202,7 @@ def test_a_long_training_has_a_run_name_and_a_note_says_what_it_stands_for(name)
     workflow = workflows.load(name)
     trainers = [node for node in workflow["nodes"] if node["type"] in ("TICFTTrain", "AICLTrain")]
     notes = [node["widgets_values"][0] for node in workflows.nodes_of(workflow, "MarkdownNote")]
-    named = re.findall(r"The `run_name` is `(\w+)`", " ".join(notes))
+    named = re.findall(r"The \*run_name\* is \*(\w+)\*", " ".join(notes))
     assert len(named) == len(set(named)) == len(trainers)
     for name, trainer in zip(named, trainers, strict=True):
         assert name in trainer["widgets_values"]
