@@ -14,7 +14,8 @@ from ..core.methods import TITLES
 
 PREFIX = "fewshot_video."
 PACK_VERSION = "0.1.0"  # of pyproject.toml; a test compares them
-NAMES = ("base_family", "base_model", "method", "group_norms", "expert")  # values that sentences name
+NAMES = ("base_family", "base_model", "base_patch", "method", "group_norms", "expert")  # values that sentences name
+BASE_PATCH = "base_patch"  # size of the base's tokens, latents in time, height and width: 1 x 2 x 2
 LONGEST_NAME = 200  # characters; a model's description takes half of them
 MODEL_SPEC = "1.0.0"  # of the sai_model_spec that the modelspec keys follow
 # Family: the architecture a LoRA is for, and the reference code whose model that is.

@@ -12,6 +12,7 @@ from ....methods.aicl import build
 from ....training.aicl.file import BASE_MODEL, INTEGRATIONS, PRISM, AiclAdapter, load_adapter
 from ....training.lora.file import SUFFIX
 from ..model.families import blocks_like
+from ..model.fingerprint import check_patch
 from ..model.loras import file_stamp
 from ..model.noise import LoadedModel, loaded_model
 from ..services.devices import managed
@@ -51,11 +52,12 @@ class HostAdapter:
         """The base that a model is; another than the adapter was trained on is refused.
 
         Raises:
-            ValueError: its family or its blocks are others; both are named.
+            ValueError: its family, its blocks or the size of its tokens are others; both are named.
         """
         base = base_of(loaded)
         wanted = self.sizes.blocks
         if base.family == self.base_family and all(base.blocks.get(name) == width for name, width in wanted.items()):
+            check_patch(loaded.model, self.record, self.name)
             return base
         trained_on = self.record.get(BASE_MODEL) or f"{self.base_family} with blocks of {_widths(wanted)} channels"
         raise ValueError(

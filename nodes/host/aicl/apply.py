@@ -13,6 +13,7 @@ from ....methods.action_integration import Keys
 from ....methods.action_tokens import ActionTokens
 from ....methods.aicl import add_action
 from ..model.changes import COMPILE_OPTION
+from ..model.fingerprint import patch_of
 from ..model.forwards import replace_forward
 from ..model.noise import loaded_model
 from ..services.devices import DEVICE, module_on
@@ -60,8 +61,8 @@ def patch(clone: Any, applied: Sequence[Applied], kind: str) -> Additions:
     """As ``put_on``, for adapters that somebody else brings to the model's device."""
     from comfy.patcher_extension import WrappersMP
 
-    network = clone.model.diffusion_model
-    additions = Additions(applied, kind, getattr(network, "patch_size_t", None) or 1, side_of(network))
+    frames, _, side = patch_of(clone) or (1, 1, 1)
+    additions = Additions(applied, kind, frames, side)
     wrappers = {WrappersMP.DIFFUSION_MODEL: additions.network, WrappersMP.OUTER_SAMPLE: additions.sampling}
     for kind, wrapper in wrappers.items():
         clone.remove_wrappers_with_key(kind, AICL_KEY)
@@ -202,12 +203,6 @@ class Additions:
         if key not in self.keys:
             self.keys[key] = block.keys_values(tokens.to(x))
         return self.keys[key], mask
-
-
-def side_of(network: Any) -> int:
-    """Latent pixels of a token, each way."""
-    patch = getattr(network, "patch_size", 1)
-    return patch if isinstance(patch, int) else patch[-1]
 
 
 def refuse_compiled(model: Any) -> None:

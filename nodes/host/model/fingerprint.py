@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from ....training.lora.metadata import BASE_PATCH
 
 SAMPLES = 64  # values read of each tensor; reading all of a 14 B model would take minutes
 
@@ -20,6 +23,39 @@ def describe_base(model: Any) -> str:
     """Class and size of a host MODEL, for sentences."""
     count = sum(parameter.numel() for parameter in model.model.diffusion_model.parameters())
     return f"{type(model.model).__name__} with {count / 1e6:.2f} M parameters"
+
+
+def patch_of(model: Any) -> tuple[int, int, int] | None:
+    """Latents of a token of a host MODEL in time, height and width; None where the network does not say."""
+    network = model.model.diffusion_model
+    patch = getattr(network, "patch_size", None)
+    if isinstance(patch, int):  # CogVideoX
+        return getattr(network, "patch_size_t", None) or 1, patch, patch
+    return (patch[0], patch[1], patch[2]) if isinstance(patch, (tuple, list)) and len(patch) == 3 else None
+
+
+def check_patch(model: Any, record: Mapping[str, str], name: str) -> None:
+    """Refuse what was trained on tokens of another size: layers and widths are alike there, and mean something else.
+
+    Args:
+        model: a host MODEL.
+        record: of a file; those of earlier versions of the pack do not say the size, and nothing is checked.
+        name: of the file, for the sentence.
+
+    Raises:
+        ValueError: the sizes differ; both bases are named.
+    """
+    trained_on, own = record.get(BASE_PATCH, ""), patch_text(model)
+    if trained_on and own and trained_on != own:
+        raise ValueError(
+            f"{name} was trained on {record.get('base_model', 'a model')} with tokens of {trained_on} latents, "
+            f"the model is {describe_base(model)} with tokens of {own}; load the base it was trained on"
+        )
+
+
+def patch_text(model: Any) -> str:
+    """Size of a MODEL's tokens as files and sentences have it, like ``1 x 2 x 2``; empty where it is not known."""
+    return " x ".join(map(str, patch_of(model) or ()))
 
 
 def weights_digest(patcher: Any, *settings: Any, prefix: str = "") -> str:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .changes import changes_on
 from .families import Family
-from .fingerprint import describe_base, model_fingerprint
+from .fingerprint import describe_base, model_fingerprint, patch_text
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,11 @@ class KnownModel:
     def described(self) -> str:
         """Class and size, for sentences."""
         return describe_base(self.model)
+
+    @property
+    def patch(self) -> str:
+        """Size of its tokens, for files; empty where the network does not say."""
+        return patch_text(self.model)
 
     @cached_property
     def fingerprint(self) -> str:

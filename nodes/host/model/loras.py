@@ -22,7 +22,7 @@ from ....training.tic_ft.layout import settings_from_record, unlabelled_settings
 from ..services.folders import lora_output_folder, model_names, register_lora_output
 from ..services.node_text import show_text
 from .experts import mark_expert
-from .fingerprint import describe_base
+from .fingerprint import check_patch, describe_base
 from .lora_patches import find_patches
 from .noise import LoadedModel, loaded_model
 
@@ -105,6 +105,7 @@ def fitting_patches(loaded: LoadedModel, lora: LoraModel, strength: float, name:
     """
     record = from_metadata(lora.metadata)
     _check_family(loaded, record, name)
+    check_patch(loaded.model, record, name)
     model = loaded.model
     found = find_patches(model, lora)
     count, missing, unpatched = len(found.layers), found.missing, found.unpatched

@@ -28,6 +28,7 @@ from ....training.tic_ft.layout import plan_layouts
 from ....training.tic_ft.recipe import TicftRecipe
 from ....training.tune_a_video.objective import PUBLISHED
 from ....training.tune_a_video.recipe import ClipRecipe, FrameWindow
+from ..model.fingerprint import patch_of
 from ..model.image_model import trainable_image_model
 from ..model.known_model import KnownModel
 from ..model.sparse import stretched
@@ -171,9 +172,8 @@ def encode_largest(encoded: EncodedDataset, recipe: Recipe, latents: Callable[[S
 
 
 def _clip(video: VideoModel, x0: Tensor, sample: EncodedSample, prefix: int = 0) -> LargestClip:
-    patch = getattr(video.model.model.diffusion_model, "patch_size", 1)
-    side = patch if isinstance(patch, int) else patch[-1]  # latent pixels of a token's side
-    tokens = (video.family.time_patch, side, side)
+    _, height, width = patch_of(video.model) or (1, 1, 1)
+    tokens = (video.family.time_patch, height, width)
     # Known frames are left out: smaller steps have fewer, and empty ones cost the same.
     features = {CLIP_VISION: sample.latents[FEATURES]} if FEATURES in sample.latents else {}
     return LargestClip(x0, {**sample.conditioning["caption"], **features}, prefix, tokens, video.process)

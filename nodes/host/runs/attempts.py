@@ -13,6 +13,7 @@ from ....training.core.placement import OFF, Way
 from ....training.core.state import TrainState
 from ....training.core.trainer import Trainer
 from ....training.distributed.processes import processes
+from ....training.lora.metadata import BASE_PATCH
 from ....training.runs.control import STOP, RunControl, registered, request_sample, request_save, request_stop
 from ....training.runs.folder import FAILED, FINISHED, STOPPED
 from ....training.runs.monitor import Monitors
@@ -219,6 +220,7 @@ def _base_record(task: RunTask, objective: Any) -> dict[str, str]:
         **changed,
         "base_family": job.model.base,
         "base_model": job.model.described,
+        **({BASE_PATCH: job.model.patch} if job.model.patch else {}),
         "config": json.dumps(job.config.to_dict()),
         "clips": str(objective.size),
         **({"dataset_hash": task.identity["training clips"]} if "training clips" in task.identity else {}),

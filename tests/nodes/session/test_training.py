@@ -57,6 +57,7 @@ def test_the_loader_offers_our_files_and_applies_all_of_them(model, caplog):
 
 def test_a_base_of_another_size_is_refused_naming_both(model, tmp_path):
     lora = train(model, "small")[0]
+    assert lora.metadata["fewshot_video.base_patch"] == "1 x 2 x 2"
     wider = tiny_wan.load_tiny_wan(tiny_wan.save_tiny_wan(tmp_path / "wide.safetensors", dim=96))
     with pytest.raises(ValueError, match=r"was trained on WAN21 with 0\.08 M .* the model is WAN21 with 0\.\d+ M"):
         loras.apply_lora(wider, lora, 1.0, "small.safetensors")
