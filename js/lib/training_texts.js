@@ -64,6 +64,21 @@ export function figures(run) {
 }
 
 /**
+ * How far a run came, each a name and a value, the same names for every run.
+ * @param {import('./run_state.js').Summary} run
+ * @returns {[string, string][]}
+ */
+export function outcome(run) {
+  return [
+    [TEXTS.cameTo, fill(TEXTS.stand, stand(run))],
+    [TEXTS.loss, short(run.loss)],
+    [TEXTS.smoothed, short(run.smoothed)],
+    [TEXTS.pace, pace(run.seconds_per_step)],
+    [TEXTS.memory, memory(run.peak_memory)],
+  ]
+}
+
+/**
  * What lies under the pointer or the arrow keys.
  * @param {number} step
  * @param {[string, number | null | undefined][]} values a label and its value

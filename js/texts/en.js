@@ -56,6 +56,7 @@ export const EN = {
     lineLeft: '{state}: step {step} of {steps}, {left} left',
     stage: 'Stage {place} of {count} ({stage}). {line}',
     stand: '{state} at {step} of {steps}',
+    cameTo: 'state',
     standLoss: '{state} at {step} of {steps}, loss {loss}',
   },
   /** Of a run, under the server's words. */
@@ -178,7 +179,7 @@ export const EN = {
     compare: 'Compare settings',
     compareHelp: 'Tick two to six runs to see their settings side by side.',
     compareTitle: 'Settings of {count} runs',
-    compareSaid: 'What differs comes first. Of files there are the first digits of their fingerprint.',
+    compareSaid: 'How far each run came, the settings that differ, and the others. Of files there are the first digits of their fingerprint.',
     tick: 'Compare {name}',
     setting: 'Setting',
     previews: 'Previews',

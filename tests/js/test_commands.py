@@ -78,7 +78,9 @@ def test_the_commands_list_what_was_trained_and_cite_it(site):
 
     select(site, TRAINER)
     run(site, CARDS)
-    command = dialog(site).locator("textarea").input_value()
+    text = dialog(site).locator("textarea")
+    assert text.evaluate("e => e.scrollWidth <= e.clientWidth")  # the whole line can be read
+    command = text.input_value()
     assert "train.py " in command
     assert name in command
     assert "--base-directory" in command  # this ComfyUI was started with one
@@ -116,6 +118,8 @@ def test_runs_are_compared_side_by_side_and_their_previews_shown(site):
     table = dialog(site).locator("table")
     table.wait_for()
     assert {name, other} <= set(table.locator("thead th").all_inner_texts())
+    came_to = table.locator("tbody").first.locator("tr").first.inner_text().split("\t")
+    assert sorted(came_to) == ["finished at 1 of 1", "finished at 2 of 2", "state"]
     differing = table.locator("tr.fewshot-differs").all_inner_texts()
     assert any(row.split()[:1] == ["steps"] and set(row.split()[1:]) == {"1", "2"} for row in differing)
     dialog(site).get_by_role("button", name="Back to the list").click()

@@ -25,7 +25,7 @@ def runs(tmp_path, monkeypatch) -> dict[str, Path]:
         record["identity"] = {"method": "tic_ft", "training clips": clips, "model file": "/somewhere/model.safetensors"}
         (folders[name] / "run.json").write_text(json.dumps(record))
     monkeypatch.setattr(module, "run_folder", folders.get)
-    monkeypatch.setattr(module, "run_table", lambda _run: {"smoothed": 0.123456, "peak_memory": None})
+    monkeypatch.setattr(module, "run_table", lambda _run: {"state": "finished", "smoothed": 0.123456, "curve": []})
     return folders
 
 
@@ -39,7 +39,15 @@ def test_what_differs_comes_first():
     same = {row["name"]: row["values"] for row in found["rows"] if not row["differ"]}
     assert same["betas"] == ["0.9, 0.99"] * 2
     assert same["learning_rate"] == ["0.0001"] * 2
-    assert (same["smoothed"], same["peak_memory"]) == (["0.1235"] * 2, ["–"] * 2)
+
+
+@pytest.mark.usefixtures("runs")
+def test_how_far_each_came_is_no_setting():
+    found = compare(["a", "b"])
+    assert [set(one) for one in found["outcomes"]] == [set(module.OUTCOME)] * 2  # and no curves
+    assert found["outcomes"][0]["smoothed"] == 0.123456
+    assert found["outcomes"][0]["peak_memory"] is None
+    assert not {row["name"] for row in found["rows"]} & (set(module.OUTCOME) - {"steps"})
 
 
 @pytest.mark.usefixtures("runs")
