@@ -18,7 +18,7 @@ test('the figures have their units, and no time is left to a run that is over', 
   assert.equal(figures({ ...run, live: false })[2][1], '–')
 })
 
-test('how far a run came is told with the same names for every run', () => {
+test('how far a run came has the same names for every run', () => {
   const told = outcome({ ...run, live: false, state: 'stopped' })
   assert.deepEqual(Object.fromEntries(told), { state: 'stopped at 3 of 9', loss: '0.5', smoothed: '0.25', 'per step': '12.5 s', 'peak memory': '2.0 GB' })
   const empty = outcome(runOf({ state: 'running' }))
