@@ -5,8 +5,8 @@ The image model has two stages of its own: ``image_vae``, then ``image_base``.
 Every stage can be stopped at any moment and goes on when it is called again. Needs the host's network
 classes: set COMFYUI_PATH to what ``python scripts/host.py`` prints and use the Python it prints. The files
 ``vae.safetensors`` and ``base.safetensors`` of the run folder (of the image model ``image_vae.safetensors`` and
-``image_base.safetensors``) are then copied to ``toy/weights/``. ``action`` trains AICL's adapter on the shipped video
-model and gives ``action.safetensors``.
+``image_base.safetensors``) are then copied to ``toy/weights/``. ``action`` trains AICL's adapter on a shipped video
+model and gives ``action.safetensors``, with ``--detail fine`` ``fine_action.safetensors``.
 
 Batches, noise and levels are functions of (seed, step). The learning rate follows the clock, so that a run
 ends when it was told to; a faster machine takes more steps and ends with other weights.
@@ -36,7 +36,10 @@ def main() -> None:
     parser.add_argument("--part", type=int, default=0, help="which part of the shards to encode, from 0")
     parser.add_argument("--parts", type=int, default=1, help="processes that share the encoding")
     parser.add_argument("--levels", choices=["one", "per frame"], default="per frame", help="of a clip, for `base`")
-    parser.add_argument("--from-shipped", action="store_true", help="`action`: start from the shipped adapter")
+    parser.add_argument("--detail", choices=["coarse", "fine"], default="coarse", help="of the base of `action`")
+    parser.add_argument(
+        "--from-shipped", action="store_true", help="`action`: start from the shipped adapter of the coarse base"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
@@ -81,7 +84,7 @@ def trainer(options: argparse.Namespace) -> Callable[[Path, float, int], None]:
         load_pack()
         from pack.toy.pretrain.action_training import train_action  # pyright: ignore[reportMissingImports]
 
-        return partial(train_action, clips=options.clips, shipped=options.from_shipped)
+        return partial(train_action, clips=options.clips, shipped=options.from_shipped, detail=options.detail)
     elif stage == "coarse":
         from toy.pretrain.base_training import train_coarse as train
     elif stage == "rich_vae":

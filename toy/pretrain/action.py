@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +17,10 @@ from ...methods.aicl import AdapterSizes, new_adapter
 from ...training.aicl.file import INTEGRATIONS, PRISM
 from ...training.aicl.reading import Reading, read_actions
 from ..text import WIDTH as TEXT_WIDTH
+from ..weights import BASE, FINE_BASE
 from .base import CONFIG
+from .latents import LARGER
+from .loop import Plan
 
 # 16 queries a frame: one for each token of a frame, so that positions can stay positions.
 SIZES = AdapterSizes(
@@ -23,6 +28,33 @@ SIZES = AdapterSizes(
     {f"blocks.{i}": CONFIG["dim"] for i in range(CONFIG["num_layers"])},
     inner=128,
 )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What tells the training on the two bases apart."""
+
+    base: Path
+    name: str  # of the base, in the adapter's file
+    stem: str  # of the run's files
+    latents: str  # what the files of the clips are called
+    size: float  # of the objects against the world's
+    lengths: dict[int, tuple[float, int]]  # latent frames: how often, and clips in a batch
+    plan: Plan
+    report: int  # steps between two looks at right, wrong and no reference
+
+
+RECIPES = {
+    "coarse": Recipe(
+        BASE, "the coarse toy video model", "action", "action", 1.0, {7: (0.4, 12), 13: (0.6, 12)},
+        Plan(0.0, rate=2e-3, other_rate=1e-3, constant=0.5, average=0.998), 250,
+    ),
+    # A clip has four times as many tokens. It is meant to start from the coarse one's adapter, so its rates are lower.
+    "fine": Recipe(
+        FINE_BASE, "the fine toy video model", "fine_action", "action_large", LARGER, {7: (0.3, 6), 13: (0.7, 4)},
+        Plan(0.0, rate=1e-3, other_rate=5e-4, constant=0.5, average=0.995), 400,
+    ),
+}  # fmt: skip
 
 
 class ToyAdapter(nn.Module):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -47,6 +48,16 @@ def judge_scene_of(index: int, seed: int) -> Scene:
     number, place = divmod(index, CLIPS_A_PATH)
     motions = (*HELD_OUT_MOTIONS, *MOTIONS)
     return _scene(motions[number % len(motions)], (), number, place, seed + 1, held_out=True)
+
+
+def sized(scene: Callable[[int, int], Scene], size: float) -> Callable[[int, int], Scene]:
+    """Scenes by index and seed with objects of another size, ``size`` times that of the world's."""
+
+    def larger(index: int, seed: int) -> Scene:
+        plain = scene(index, seed)
+        return replace(plain, radius=size * plain.radius)
+
+    return larger
 
 
 def objects(held_out: bool) -> list[tuple[str, str]]:

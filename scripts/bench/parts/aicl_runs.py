@@ -25,14 +25,16 @@ class Stage:
     def __init__(self, options: argparse.Namespace) -> None:
         from pack.nodes.host.aicl.adapter import HostAdapter
         from pack.nodes.host.model import toy
+        from pack.toy.clips import SIZES
         from pack.toy.weights import ACTIONS
         from pack.training.aicl.file import load_adapter
 
         path = options.adapter or ACTIONS
         options.adapter_digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         self.options = options
+        self.size = SIZES["large" if options.detail == toy.FINE else "small"]  # that the base knows
         with torch.inference_mode():
-            self.model, self.clip, self.vae = toy.load_model(), toy.load_clip(), toy.load_vae()
+            self.model, self.clip, self.vae = toy.load_model(options.detail), toy.load_clip(), toy.load_vae()
         self.adapter = HostAdapter(load_adapter(path))
 
     def run(self, arm: Any, group: str, seed: int, sheet: Path) -> dict[str, float]:
@@ -41,7 +43,7 @@ class Stage:
         rows, strips = [], []
         for number, motion in enumerate(motions):
             given = motions[(number + 1) % len(motions)] if arm.wrong else motion
-            subjects, references = scenes_of(motion, given, self.options.subjects, seed)
+            subjects, references = scenes_of(motion, given, self.options.subjects, seed, self.size)
             videos = self.sample(subjects, references[: arm.references], seed * 1009 + number)
             rows += [figures(video, scene, references[0]) for video, scene in zip(videos, subjects, strict=True)]
             strips += [strip_of(references[0], None), *(strip_of(scene, video) for scene, video in
@@ -85,13 +87,16 @@ def motions_of(group: str) -> tuple[str, ...]:
     return HELD_OUT_MOTIONS if group == "held out" else SHOWN
 
 
-def scenes_of(motion: str, given: str, count: int, seed: int) -> tuple[list[Any], list[Any]]:
-    """Subjects with the motion asked for, and references with the motion given.
+def scenes_of(motion: str, given: str, count: int, seed: int, size: float) -> tuple[list[Any], list[Any]]:
+    """Subjects with the motion asked for, and references with the motion given, of ``size`` times the world's size.
 
     All are objects that the adapter's training left out; none of the subjects is among the references.
     """
     from pack.toy.pretrain.action_world import objects
     from pack.toy.world import BACKGROUNDS, HELD_OUT_MOTIONS, Scene, varied
+
+    def sized(scene: Any) -> Any:
+        return replace(scene, radius=size * scene.radius)
 
     rng = np.random.default_rng((seed, 31, (*HELD_OUT_MOTIONS, *SHOWN).index(motion)))
     pool, papers = objects(held_out=True), list(BACKGROUNDS)
@@ -99,7 +104,7 @@ def scenes_of(motion: str, given: str, count: int, seed: int) -> tuple[list[Any]
     subjects = [Scene(*pool[order[i]], papers[rng.integers(3)], motion) for i in range(count)]
     left = [pool[i] for i in order[count:]]
     references = [varied(Scene(*left[i], papers[rng.integers(3)], given), rng) for i in range(REFERENCES)]
-    return subjects, references
+    return [sized(one) for one in subjects], [sized(one) for one in references]
 
 
 def figures(video: np.ndarray, scene: Any, reference: Any) -> dict[str, float]:
