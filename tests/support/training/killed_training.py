@@ -19,6 +19,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # also when this file is run
+from warm_process import Process
+
 ROOT = Path(__file__).resolve().parents[3]
 SUPPORT = ROOT / "tests" / "support"
 STEPS = 12
@@ -41,7 +44,7 @@ def process(
         *(str(part) for pair in options.items() for part in pair),
     ]
     settings = os.environ | ({} if host is None else {"COMFYUI_PATH": str(host.path)})
-    return subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return Process(command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def run_through(folder: Path, steps: int = STEPS, die: str = "", **more: Any) -> tuple[int, str]:

@@ -24,6 +24,7 @@ from killed_training import load_pack
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # also when this file is run, or imported by a bench
 from patience import PATIENCE
 from tested_command import FAIL, HELD, HOLD, SHORT
+from warm_process import Process
 
 TRAINERS = ("tic_ft", "aicl", "motion", "tune_a_video")
 NAME = TRAINERS[0]  # runs are called after their trainer
@@ -43,8 +44,12 @@ def begin(base: Path, steps: int, *trainers: str, **options: Any) -> None:
     values = {"--steps": steps} | {f"--{name}": value for name, value in options.items()}
     words = [str(part) for pair in values.items() for part in pair]
     command = [sys.executable, __file__, str(base), *words, "--trainers", *(trainers or TRAINERS[:1])]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    with Process(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as started:
+        try:
+            out, err = started.communicate(timeout=WAIT)
+        finally:
+            started.kill()
+    assert started.returncode == 0, out + err
 
 
 def launch(
@@ -70,7 +75,7 @@ def launch(
         runs = (run,) if isinstance(run, str) else run
         command = [sys.executable, str(script), *runs, "--base-directory", str((rank and others) or base), *arguments]
         started.append(
-            subprocess.Popen(
+            Process(
                 command,
                 env=settings,
                 stdout=subprocess.DEVNULL,
