@@ -131,6 +131,14 @@ def _shared(
     return _Batches([whole.losses], [whole.sigmas], [i for indices in batches for i in indices], losses)
 
 
+def clips_at_once(config: TrainConfig) -> int:
+    """How many clips of a step this process computes at once, to begin with; 0 where others take all of them."""
+    if processes().count == 1:
+        return config.batch_size
+    parts = _own_parts(processes(), config.batch_size, config.accumulation)
+    return len(parts[0][1]) if parts else 0
+
+
 def _own_parts(group: Processes, size: int, accumulation: int) -> list[tuple[int, range, bool]]:
     """The parts of a step's batches that this process takes: number of the batch, its rows, and whether they count.
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
 from ..model.families import Family
+from .block_calls import BlockCalls
 from .checkpointing import transformer_blocks
 from .forwards import is_replaced, wrapped_forwards
 
@@ -31,13 +33,18 @@ def _missing_compiler(device: torch.device) -> str:
     try:
         torch.compile(lambda x: (x * 2 + 1).sum(), dynamic=False)(torch.ones(8, device=device))
     except Exception as error:  # of torch, Triton or a compiler, each of its own kind
-        return f"no compiler works here: {str(error).strip().partition(chr(10))[0]}"
+        return f"no compiler works here: {first_line(error)}"
     return ""
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says first; of a compiler's, the rest is its output."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
 @contextmanager
-def compiled_blocks(network: nn.Module, pattern: str) -> Iterator[None]:
-    """Compile each block of a bare network at its first call with gradients, for a while.
+def compiled_blocks(network: nn.Module, pattern: str) -> Iterator[BlockCalls]:
+    """Compile each block of a bare network at its first call with gradients, for a while; their calls.
 
     Enter it before the blocks are wrapped for checkpointing. Every shape is compiled on its own, so that up to
     ``VARIANTS`` of them no result depends on which came before; of more, those that come first are compiled. Calls
@@ -49,20 +56,22 @@ def compiled_blocks(network: nn.Module, pattern: str) -> Iterator[None]:
 
     blocks = transformer_blocks(network, pattern)
     limit = VARIANTS * len(blocks)  # blocks share their code, to which torch's own limit of 8 applies
+    calls = BlockCalls(blocks)
     try:
-        with (
-            dynamo.patch(recompile_limit=limit, accumulated_recompile_limit=4 * limit),
-            wrapped_forwards(blocks, _compiling),
-        ):
-            yield
+        with ExitStack() as stack:
+            stack.enter_context(dynamo.patch(recompile_limit=limit, accumulated_recompile_limit=4 * limit))
+            for block in blocks:
+                stack.enter_context(wrapped_forwards([block], partial(_compiling, calls, block)))
+            yield calls
     finally:
         torch.compiler.reset()  # else torch keeps the code, and counts it against the next run's
 
 
-def _compiling(forward: Callable[..., Any]) -> Callable[..., Any]:
+def _compiling(calls: BlockCalls, block: nn.Module, forward: Callable[..., Any]) -> Callable[..., Any]:
     compiled: Any = torch.compile(forward, dynamic=False)
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        return (compiled if torch.is_grad_enabled() else forward)(*args, **kwargs)
+        calls.pass_by(block, compiled, args, kwargs)
+        return (compiled if calls.compiled and torch.is_grad_enabled() else forward)(*args, **kwargs)
 
     return call

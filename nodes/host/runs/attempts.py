@@ -21,8 +21,8 @@ from ....training.runs.run import Run
 from ..services.progress import StepProgress, throw_if_cancelled
 from ..services.workflow_metadata import workflow_id
 from ..session.memory_use import free_memory
-from ..session.placement import Placed
 from ..session.session import Session
+from .compiled_run import settle_blocks
 from .endings import close_record, end_run, keep_steps, next_way
 from .events import run_monitors
 from .fitting import Fitting
@@ -118,12 +118,12 @@ def _attempt(task: RunTask, data: _Data, fitting: Fitting, before: _Again | None
                 # Not the run's own note: that would be a circle of references.
                 run.keep_best, saver.note = saver.keep_best, run.monitors.note
                 run.progress = telling(session, StepProgress(job.config.steps), run.monitors.note)
-                return _go(task, run, saver, session.placed)
+                return _go(task, run, saver, session)
     finally:
         free_memory()
 
 
-def _go(task: RunTask, run: Run, saver: Saver, placed: Placed) -> Trained | _Again:
+def _go(task: RunTask, run: Run, saver: Saver, session: Session) -> Trained | _Again:
     """Train, then save whatever came of it."""
     job, opened = task.job, task.opened
     try:
@@ -131,8 +131,9 @@ def _go(task: RunTask, run: Run, saver: Saver, placed: Placed) -> Trained | _Aga
             run.restore(opened.values)
             opened.folder.forget_after(run.state.step)
             log.info("the run %s goes on at step %d of %d", opened.folder.name, run.state.step, job.config.steps)
-        tell_start(run, task.identity, task.way)
         run.monitors.started(opened.folder, job.config, run.state.step)
+        settle_blocks(run, session)
+        tell_start(run, task.identity, task.way, session.blocks.compiled)
         if task.missing:
             run.note("optimizer", task.missing)
         word = distilled_word(job.model.model)
@@ -140,7 +141,7 @@ def _go(task: RunTask, run: Run, saver: Saver, placed: Placed) -> Trained | _Aga
             run.note("distilled", distilled_warning(word))
         run.go()
     except BaseException as stop:  # the host's cancel is no Exception; the steps done are worth keeping
-        leaner = next_way(task.way, placed, run, stop)
+        leaner = next_way(task.way, session.placed, run, stop)
         if leaner is not None:
             return _Again(leaner, run.control.take(STOP), run.monitors)
         keep_steps(run, saver, stop)

@@ -22,6 +22,7 @@ from ....training.runs.changes import changed_identity
 from ....training.runs.run import REWIND, Run, restore, validation_lacks
 from ..session.memory_use import free_memory, is_out_of_memory
 from ..session.session import Session
+from .compiled_run import follow_blocks
 from .fitting import Fitting
 from .output import Trained
 
@@ -37,13 +38,14 @@ class FollowedError(Exception):
     """The run has ended, and so has this process's part: process 0 goes on with what was trained."""
 
 
-def tell_start(run: Run, identity: dict[str, Any], way: Way) -> None:
+def tell_start(run: Run, identity: dict[str, Any], way: Way, compiled: bool) -> None:
     """As process 0: let the others begin, or go on, where the run stands, and wait until they are ready.
 
     Args:
         run: It has its state.
         identity: All that decides the result, but the settings; the others must have the same.
         way: How it is fitted into memory.
+        compiled: Whether its blocks are compiled here; where they are not, nobody compiles them.
 
     Raises:
         MemoryError, PeerFailedError: another process could not prepare the model, or has another one.
@@ -52,7 +54,7 @@ def tell_start(run: Run, identity: dict[str, Any], way: Way) -> None:
     if processes().count == 1:
         return
     most = None if math.isinf(way.most) else way.most
-    same = {"identity": identity, "version": PACK_VERSION}
+    same = {"identity": identity, "version": PACK_VERSION, "compiled": compiled}
     processes().tell(TRAIN, {"config": run.trainer.config.to_dict(), "most": most, **same, **run.values()})
     processes().apart = False
     agree(processes())
@@ -140,6 +142,7 @@ class _Part:
                     session.trained.names,
                 )  # fmt: skip
                 restore(trainer, state, values)
+                follow_blocks(trainer, state, session, values["compiled"])
             self._go(trainer, state, session)
 
     def _make_data(self) -> None:

@@ -46,7 +46,7 @@ def setup_line(session: Session) -> str:
     if placed.lent:
         weights += f" and {placed.lent / GIB:.2f} GiB lent"
     kernel = session.predict.kernel or "no attention of the host"
-    blocks = f"; {session.blocks}" if session.blocks else ""
+    blocks = f"; {session.blocks.words}" if session.blocks.words else ""
     again = f"checkpointing {session.checkpointing}{blocks}"
     return f"{placed.device.type} in {dtype}, {weights}; attention: {kernel}; {again}"
 

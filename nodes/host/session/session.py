@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -28,7 +28,7 @@ from ..model.ltx import FRAME_RATE, per_token, without_sound
 from ..model.noise import process_of
 from ..model.video_model import VideoModel
 from ..model.vision import CLIP_VISION, as_output
-from .compiling import compiled_if_asked
+from .compiling import Blocks, compiled_if_asked
 from .placement import ALL, Placed, Room, load_for_training
 from .splitting import more_calls, split_base
 
@@ -189,7 +189,7 @@ class Session:
     trained: Any  # a ``Trainable``
     placed: Placed
     loss_scale: float = 1.0  # factor on the loss during the backward pass
-    blocks: str = ""  # how they are computed, where that was asked for
+    blocks: Blocks = field(default_factory=Blocks)  # how they are computed
     checkpointing: str = ""  # what of them is computed again, in words
 
     @property

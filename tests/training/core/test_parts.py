@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from pack.training.core.step import _own_parts
+from pack.training.core.config import TrainConfig
+from pack.training.core.step import _own_parts, clips_at_once
 from pack.training.distributed.exchange import agree, agreed, shared_values
-from pack.training.distributed.processes import FAILED, MEMORY, PeerFailedError, Processes
+from pack.training.distributed.processes import FAILED, MEMORY, PeerFailedError, Processes, among
 
 
 class One(Processes):
@@ -59,6 +60,16 @@ def test_parts_of_all_processes_are_the_step_and_a_split_base_is_called_equally_
         calls.add(len(split))
     assert taken == list(range(clips * accumulation))
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize(("accumulation", "count", "clips"), [(2, 2, [2, 2]), (1, 2, [1, 1]), (1, 3, [0, 1, 1])])
+def test_a_process_knows_how_many_clips_it_computes_at_once(accumulation, count, clips):
+    config, found = TrainConfig(batch_size=2, accumulation=accumulation), []
+    assert clips_at_once(config) == 2
+    for rank in range(count):
+        with among(One(rank, count)):
+            found.append(clips_at_once(config))
+    assert sorted(found) == clips
 
 
 @pytest.mark.parametrize("splits", [False, True])
