@@ -108,6 +108,15 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     return (yield)
 
 
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """What a file of tests leaves is collected; what is still there then, as modules that it has imported, stays."""
+    result = yield
+    if nextitem is None or nextitem.path != item.path:
+        garbage.let_go()
+    return result
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test marked ``host`` where there is none."""
     if item.get_closest_marker("host") and not host_in_process.is_set():

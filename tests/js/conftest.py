@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import garbage
 import pytest
 from browser import FLAGS, Site, make_idle, prepare_user
 from chromium import ADVICE, find_chromium
@@ -62,6 +63,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         pytest.skip(f"the browser tests are written for the front end of ComfyUI {DEFAULT}")
     base = tmp_path_factory.mktemp("comfyui")
     prepare_user(base)
+    garbage.spare_host(base)
     with Server(found, base=base, cpu=True, arguments=chosen_front_end()) as server:
         yield server
 

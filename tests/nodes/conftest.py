@@ -23,12 +23,17 @@ def _nothing_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _nothing_loaded() -> None:
-    """No file of tests finds models of another one in the host's list, whatever those have left behind."""
+def _nothing_loaded() -> Iterator[None]:
+    """No file of tests finds models of another one in the host's list, or leaves any, which would never be freed."""
     import comfy.model_management
 
-    comfy.model_management.unload_all_models()
-    comfy.model_management.current_loaded_models.clear()
+    def unload() -> None:
+        comfy.model_management.unload_all_models()
+        comfy.model_management.current_loaded_models.clear()
+
+    unload()
+    yield
+    unload()
 
 
 @pytest.fixture(autouse=True)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import garbage
 import pytest
 import workflow_checks  # noqa: F401 - it makes scripts/ importable
 from patience import PATIENCE
@@ -68,6 +69,7 @@ def server(tmp_path_factory) -> Iterator[Server]:
     (base / "secret.mp4").write_bytes(b"secret")
     (base / "custom_nodes").mkdir()
     (base / "custom_nodes" / "showing.py").write_text(SHOWING)
+    garbage.spare_host(base)
     with Server(find_or_build(), base=base, cpu=not torch.cuda.is_available()) as running:
         yield running
 

@@ -7,6 +7,7 @@ import importlib.util
 import io
 import json
 
+import garbage
 import pytest
 import workflow_checks as workflows
 
@@ -39,6 +40,7 @@ def server(tmp_path_factory):
         (base / "input" / name).mkdir(parents=True)
     for name in workflows.INPUT_FILES:
         (base / "input" / name).touch()
+    garbage.spare_host(base)
     with Server(find_or_build(), base=base, cpu=not torch.cuda.is_available()) as running:
         yield running
 

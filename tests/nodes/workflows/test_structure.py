@@ -6,6 +6,7 @@ import io
 import json
 import re
 
+import garbage
 import pytest
 import workflow_checks as workflows
 
@@ -50,6 +51,7 @@ def server(tmp_path_factory):
     """One ComfyUI for all of them, with small files under the documented names."""
     base = tmp_path_factory.mktemp("comfyui")
     tiny_files.write_files(base)
+    garbage.spare_host(base)
     with Server(find_or_build(), base=base, cpu=not torch.cuda.is_available()) as running:
         yield running
 
