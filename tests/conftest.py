@@ -12,6 +12,7 @@ from pathlib import Path
 
 import garbage
 import host_in_process
+import longest
 import numpy as np
 import pytest
 import version_free
@@ -48,6 +49,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--skip-version-free", action="store_true", help="without tests/support/version_free.py's")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Share out the files of tests in the order that ``tests/support/longest.py`` gives them."""
+    longest.keep_order(config)
+
+
 def needs_host(path: Path) -> bool:
     """Whether a test file lies below one of the folders whose tests need a host."""
     return path.is_relative_to(ROOT / "tests") and path.relative_to(ROOT / "tests").parts[0] in HOST_FOLDERS
@@ -82,6 +88,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [item for item in items if version_free.is_version_free(item.nodeid)]
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
+    longest.sort(config, items)
 
 
 def seed_streams(words: str) -> None:
