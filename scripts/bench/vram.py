@@ -44,6 +44,7 @@ class Found:
     weights: dict[str, float]  # bytes by the type they are stored in
     buffers: dict[str, float]  # for lent ones
     steps: dict[str, float]  # bytes of a step by checkpointing, with the margin
+    depth: int  # blocks
     seconds: float  # that counting took, of this process
 
 
@@ -97,6 +98,7 @@ def counted(public: Public, rank: int) -> Found:
     import comfy.model_management
     import torch
 
+    from pack.nodes.host.layers.checkpointing import transformer_blocks
     from pack.nodes.host.model.video_model import video_model
     from pack.nodes.host.plan.memory_profile import counted_steps
     from pack.nodes.host.session.placement import lending_buffer
@@ -116,6 +118,7 @@ def counted(public: Public, rank: int) -> Found:
         {name: float(model.model_size()) for name, model in models.items()},
         {name: lending_buffer(model) for name, model in models.items()},
         {mode: step * MARGIN for mode, step in steps.items()},
+        len(transformer_blocks(models["bf16"].model.diffusion_model, video.family.blocks)),
         seconds,
     )
 
@@ -162,15 +165,19 @@ def card_table(found: list[Found]) -> str:
 
 
 def decision(found: Found, stored: str, card: int) -> str:
-    """The way that Training Plan gives, and the share of the weights that stays on the card where not all do."""
+    """The way that Training Plan gives, and the share of the weights that stays on the card where not all do.
+
+    How many blocks keep everything is by the straight line; the plan counts that step, and may find room for one more.
+    """
     from pack.training.core.placement import KEPT_BACK, Weights, first_way
 
     weights = Weights(found.weights[stored], found.buffers[stored])
-    way = first_way(found.steps, weights, card * GIB - KEPT_BACK)
+    way = first_way(found.steps, weights, card * GIB - KEPT_BACK, found.depth)
     if way is None:
         return "no"
-    share = "" if way.most >= weights.whole else f", {way.most / weights.whole:.0%} on it"
-    return f"{way.checkpointing}{share}"
+    share = "" if way.most >= weights.whole else f", {100 * way.most / weights.whole:.0f} % on it"
+    some = f", {found.depth - way.kept} of {found.depth}" if way.kept else ""
+    return f"{way.checkpointing}{some}{share}"
 
 
 def check_table(rank: int) -> str:
