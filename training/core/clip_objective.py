@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import torch
@@ -72,6 +73,12 @@ class ClipObjective:
         group = max(self.groups, key=lambda group: shapes[group[0]].numel())
         return [group[i % len(group)] for i in range(self.config.batch_size)]
 
+    def shapes_vary(self) -> bool:
+        """Whether clips differ in shape, or captions do, the empty one among them where some are dropped."""
+        first = self.conditioning[0]
+        lost = [{**first, **self.unconditional}] if self.config.caption_dropout else []
+        return len(self.groups) > 1 or any(_shapes(one) != _shapes(first) for one in chain(self.conditioning, lost))
+
     def fixed_batch(self, index: int, sigma: float) -> FlowBatch:
         """One clip at one level, with noise that depends on the clip's index alone; for validation."""
         x0 = self.x0[index][None]
@@ -109,3 +116,7 @@ class ClipObjective:
         """Mean squared error of each clip, ``[B]``."""
         prediction, target = self.predicted(predict, batch)
         return (prediction - target).square().flatten(1).mean(1)
+
+
+def _shapes(caption: Conditioning) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in caption.items()}

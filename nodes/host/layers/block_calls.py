@@ -37,6 +37,7 @@ class BlockCalls:
 
     def __init__(self, blocks: Sequence[nn.Module]) -> None:
         self.compiled = True
+        self.shapes_vary = False  # whether they are compiled for all shapes at once; to be set before the first call
         self._kinds = set(map(type, blocks))
         self._seen: dict[tuple[type[nn.Module], bool], BlockCall] | None = None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from .block_calls import BlockCalls
 from .checkpointing import transformer_blocks
 from .forwards import is_replaced, wrapped_forwards
 
-VARIANTS = 8  # of a block's inputs that are compiled: shapes of clips, captions; more are computed as they come
+VARIANTS = 8  # of a block's inputs that are compiled, as of batches of other sizes; more are computed as they come
 
 
 def reason_against(network: nn.Module, family: Family, device: torch.device) -> str:
@@ -46,20 +46,24 @@ def first_line(error: BaseException) -> str:
 def compiled_blocks(network: nn.Module, pattern: str) -> Iterator[BlockCalls]:
     """Compile each block of a bare network at its first call with gradients, for a while; their calls.
 
-    Enter it before the blocks are wrapped for checkpointing. Every shape is compiled on its own, so that up to
-    ``VARIANTS`` of them no result depends on which came before; of more, those that come first are compiled. Calls
-    without gradients, as in validation, stay as they were.
+    Enter it before the blocks are wrapped for checkpointing. A shape is compiled on its own, so that up to
+    ``VARIANTS`` of them no result depends on which came before; where shapes vary, all of them are compiled at once.
+    Calls without gradients, as in validation, stay as they were.
 
     Source: ``torch.compile``, block by block as its guide to regional compilation says.
     """
     import torch._dynamo.config as dynamo
+    from torch.fx.experimental import _config
 
+    shapes: Any = _config
     blocks = transformer_blocks(network, pattern)
     limit = VARIANTS * len(blocks)  # blocks share their code, to which torch's own limit of 8 applies
     calls = BlockCalls(blocks)
     try:
         with ExitStack() as stack:
             stack.enter_context(dynamo.patch(recompile_limit=limit, accumulated_recompile_limit=4 * limit))
+            # Else sizes that happen to be equal in the first clip are taken for one, and others are compiled anew.
+            stack.enter_context(shapes.patch(use_duck_shape=False))
             for block in blocks:
                 stack.enter_context(wrapped_forwards([block], partial(_compiling, calls, block)))
             yield calls
@@ -68,10 +72,11 @@ def compiled_blocks(network: nn.Module, pattern: str) -> Iterator[BlockCalls]:
 
 
 def _compiling(calls: BlockCalls, block: nn.Module, forward: Callable[..., Any]) -> Callable[..., Any]:
-    compiled: Any = torch.compile(forward, dynamic=False)
+    compiled = cache(lambda shapes_vary: torch.compile(forward, dynamic=shapes_vary))
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        calls.pass_by(block, compiled, args, kwargs)
-        return (compiled if calls.compiled and torch.is_grad_enabled() else forward)(*args, **kwargs)
+        calls.pass_by(block, compiled(calls.shapes_vary), args, kwargs)
+        compute: Any = compiled(calls.shapes_vary) if calls.compiled and torch.is_grad_enabled() else forward
+        return compute(*args, **kwargs)
 
     return call

@@ -53,6 +53,7 @@ def _try_out(trainer: Trainer, state: TrainState, session: Session, note: Note) 
     if not session.blocks.compiled or state.step >= trainer.config.steps:
         return
     objective: Any = trainer.objective  # a ``ClipObjective``: others are not compiled
+    session.blocks.compile_for(objective.shapes_vary())
     clips = clips_at_once(trainer.config)
     if processes().splits or not clips:  # in a forward pass of a split base the others would have to take part
         return

@@ -45,6 +45,11 @@ class Blocks:
             self._calls.compiled = self._predict.compiled = False
             self._calls = None
 
+    def compile_for(self, shapes_vary: bool) -> None:
+        """Say, before the first step, whether the clips or captions of the run are of several shapes."""
+        if self._calls is not None:
+            self._calls.shapes_vary = shapes_vary
+
     def try_out(self, compute: Callable[[], Any], parameters: Sequence[Tensor]) -> str:
         """Compile one block of each kind, forward and backward; where that fails all are left as they are, and why.
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import tiny_families as families
 import torch
+from clip_pairs import encoded_pairs, mixed_pairs
 from comfy.model_management import InterruptProcessingException
 from tic_ft_runs import interrupt_after, train
 from tiny_families import COG_5B, KANDINSKY, LTXV, WAN
@@ -79,19 +80,20 @@ def test_loss_and_gradients_are_equal_to_rounding(graphs, family, mode):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("pairs", [encoded_pairs, mixed_pairs])
 @pytest.mark.usefixtures("output", "compiler")
-def test_a_run_that_goes_on_has_the_same_bytes_and_leaves_nothing_on_the_model(monkeypatch, caplog):
+def test_a_run_that_goes_on_has_the_same_bytes_and_leaves_nothing_on_the_model(monkeypatch, caplog, pairs):
     caplog.set_level("INFO")
-    settings = TrainConfig(compile_blocks=True, save_every=1)
+    asked = {"settings": TrainConfig(compile_blocks=True, save_every=1), "steps": 4, "encoded": pairs()}
     model = families.model_of("Wan 2.1")
     network = model.model.diffusion_model
     before = [vars(module).get("forward") for module in network.modules()]
-    whole = train(model, "whole", settings=settings, steps=2)[0]
+    whole = train(model, "whole", **asked)[0]
     with monkeypatch.context() as patch:
-        interrupt_after(patch, 1)
+        interrupt_after(patch, 2)
         with pytest.raises(InterruptProcessingException):
-            train(model, "parts", settings=settings, steps=2)
-    again = train(model, "parts", settings=settings, steps=2)[0]
+            train(model, "parts", **asked)
+    again = train(model, "parts", **asked)[0]
     assert all(torch.equal(value, again[name]) for name, value in whole.items())
     assert [vars(module).get("forward") for module in network.modules()] == before
     said = [text for text in caplog.messages if "attention: " in text]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from clip_pairs import fake_text, mixed_pairs
 from comfy.model_management import InterruptProcessingException
 from followed import Follower, led
 from tic_ft_runs import interrupt_after, train
@@ -218,7 +219,12 @@ def test_nobody_compiles_what_process_0_does_not(model, compiler, tried):
         assert tried == [False, True][: 2 * compiled]
 
 
-def test_a_trial_compiles_what_a_step_needs_and_no_more(model, monkeypatch):
+@pytest.mark.parametrize("sizes", ["one size", "several sizes"])
+def test_clips_and_captions_of_any_number_of_sizes_are_compiled_once(model, monkeypatch, sizes):
+    def text(caption: str) -> dict[str, Tensor]:
+        more = caption.count("x") if sizes == "several sizes" else 0
+        return {"cross_attn": torch.cat([fake_text(caption)["cross_attn"]] * (1 + more))}
+
     compile_, graphs = torch.compile, []
     monkeypatch.setattr(torch, "compile", lambda function, **given: compile_(function, backend="aot_eager", **given))
     settle = compiled_run.settle_blocks
@@ -229,6 +235,7 @@ def test_a_trial_compiles_what_a_step_needs_and_no_more(model, monkeypatch):
         graphs.append(counters["stats"]["unique_graphs"])
 
     monkeypatch.setattr(attempts, "settle_blocks", settled)
-    train(model, "graphs", settings=COMPILED, steps=2)
+    encoded = {} if sizes == "one size" else {"encoded": mixed_pairs(text=text)}
+    train(model, "graphs", settings=COMPILED, steps=8, batch_size=1, **encoded)
     assert graphs[0] > 5
     assert counters["stats"]["unique_graphs"] == graphs[0]

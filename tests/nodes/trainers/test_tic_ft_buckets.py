@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 import torch
-from clip_pairs import encoded_pairs
+from clip_pairs import mixed_pairs
 from tic_ft_runs import train
 
 from pack.nodes.host.model import loras
 from pack.nodes.host.session import session as training
 from pack.training.core.config import TrainConfig
-from pack.training.data.encoding import EncodedDataset
 from pack.training.lora.metadata import from_metadata
-
-
-def mixed(seed: int = 0) -> EncodedDataset:
-    """Pairs of two sizes and two lengths: three buckets."""
-    whole = encoded_pairs(clips=3, seed=seed)
-    wide, long = encoded_pairs(clips=1, width=32, seed=seed + 1), encoded_pairs(clips=1, frames=12, seed=seed + 2)
-    others = [replace(wide.dataset[0], size=(32, 16), name="wide"), replace(long.dataset[0], name="long")]
-    whole.dataset = replace(whole.dataset, samples=(*whole.dataset.samples, *others))
-    return whole
 
 
 @pytest.fixture
@@ -40,8 +29,8 @@ def shapes(monkeypatch) -> list[tuple[int, ...]]:
     return seen
 
 
-def test_every_bucket_is_trained_on_and_none_is_mixed(model, shapes):
-    lora, loss, steps, _, settings = train(model, "buckets", encoded=mixed(), steps=10, batch_size=2)
+def test_every_bucket_is_trained_on_and_none_is_mixed_pairs(model, shapes):
+    lora, loss, steps, _, settings = train(model, "buckets", encoded=mixed_pairs(), steps=10, batch_size=2)
     assert len(loss["loss"]) == steps == 10
     assert set(shapes) == {(2, 16, 6, 4, 4), (2, 16, 6, 4, 8), (2, 16, 7, 4, 4)}
     assert settings["target_latents"] == 2
@@ -51,18 +40,18 @@ def test_every_bucket_is_trained_on_and_none_is_mixed(model, shapes):
 
 
 def test_steps_that_follow_other_steps_are_those_of_one_run(model, shapes):
-    runs = [train(model, f"again {i}", encoded=mixed(), steps=6, batch_size=2) for i in range(2)]
+    runs = [train(model, f"again {i}", encoded=mixed_pairs(), steps=6, batch_size=2) for i in range(2)]
     assert runs[0][1] == runs[1][1]
     assert shapes[:6] == shapes[6:]
     assert all(torch.equal(runs[0][0][name], runs[1][0][name]) for name in runs[0][0])
 
 
 def test_a_gradient_of_several_batches_may_be_of_several_buckets(model, shapes):
-    train(model, "sums", encoded=mixed(), steps=3, batch_size=1, settings=TrainConfig(accumulation=4))
+    train(model, "sums", encoded=mixed_pairs(), steps=3, batch_size=1, settings=TrainConfig(accumulation=4))
     assert len(shapes) == 12
     assert len(set(shapes)) == 3
 
 
 def test_held_out_clips_may_have_buckets_too(model):
-    lora = train(model, "held out", encoded=mixed(), steps=2, validation=mixed(seed=9))[0]
+    lora = train(model, "held out", encoded=mixed_pairs(), steps=2, validation=mixed_pairs(seed=9))[0]
     assert float(from_metadata(lora.metadata)["validation_loss_before"]) > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -64,3 +65,12 @@ def encoded_pairs(
         dataset, lambda pixels: fake_vae(pixels, max(16, channels), compression)[:channels], text, "fake", None,
         lambda: None, vision=fake_vision(),
     )  # fmt: skip
+
+
+def mixed_pairs(seed: int = 0, text: Callable[[str], dict[str, Tensor]] = fake_text) -> Any:
+    """A FEWSHOT_ENCODED of pairs of two sizes and two lengths: three buckets."""
+    whole = encoded_pairs(clips=3, seed=seed, text=text)
+    wide, long = encoded_pairs(clips=1, width=32, seed=seed + 1), encoded_pairs(clips=1, frames=12, seed=seed + 2)
+    others = [replace(wide.dataset[0], size=(32, 16), name="wide"), replace(long.dataset[0], name="long")]
+    whole.dataset = replace(whole.dataset, samples=(*whole.dataset.samples, *others))
+    return whole
