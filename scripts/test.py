@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by path
@@ -155,34 +156,40 @@ def run_javascript() -> int:
 
 
 def run_style(host: Host) -> int:
-    """Run ruff and pyright where the interpreter has them; the number of them that complain."""
-    announce("style and types")
-    failed = 0
-    absent = missing_modules(host.python, ("ruff", "pyright"))
-    if "ruff" in absent:
+    """Run ruff where the interpreter has it; 1 when it complains, else 0."""
+    announce("style")
+    if missing_modules(host.python, ("ruff",)):
         print("ruff is not installed in the host's Python: skipped")
-    else:
-        command = [str(host.python), "-m", "ruff", "check", "."]
-        failed += subprocess.run(command, cwd=ROOT, check=False).returncode != 0
-    if "pyright" in absent:
-        print("pyright is not installed in the host's Python: skipped")
-    else:
-        failed += not types_are_right(host)
-    return failed
+        return 0
+    return int(subprocess.run([str(host.python), "-m", "ruff", "check", "."], cwd=ROOT, check=False).returncode != 0)
 
 
-def types_are_right(host: Host) -> bool:
-    """Run pyright with the host's packages; True also when it cannot run here, which is said."""
+def find_types(host: Host) -> subprocess.CompletedProcess[str] | None:
+    """Run pyright with the host's packages, and say nothing yet; None where the interpreter has none.
+
+    It computes for a minute, in one process: beside the unit tests.
+    """
+    if missing_modules(host.python, ("pyright",)):
+        return None
     settings = {**environment(host), "PYTHONPATH": str(host.path), "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
     # Folders by name: told nothing, pyright goes through all of the host in some checkouts.
     command = [str(host.python), "-m", "pyright", "--pythonpath", str(host.python), *TYPED_FOLDERS]
     try:
-        result = subprocess.run(
+        return subprocess.run(
             command, cwd=ROOT, env=settings, capture_output=True, text=True, check=False, timeout=HUNG
         )
     except subprocess.TimeoutExpired:
-        print(f"pyright did not finish within {HUNG:.0f} s: failed")
-        return False
+        return subprocess.CompletedProcess(
+            command, 1, f"pyright did not finish within {HUNG:.0f} s: 1 error, 0 warnings", ""
+        )
+
+
+def types_are_right(result: subprocess.CompletedProcess[str] | None) -> bool:
+    """Say what pyright has found; True also when it cannot run here, which is said."""
+    announce("types")
+    if result is None:
+        print("pyright is not installed in the host's Python: skipped")
+        return True
     if not re.search(r"\d+ errors?, \d+ warnings?", result.stdout):
         # the package fetches Node.js at its first run, which a machine without a network cannot
         lines = (result.stdout + result.stderr).strip().splitlines() or ["no output"]
@@ -257,10 +264,13 @@ def run_stages(options: argparse.Namespace, extra: list[str]) -> int:
     hosts = find_hosts(options.host)
     for host in hosts:
         check_packages(host)
-    style = run_style(hosts[0]) + run_javascript()
-    with shuffled(hosts[0].python, options.shuffle) as order:
+    with ThreadPoolExecutor(1) as beside, shuffled(hosts[0].python, options.shuffle) as order:
+        types = beside.submit(find_types, hosts[0])
+        style = run_style(hosts[0]) + run_javascript()
         arguments = [*order, *extra]
-        stages = [run_unit(hosts[0].python, arguments), run_host(hosts[0], [*FUZZED, *arguments])]
+        stages = [run_unit(hosts[0].python, arguments)]
+        style += not types_are_right(types.result())
+        stages.append(run_host(hosts[0], [*FUZZED, *arguments]))
         stages.extend(run_host(host, [*VERSIONS, *arguments]) for host in hosts[1:])
         stages.append(run_browser(hosts[0], [*CLASSIC, *arguments]))
         stages.append(run_browser(hosts[0], [*NODES2, *arguments], front_end.NEWEST))

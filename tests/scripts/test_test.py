@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,7 @@ command = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(command)
 
 HOST = Host(Path("ComfyUI"), Path(sys.executable), "0.30.0")
+TYPED = subprocess.CompletedProcess([], 0, "0 errors, 0 warnings, 0 informations", "")
 
 
 @pytest.mark.parametrize(
@@ -87,6 +90,7 @@ def stages(monkeypatch) -> list[tuple[str, Path, list[str]]]:
     monkeypatch.setattr(command, "find_or_build", lambda version: Host(Path("C"), Path("mine"), version or "0.31.0"))
     monkeypatch.setattr(command, "missing_modules", lambda _python, _names: [])
     monkeypatch.setattr(command, "run_style", lambda _host: 0)
+    monkeypatch.setattr(command, "find_types", lambda _host: TYPED)
     monkeypatch.setattr(command, "run_javascript", lambda: 0)
     monkeypatch.setattr(command, "provide_chromium", lambda: "a chromium")
     monkeypatch.setattr(command, "run_pytest", run_pytest)
@@ -112,6 +116,7 @@ def test_a_run_ends_with_what_failed_in_it(monkeypatch, tmp_path, capsys):
     for stage in ("run_host", "run_browser"):
         monkeypatch.setattr(command, stage, lambda *_arguments: 0)
     monkeypatch.setattr(command, "run_style", lambda _host: 1)
+    monkeypatch.setattr(command, "find_types", lambda _host: None)
     monkeypatch.setattr(command, "run_javascript", lambda: 0)
     monkeypatch.setattr(command, "HOST_FOLDERS", ())
     assert command.main(["-n", "0", str(tmp_path / "test_two.py")]) == 1
@@ -200,11 +205,43 @@ def test_a_host_without_the_packages_is_refused_before_any_stage(stages, monkeyp
 
 def test_pyright_that_cannot_run_is_skipped_with_a_line(monkeypatch, capsys):
     def run(*_args, **_keywords):
-        return command.subprocess.CompletedProcess([], 1, stdout="", stderr="cannot fetch node")
+        return subprocess.CompletedProcess([], 1, stdout="", stderr="cannot fetch node")
 
+    monkeypatch.setattr(command, "missing_modules", lambda _python, _names: [])
     monkeypatch.setattr(command.subprocess, "run", run)
-    assert command.types_are_right(HOST) is True
+    assert command.types_are_right(command.find_types(HOST)) is True
     assert "skipped (cannot fetch node)" in capsys.readouterr().out
+    monkeypatch.setattr(command, "missing_modules", lambda _python, names: list(names))
+    assert command.types_are_right(command.find_types(HOST)) is True
+    assert "pyright is not installed" in capsys.readouterr().out
+
+
+def test_pyright_that_hangs_has_failed(monkeypatch, capsys):
+    def run(given, **_keywords):
+        raise subprocess.TimeoutExpired(given, HUNG)
+
+    monkeypatch.setattr(command, "missing_modules", lambda _python, _names: [])
+    monkeypatch.setattr(command.subprocess, "run", run)
+    assert command.types_are_right(command.find_types(HOST)) is False
+    assert "did not finish" in capsys.readouterr().out
+
+
+def test_types_are_checked_beside_the_unit_tests_and_told_after_them(stages, monkeypatch, capsys):
+    begun = threading.Event()
+
+    def find_types(_host):
+        while not begun.wait(PATIENCE):
+            pass
+        return subprocess.CompletedProcess([], 1, "2 errors, 0 warnings", "")
+
+    monkeypatch.setattr(command, "find_types", find_types)
+    monkeypatch.setattr(command, "run_unit", lambda *_arguments: command.announce("unit tests") or begun.set() or 0)
+    monkeypatch.setattr(command, "FAILED", [])
+    command.main([])
+    out = capsys.readouterr().out
+    assert out.index("=== unit tests") < out.index("=== types") < out.index("2 errors, 0 warnings")
+    assert "failed in style, types and JavaScript: 1 of the checks" in out
+    assert len(stages) == 4
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ LONGEST = (  # from the longest on, down to some ten seconds; the others follow 
     "distributed/test_machines.py",
     "nodes/session/test_step_size.py",
     "nodes/sampling/test_families.py",
+    "nodes/layers/test_compiled.py",
+    "nodes/runs/test_fitting.py",
     "fuzz/test_nodes.py",
     "nodes/session/test_on_a_card.py",
     "nodes/trainers/test_family_training.py",
