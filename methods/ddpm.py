@@ -31,6 +31,8 @@ class DdpmProcess:
 
     def __init__(self, sigmas: Tensor) -> None:
         self.sigmas = sigmas.detach().float().cpu()
+        table = torch.cat([torch.zeros(1), self.sigmas])
+        self._tables = {torch.device("cpu"): (_last_levels(len(sigmas)), table)}
 
     @property
     def key(self) -> list[float]:
@@ -43,12 +45,18 @@ class DdpmProcess:
         return key_digest(self.key)
 
     def sigma_at(self, level: Tensor) -> Tensor:
-        """Sigma of levels in [0, 1], of any shape."""
-        count = len(self.sigmas)
-        # On the CPU, where the table lies: it takes float64, which Apple's devices do not have.
-        index = (level.cpu().double() * count - ROUNDING).ceil().long() - 1
-        found = self.sigmas[index.clamp(0, count - 1)]
-        return torch.where(index < 0, torch.zeros_like(found), found).to(level.device)
+        """Sigma of levels in [0, 1], of any shape, found where they are: nothing waits for their values."""
+        last, sigmas = self._tables_on(level)
+        return sigmas[(level[..., None] > last).sum(-1)]
+
+    def _tables_on(self, level: Tensor) -> tuple[Tensor, Tensor]:
+        found = self._tables.get(level.device)
+        if found is None:
+            last, sigmas = self._tables[torch.device("cpu")]
+            found = last.to(level.device), sigmas.to(level.device)
+            if type(level) is Tensor:  # and not one without numbers, on which a step is only counted
+                self._tables[level.device] = found
+        return found
 
     def add_noise(self, x0: Tensor, noise: Tensor, sigmas: Tensor) -> Tensor:
         """The solver's state ``x0 + s noise`` at sigmas ``[B]`` or ``[B, T]``."""
@@ -103,6 +111,17 @@ class NoisePrediction(DdpmProcess):
     def target(self, x0: Tensor, noise: Tensor, sigmas: Tensor) -> Tensor:  # noqa: ARG002 - as others have it
         """What the network predicts: the noise."""
         return noise
+
+
+def _last_levels(count: int) -> Tensor:
+    """The last level before each timestep is reached, ``[count]``: ``(k + ROUNDING) / count``, rounded down.
+
+    In float32, which has no level between: Apple's devices have no float64.
+    """
+    timesteps = torch.arange(count, dtype=torch.float64)
+    nearest = ((timesteps + ROUNDING) / count).float()
+    beyond = nearest.double() * count - ROUNDING > timesteps
+    return torch.where(beyond, torch.nextafter(nearest, torch.zeros(())), nearest)
 
 
 def snr_shifted(sigmas: Tensor, scale: float) -> Tensor:

@@ -60,6 +60,18 @@ def test_levels_on_a_device_without_float64_become_sigmas_there():
             torch.empty(2, device="cuda").double()
 
 
+@pytest.mark.parametrize("count", [1000, 50, 3])
+def test_levels_beside_an_edge_are_the_timesteps_of_the_formula(count):
+    ours = DdpmProcess(torch.arange(1.0, count + 1.0))
+    level = ((torch.arange(count, dtype=torch.float64) + ddpm.ROUNDING) / count).float()
+    below, above = torch.zeros(()), torch.ones(())
+    levels = [level]
+    for _ in range(3):
+        levels = [torch.nextafter(levels[0], below), *levels, torch.nextafter(levels[-1], above)]
+    found = torch.stack([*levels, torch.linspace(0, 1, count)])
+    assert torch.equal(ours.sigma_at(found), (found.double() * count - ddpm.ROUNDING).ceil().float().clamp(min=0))
+
+
 def test_level_zero_is_clean_and_levels_keep_their_shape_and_order():
     levels = torch.linspace(0, 1, 12).view(3, 4)
     sigmas = process().sigma_at(levels)

@@ -8,7 +8,7 @@ import pytest
 import tiny_families as families
 import torch
 from device_reads import count_reads
-from tiny_families import WAN
+from tiny_families import COG_5B, WAN
 from training_steps import objective_of
 
 from pack.nodes.host.model.noise import repaired
@@ -22,12 +22,13 @@ ON_CPU = ("dropped", "epoch_order", "_rows")  # their tensors are on the CPU
 STEPS = 4
 
 
+@pytest.mark.parametrize("family", [WAN, COG_5B], ids=lambda family: family.name)
 @pytest.mark.parametrize("accumulation", [1, 3])
-def test_a_step_reads_once(monkeypatch, accumulation):
+def test_a_step_reads_once(monkeypatch, accumulation, family):
     config = TrainConfig(rank=4, batch_size=2, steps=STEPS, accumulation=accumulation, caption_dropout=0.5)
-    model = repaired(families.model_of("Wan 2.1"))
+    model = repaired(families.model_of(family.name))
     with torch.inference_mode(), training_session(video_model(model), config) as session:
-        trainer = Trainer(objective_of(WAN, config), session.predict, session.trained.parameters(), config)
+        trainer = Trainer(objective_of(family, config), session.predict, session.trained.parameters(), config)
         state, reads = TrainState(), Counter[str]()
         trainer.step(state)  # what is found out but once
         with monkeypatch.context() as patch:
