@@ -24,7 +24,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # also when loaded by 
 
 import training_memory
 from parts import host_pack, train_modes
-from parts.train_modes import COMPILED, EARLIER, MODES, TEXT_DIM, Work
+from parts.train_modes import COMPILED, EARLIER, MODES, TEXT_DIM, Stepped, Work
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 MEASURED_STEPS = 2  # of which the peak is taken
@@ -94,11 +95,11 @@ def peak_of(mode: str, work: Work, against: str | None) -> tuple[float, float]:
     return found["peak"], found["peak"] - found["before"]
 
 
-def times_of(modes: list[str], work: Work, rounds: int, clock: Callable[[], float]) -> dict[str, float]:
-    """Median seconds of a step, all trainers in turn."""
-    found: dict[str, list[float]] = {mode: [] for mode in modes}
+def times_of(makers: Mapping[str, Callable[[], Stepped]], rounds: int, clock: Callable[[], float]) -> dict[str, float]:
+    """Median seconds of a step by the trainer's name, all in turn."""
+    found: dict[str, list[float]] = {mode: [] for mode in makers}
     with contextlib.ExitStack() as stack, contextlib.redirect_stderr(io.StringIO()):
-        trainers = {mode: train_modes.make(mode, work) for mode in modes}
+        trainers = {mode: make() for mode, make in makers.items()}
         for trainer in trainers.values():
             stack.callback(trainer.close)
         for _ in range(rounds):
@@ -118,7 +119,8 @@ def measure(options: argparse.Namespace, layers: int, frames: int, rounds: int) 
         if options.against:
             ours = [mode for mode in modes if mode.startswith("ours")]
             modes += [f"{mode}{EARLIER}" for mode in train_modes.known_before(ours)]
-        times = times_of(modes, work, rounds, CLOCKS[options.clock])
+        makers = {mode: partial(train_modes.make, mode, work) for mode in modes}
+        times = times_of(makers, rounds, CLOCKS[options.clock])
         rows = {mode: (seconds, *peak_of(mode, work, options.against)) for mode, seconds in times.items()}
     tokens = frames * (options.size // 2) ** 2
     print(f"\n{layers} blocks, {frames} latents of {options.size}x{options.size}: {tokens} tokens", flush=True)

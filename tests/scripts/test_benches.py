@@ -11,7 +11,13 @@ from patience import PATIENCE
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 FOLDERS = ("bench", "bench/distributed", "bench/tic_ft", "stress")
-OTHERS = ("bench/long/long_video.py", "bench/long/memory.py", "bench/long/timing.py", "clip_sheet.py")
+OTHERS = (
+    "bench/long/long_video.py",
+    "bench/long/memory.py",
+    "bench/long/timing.py",
+    "bench/musubi/speed.py",
+    "clip_sheet.py",
+)
 FOUND = (path for folder in FOLDERS for path in (SCRIPTS / folder).glob("*.py"))
 BENCHES = sorted([*FOUND, *(SCRIPTS / name for name in OTHERS)])
 # All in one process, which imports torch once.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -40,10 +39,28 @@ def make_step(
     rank: int,
     batch: int,
 ) -> Callable[[], float]:
-    """One training step as a function; ``levels [F]`` are the frames' highest noise levels."""
-    for parameter in network.parameters():
-        parameter.requires_grad_(False)
-    trained = add_lora(network, rank)
+    """One training step of a host's network as a function, with a LoRA that is added here; see ``step_of``."""
+    network.requires_grad_(False)
+
+    def predict(xt: Tensor, sigma: Tensor, context: Tensor) -> Tensor:
+        return network(xt, sigma * 1000, context=context, transformer_options={})
+
+    return step_of(predict, add_lora(network, rank), clips, texts, levels, prefix, batch)
+
+
+def step_of(
+    predict: Callable[[Tensor, Tensor, Tensor], Tensor],
+    trained: list[nn.Parameter],
+    clips: list[Tensor],
+    texts: list[Tensor],
+    levels: Tensor,
+    prefix: int,
+    batch: int,
+) -> Callable[[], float]:
+    """One training step as a function; ``levels [F]`` are the frames' highest noise levels.
+
+    ``predict`` makes a velocity of noisy clips, their levels and stacked texts.
+    """
     optimizer = torch.optim.AdamW(trained, lr=1e-4, betas=(0.9, 0.99), weight_decay=1e-4)
 
     def step() -> float:
@@ -51,12 +68,7 @@ def make_step(
         x0 = torch.stack([clips[i] for i in chosen])
         noise, sigma = torch.randn_like(x0), torch.rand(batch)
         s = torch.minimum(sigma[:, None], levels)[:, None, :, None, None]
-        velocity: Any = network(
-            (1 - s) * x0 + s * noise,
-            sigma * 1000,
-            context=torch.stack([texts[i] for i in chosen]),
-            transformer_options={},
-        )
+        velocity = predict((1 - s) * x0 + s * noise, sigma, torch.stack([texts[i] for i in chosen]))
         loss = (velocity - (noise - x0))[:, :, prefix:].square().mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

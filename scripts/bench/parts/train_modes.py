@@ -32,6 +32,7 @@ class Work:
     size: int  # latent height and width
     rank: int
     threads: int
+    dtype: Any = None  # that the host keeps the weights in; None: as it chooses
 
     def data(self) -> tuple[list[Any], list[Any]]:
         """Latents ``[C, T, h, w]`` and text ``[L, D]`` of the clips."""
@@ -48,7 +49,7 @@ class Work:
         import torch
 
         with torch.inference_mode():
-            return comfy.sd.load_diffusion_model(str(self.path))
+            return comfy.sd.load_diffusion_model(str(self.path), {"dtype": self.dtype} if self.dtype else {})
 
 
 class Enough(BaseException):
