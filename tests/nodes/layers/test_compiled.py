@@ -15,6 +15,7 @@ from clip_pairs import encoded_pairs, mixed_pairs
 from comfy.model_management import InterruptProcessingException
 from tic_ft_runs import interrupt_after, train
 from tiny_families import COG_5B, KANDINSKY, LTXV, WAN
+from torch._dynamo.utils import counters
 from training_steps import loss_and_gradients, objective_of
 
 from pack.nodes.host.layers import compiled
@@ -99,6 +100,24 @@ def test_a_run_that_goes_on_has_the_same_bytes_and_leaves_nothing_on_the_model(m
     said = [text for text in caplog.messages if "attention: " in text]
     assert len(said) == 3
     assert all(text.endswith("checkpointing off; blocks compiled") for text in said)
+
+
+@pytest.mark.parametrize("family", [COG_5B, KANDINSKY], ids=lambda family: family.name)
+def test_a_trial_compiles_all_that_clips_of_any_size_need(monkeypatch, family):
+    compile_ = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda function, **given: compile_(function, backend="aot_eager", **given))
+    config = TrainConfig(rank=4, batch_size=2, compile_blocks=True)
+    model = video_model(repaired(families.model_of(family.name)))
+    with torch.inference_mode(), training_session(model, config) as session:
+        large, small = (objective_of(family, config, size=size) for size in (8, 4))
+        session.blocks.compile_for(shapes_vary=True)
+        counters.clear()
+        parameters = list(session.trained.parameters())
+        assert session.blocks.try_out(lambda: large.loss(session.predict, large.largest_batch()), parameters) == ""
+        tried = counters["stats"]["unique_graphs"]
+        for objective in (small, large):
+            loss_and_gradients(session, objective, config)
+        assert counters["stats"]["unique_graphs"] == tried > 2
 
 
 def test_a_prediction_without_gradients_is_not_compiled(monkeypatch):
