@@ -55,5 +55,6 @@ def test_modes_that_an_older_commit_does_not_know_are_left_out_and_named(capsys)
         "ours, bf16, half of the blocks, before",
         "ours, compiled, before",
         "ours, blocks, compiled, before",
+        "ours, bf16, keep attention, compiled, before",
     ]
     assert "checkpointing 'keep attention' is unknown" in lines[0]

@@ -17,7 +17,7 @@ from parts.host_pack import BEFORE
 CLIPS, TEXT_DIM, TOKENS, CHANNELS = 4, 64, 16, 16
 MODES = ("ours", "ours, blocks", "bare loop", "core", "core, fp32", "ours, bf16", "ours, bf16, blocks",
          "ours, bf16, keep attention", "ours, half of the blocks", "ours, bf16, half of the blocks", "ours, compiled",
-         "ours, blocks, compiled")  # fmt: skip
+         "ours, blocks, compiled", "ours, bf16, keep attention, compiled")  # fmt: skip
 COMPILED, HALF = ", compiled", ", half of the blocks"
 EARLIER = ", before"  # behind one of ours: of an older commit
 
