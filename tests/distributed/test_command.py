@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import shutil
 import signal
 import sys
 import threading
@@ -37,13 +36,13 @@ def begun(tmp_path_factory) -> Path:
 @pytest.fixture
 def base(begun, tmp_path) -> Path:
     """A copy of it, of the test's own."""
-    return shutil.copytree(begun, tmp_path / "base")
+    return shared_runs.copy(begun, tmp_path / "base")
 
 
 @pytest.fixture(scope="module")
 def in_graph(begun, tmp_path_factory) -> Path:
     """What the graph makes of it."""
-    folder = shutil.copytree(begun, tmp_path_factory.mktemp("graph") / "base")
+    folder = shared_runs.copy(begun, tmp_path_factory.mktemp("graph") / "base")
     shared_runs.begin(folder, GOAL, *shared_runs.TRAINERS, goal=GOAL)
     return folder
 
@@ -173,7 +172,7 @@ def test_a_split_base_that_is_short_of_memory_ends_the_run_with_a_sentence(base,
 
 
 def test_a_process_with_another_base_is_refused_and_the_run_ends_in_all(base, tmp_path):
-    other = shutil.copytree(base, tmp_path / "other")
+    other = shared_runs.copy(base, tmp_path / "other")
     weights = other / "models" / "diffusion_models" / "tiny.safetensors"
     with safe_open(weights, framework="pt") as file:
         metadata = file.metadata()

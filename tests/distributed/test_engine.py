@@ -104,6 +104,16 @@ def test_what_process_0_tells_is_heard_as_it_was(shared):
         assert isinstance(told["tensors"]["b"], tuple)
 
 
+def test_a_copy_of_runs_shares_no_file_that_is_written_into(tmp_path):
+    names = ("output/runs/state_1.safetensors", "output/runs/metrics.jsonl", "models/tiny.safetensors")
+    for name in names:
+        (tmp_path / "base" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "base" / name).write_text(name)
+    copied = shared_runs.copy(tmp_path / "base", tmp_path / "copy")
+    assert [(copied / name).read_text() for name in names] == list(names)
+    assert [(copied / name).samefile(tmp_path / "base" / name) for name in names] == [True, False, False]
+
+
 def test_a_port_that_a_group_was_given_goes_to_nobody_else():
     port = shared_runs.free_port()
     with socket.socket() as other, pytest.raises(OSError, match="in use"):

@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -50,6 +51,18 @@ def begin(base: Path, steps: int, *trainers: str, **options: Any) -> None:
         finally:
             started.kill()
     assert started.returncode == 0, out + err
+
+
+def copy(base: Path, to: Path) -> Path:
+    """A copy of what was begun; the tensors of its runs, half a gigabyte, are the same files: none is written into."""
+
+    def copied(source: str, target: str) -> None:
+        if source.endswith(".safetensors") and source.startswith(str(base / "output")):
+            os.link(source, target)
+        else:
+            shutil.copy2(source, target)
+
+    return shutil.copytree(base, to, copy_function=copied)
 
 
 def launch(
