@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import workflow_checks as workflows
-from browser import Site
+from browser import TRIES, Site, came_about
 from example_files import write_examples
 from host_setup.server import Server
 from workflow_files.blocks.blueprints import (
@@ -110,14 +110,19 @@ def run(site: Site, made: Graph, schemas: dict[str, Any]) -> dict[str, Any]:
     return prompt
 
 
+def searching(site: Site) -> bool:
+    """Whether a double click on the canvas opens the search; a page that still draws may miss it."""
+    site.page.mouse.dblclick(700, 500)
+    return came_about(lambda timeout: site.page.wait_for_selector("input:focus", timeout=timeout))
+
+
 def test_the_page_knows_every_blueprint(site: Site):
     site.open_template("tic_ft_zero_shot_toy")
     listed = site.host.get("/global_subgraphs")
     ours = {entry["name"] for entry in listed.values() if entry["source"] == "custom_node"}
     assert ours == set(NAMES)
     site.page.evaluate("() => app.graph.clear()")
-    site.page.mouse.dblclick(700, 500)
-    site.page.wait_for_selector("input:focus")
+    site.until(lambda: searching(site), "the search for a node", TRIES)
     site.page.keyboard.type(NAMES[2])
     site.page.get_by_text(NAMES[2], exact=True).first.wait_for()
     site.page.keyboard.press("Enter")
