@@ -26,8 +26,8 @@ class AICLLoad(Node):
                 io.Combo.Input(
                     "name",
                     options=adapter_names(),
-                    tooltip="A .safetensors file of the aicl folders; toy_actions comes with the pack, "
-                    "for Toy Video Model.",
+                    tooltip="A .safetensors file of the aicl folders; toy_actions and toy_fine_actions come with "
+                    "the pack, for the coarse and the fine Toy Video Model.",
                 ),
                 io.Model.Input(
                     "model", optional=True, tooltip="The base model; an adapter of another one is refused at once."

@@ -12,7 +12,8 @@ FINE_BASE = FOLDER / "fine_base.safetensors"  # tokens half as large in height a
 VAE = FOLDER / "vae.safetensors"
 IMAGE_BASE = FOLDER / "image_base.safetensors"
 IMAGE_VAE = FOLDER / "image_vae.safetensors"
-ACTIONS = FOLDER / "aicl" / "toy_actions.safetensors"  # AICL adapter of the video model; the host lists its folder
+ACTIONS = FOLDER / "aicl" / "toy_actions.safetensors"  # AICL adapter of BASE; the host lists its folder
+FINE_ACTIONS = FOLDER / "aicl" / "toy_fine_actions.safetensors"  # of FINE_BASE
 SHIFT = 5.0  # of the flow schedule the base is sampled with
 
 

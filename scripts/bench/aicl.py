@@ -1,6 +1,6 @@
 """AICL's claim on the toy world: does another object move as the reference does, when the caption says nothing of it?
 
-    COMFYUI_PATH=... python scripts/bench/aicl.py [--detail fine --adapter FILE] [--seeds 0 1 2] [--out out/aicl]
+    COMFYUI_PATH=... python scripts/bench/aicl.py [--detail fine] [--adapter FILE] [--seeds 0 1 2] [--out out/aicl]
 
 The shipped adapter, motions it was never trained on and motions it was, subjects it never met. Every motion is asked of
 the same subjects with its own references (right), one or three, with one of another motion (wrong), and with none. The
@@ -55,7 +55,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = arm_parser(__doc__, ARMS, "subjects, references and sampling noise", "aicl")
     add = parser.add_argument
     add("--detail", choices=("coarse", "fine"), default="coarse", help="of the toy base; decides the objects' size")
-    add("--adapter", type=Path, help="a file (default: the one that comes with the pack, for the coarse base)")
+    add("--adapter", type=Path, help="a file (default: the one that comes with the pack)")
     add("--groups", nargs="*", default=list(GROUPS), choices=GROUPS)
     add("--subjects", type=int, default=2, help="of each motion")
     add("--strength", type=float, default=1.0)

@@ -13,7 +13,7 @@ from workflow_files.toy import SHIFT, add_clips, add_toy_model, toy_sampling
 
 TOY, TOY_TRAIN = "aicl_toy", "aicl_train_toy"
 WAN, COGVIDEOX = "aicl_wan21_1_3b", "aicl_cogvideox_5b"
-ADAPTER = "toy_actions.safetensors"  # comes with the pack
+ADAPTER, DETAIL = "toy_fine_actions.safetensors", "fine"  # comes with the pack, for that toy model
 FOLDER = "my_actions"
 FRAMES, SEED = 49, 5  # of the toy's clips: the first seed whose motion is a figure eight
 CFG = 2.0
@@ -77,10 +77,10 @@ def toy() -> Graph:
     """The shipped adapter on the toy model; any number of the references can be muted."""
     graph, form, count = Graph(TOY, TOY_SUMMARY), toy_sampling(FRAMES, CFG), len(REFERENCES)
     with graph.group("Load"):
-        base = add_toy_model(graph)
+        base = add_toy_model(graph, DETAIL)
         adapter = _add_adapter(graph, base, ADAPTER)
     with graph.group("References"):
-        drawn = add_clips(graph, "one clip", "held out", count, SEED)
+        drawn = add_clips(graph, "one clip", "held out", count, SEED, DETAIL)
         items = [
             graph.add("FewShotDatasetItem", dataset=drawn, index=i, title=f"Reference {i + 1}") for i in range(count)
         ]
@@ -234,8 +234,8 @@ TRAIN_TOY_SUMMARY = f"""
 Press **Run**. The graph draws clips with references, trains an adapter on them for a minute or two, and makes a video
 with it. Nothing has to be downloaded.
 
-This shows the wiring. A hundred steps on two dozen clips teach no action: the adapter of [{TOY}] was trained for hours
-on hundreds of paths, by `toy/train.py action`.
+This shows the wiring. A hundred steps on two dozen clips teach no action: the adapter of [{TOY}] was trained for much
+longer on many paths, by `toy/train.py action`.
 
 **Change** the clips in step 2, steps and size in step 3.
 

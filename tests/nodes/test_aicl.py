@@ -66,7 +66,8 @@ def test_from_a_file_to_a_video(host_base):
     place = host_base / "output" / "aicl"
     trained = [path.relative_to(place).as_posix() for path in place.rglob("*.safetensors")]  # by other tests
     names = [name for name in adapter_names() if name not in trained]
-    assert names == ["tiny.safetensors", "toy_actions.safetensors"]  # the last comes with the pack
+    shipped = ["toy_actions.safetensors", "toy_fine_actions.safetensors"]
+    assert names == ["tiny.safetensors", *shipped]
     model = tiny_aicl.model_of(WAN)
     with torch.inference_mode():  # as the executor runs nodes
         adapter = AICLLoad.execute("tiny.safetensors", model).result[0]

@@ -26,10 +26,10 @@ class Stage:
         from pack.nodes.host.aicl.adapter import HostAdapter
         from pack.nodes.host.model import toy
         from pack.toy.clips import SIZES
-        from pack.toy.weights import ACTIONS
+        from pack.toy.weights import ACTIONS, FINE_ACTIONS
         from pack.training.aicl.file import load_adapter
 
-        path = options.adapter or ACTIONS
+        path = options.adapter or (FINE_ACTIONS if options.detail == toy.FINE else ACTIONS)
         options.adapter_digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
         self.options = options
         self.size = SIZES["large" if options.detail == toy.FINE else "small"]  # that the base knows

@@ -1,6 +1,8 @@
-"""The AICL adapter that comes with the pack: small, and it does what the method promises on a motion it never met."""
+"""The AICL adapters that come with the pack: small, and they do what the method promises on a motion they never met."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import comfy.sample
 import numpy as np
@@ -12,19 +14,25 @@ from pack.nodes.host.aicl.apply import apply_action
 from pack.nodes.host.aicl.encode import encode_action
 from pack.nodes.host.model import toy
 from pack.toy import judge, weights, world
+from pack.toy.clips import SIZES
 from pack.toy.pretrain.action_world import caption_of
 
 LIMIT = 2.5e6  # bytes
 MOTION = "swings"
-FRAMES, STEPS, CFG = 49, 12, 2.0
+FRAMES, CFG = 49, 2.0
+STEPS = {toy.COARSE: 12, toy.FINE: 8}
+FILES = {toy.COARSE: weights.ACTIONS, toy.FINE: weights.FINE_ACTIONS}
 REFERENCE = world.Scene("disc", "red", "black", MOTION)
 SUBJECTS = [world.Scene("square", "blue", "grey", MOTION), world.Scene("triangle", "cyan", "white", MOTION)]
 
 
-def test_the_host_lists_it_and_it_says_what_it_was_trained_on():
-    assert weights.ACTIONS.stat().st_size <= LIMIT
-    assert weights.ACTIONS.name in adapter_names()
-    adapter = read_adapter(weights.ACTIONS.name, toy.load_model())
+@pytest.mark.parametrize("detail", toy.DETAILS)
+def test_the_host_lists_it_and_it_says_what_it_was_trained_on(detail):
+    file = FILES[detail]
+    assert file.stat().st_size <= LIMIT
+    assert file.name in adapter_names()
+    adapter = read_adapter(file.name, toy.load_model(detail))
+    assert adapter.record["base_model"] == f"the {detail} toy video model"
     assert adapter.record["finished"] == "true"
     assert "toy clips" in adapter.record["training_data"]
 
@@ -42,19 +50,21 @@ def correlation(video: np.ndarray, scene: world.Scene) -> float:
     return float((found * told).sum() / max(np.linalg.norm(found) * np.linalg.norm(told), 1e-6))
 
 
-@pytest.fixture(scope="module")
-def videos():
+@pytest.fixture(scope="module", params=toy.DETAILS)
+def videos(request):
     """Clips of the subjects without and with the reference; no caption tells the motion."""
+    detail = request.param
     with torch.inference_mode():
-        model, clip, vae = toy.load_model(), toy.load_clip(), toy.load_vae()
-        adapter = read_adapter(weights.ACTIONS.name)
-        frames = torch.from_numpy(world.render(REFERENCE, FRAMES))
+        model, clip, vae = toy.load_model(detail), toy.load_clip(), toy.load_vae()
+        adapter = read_adapter(FILES[detail].name)
+        reference = replace(REFERENCE, radius=SIZES["large" if detail == toy.FINE else "small"] * REFERENCE.radius)
+        frames = torch.from_numpy(world.render(reference, FRAMES))
         action = encode_action(adapter, vae, [(frames, conditioning(clip, [REFERENCE]))])
         latent = torch.zeros(len(SUBJECTS), 16, 13, 8, 8)
 
         def sample(patched) -> list[np.ndarray]:
             out = comfy.sample.sample(
-                patched, comfy.sample.prepare_noise(latent, 0), STEPS, CFG, "euler", "simple",
+                patched, comfy.sample.prepare_noise(latent, 0), STEPS[detail], CFG, "euler", "simple",
                 conditioning(clip, SUBJECTS), conditioning(clip, [None] * len(SUBJECTS)), latent, disable_pbar=True,
                 seed=0,
             )  # fmt: skip

@@ -58,11 +58,15 @@ def test_a_lora_that_does_not_say_the_size_of_its_tokens_is_taken_as_before(mode
     apply_lora(model[toy.FINE], what)
 
 
-def test_the_shipped_adapter_is_refused_on_the_other_toy_base(model):
-    AICLLoad.execute("toy_actions.safetensors", model[toy.COARSE])
-    names = r"^toy_actions\.safetensors was trained on the coarse toy video model with tokens of 1 x 2 x 2 latents, the"
+@pytest.mark.parametrize(("name", "trained", "loaded"), [
+    ("toy_actions", toy.COARSE, toy.FINE), ("toy_fine_actions", toy.FINE, toy.COARSE),
+])  # fmt: skip
+def test_a_shipped_adapter_is_refused_on_the_other_toy_base(model, name, trained, loaded):
+    file = f"{name}.safetensors"
+    AICLLoad.execute(file, model[trained])
+    names = rf"^{name}\.safetensors was trained on the {trained} toy video model with tokens of {PATCHES[trained]}"
     with pytest.raises(ValueError, match=names):
-        AICLLoad.execute("toy_actions.safetensors", model[toy.FINE])
+        AICLLoad.execute(file, model[loaded])
 
 
 @pytest.mark.parametrize("tiny", tiny_families.ALL, ids=lambda tiny: tiny.name)

@@ -61,7 +61,7 @@ MODEL_FILES = {
     "aicl_wan21_1_3b_00001_.safetensors": "aicl",
     "aicl_cogvideox_5b_00001_.safetensors": "aicl",
 }
-SHIPPED = "toy_actions.safetensors"  # comes with the pack
+SHIPPED = "toy_fine_actions.safetensors"  # comes with the pack
 TOY_MODELS = ("FewShotToyVideoModel", "FewShotToyImageModel")
 INPUT_FILES = ("example.png", "my_clip.mp4")
 CLIP_FOLDER = "my_clips"  # below the input folder
