@@ -32,7 +32,14 @@ print(json.dumps(own))
 print("said", file=sys.stderr)
 sys.exit(3)
 """
-WAITS = "import threading\nprint('here', flush=True)\nwhile True:\n    threading.Event().wait(0.01)\n"
+# A shell that starts tests in the background has them ignore SIGINT, and what they start in the ordinary way, too.
+WAITS = """
+import signal, threading
+signal.signal(signal.SIGINT, signal.default_int_handler)
+print("here", flush=True)
+while True:
+    threading.Event().wait(0.01)
+"""
 
 
 @pytest.fixture
