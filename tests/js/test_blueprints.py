@@ -76,7 +76,7 @@ def using() -> Graph:
         known = {"caption": "a disc", "still_caption": "a disc", "frames": 9, "appearance_steps": 2}
         moving = made.add_block(motion(), video=clip, **known, **size, **FEW, **sockets(base))
         _sample(made, base, moving["model"], "blocks/motion")
-        told = {"adapter": workflows.SHIPPED, "caption": "a disc"}
+        told = {"adapter": "toy_actions.safetensors", "caption": "a disc"}  # the one of the coarse toy model
         acting = made.add_block(action(), video=clip, **told, **sockets(base))
         _sample(made, base, acting["model"], "blocks/aicl")
         node = made.add("FewShotToyImageModel")
