@@ -79,13 +79,9 @@ def missing_modules(python: Path, names: tuple[str, ...]) -> list[str]:
 
 
 def shared_out(python: Path, how: str) -> list[str]:
-    """Arguments that have a process per core run the tests of a stage; none where pytest-xdist is not installed.
-
-    Shared by test, as in a browser, there is one more: a test waits for a page or for the host two fifths of its time.
-    """
-    cores = os.cpu_count() or 1
-    workers = min(cores + (how == BY_TEST), WORKERS)
-    if cores < 2 or missing_modules(python, ("xdist",)):
+    """Arguments that have a process per core run the tests of a stage; none where pytest-xdist is not installed."""
+    workers = min(os.cpu_count() or 1, WORKERS)
+    if workers < 2 or missing_modules(python, ("xdist",)):
         return []
     return ["-n", str(workers), "--dist", how]
 

@@ -64,13 +64,6 @@ def test_a_process_per_core_shares_the_tests_where_that_can_be(monkeypatch, core
     assert command.shared_out(Path("P"), command.BY_FILE) == expected
 
 
-@pytest.mark.parametrize(("cores", "processes"), [(2, "3"), (3, "4"), (64, "4")])
-def test_in_a_browser_there_is_one_more_as_tests_wait(monkeypatch, cores, processes):
-    monkeypatch.setattr(command.os, "cpu_count", lambda: cores)
-    monkeypatch.setattr(command, "missing_modules", lambda _python, _names: [])
-    assert command.shared_out(Path("P"), command.BY_TEST) == ["-n", processes, "--dist", "worksteal"]
-
-
 def test_the_one_command_has_all_it_starts_wait_as_long(monkeypatch):
     monkeypatch.delenv(VARIABLE)
     monkeypatch.setattr(command, "run_stages", lambda _options, _extra: float(os.environ[VARIABLE]))
