@@ -16,6 +16,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.checkpoint import checkpoint
 
 from .forwards import is_replaced
+from .network_caches import clear_network_caches
 from .stored_weights import is_foreign, is_stored_otherwise
 
 
@@ -62,6 +63,7 @@ def simulation(dtype: torch.dtype) -> Iterator[None]:
                 yield
         finally:
             _simulated.reset(token)
+            clear_network_caches()
 
 
 def patched_for_simulation(model: Any) -> None:
