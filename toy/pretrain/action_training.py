@@ -15,7 +15,7 @@ from ...training.aicl.file import BASE_FAMILY, BASE_MODEL, DATA, SIZES
 from ...training.aicl.reading import Reading
 from ...training.aicl.sizes import sizes_to_text
 from ...training.core.methods import AICL
-from ...training.lora.metadata import BASE_PATCH, to_metadata
+from ...training.lora.metadata import BASE_PATCH, patch_words, to_metadata
 from ..weights import ACTIONS, SHIFT, VAE, read
 from ..world import Scene
 from .action import RECIPES, Recipe, ToyAdapter, action_loss, half
@@ -171,7 +171,7 @@ def export(stage: Stage, adapter: ToyAdapter, path: Path, seed: int, recipe: Rec
         SIZES: sizes_to_text(ADAPTER),
         BASE_FAMILY: "Wan 2.1",
         BASE_MODEL: recipe.name,
-        BASE_PATCH: " x ".join(map(str, patch_of(read(recipe.base)[1]))),
+        BASE_PATCH: patch_words(patch_of(read(recipe.base)[1])),
         DATA: f"{clips} toy clips on {clips // CLIPS_A_PATH} paths",
         "steps": str(stage.step),
         "seconds": f"{stage.spent:.0f}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..storage.json_text import parse_json
@@ -35,6 +35,11 @@ ARCHITECTURES = {
     "LTX-2.3": ("ltx-2.3", "https://github.com/Lightricks/LTX-2"),
     "HunyuanVideo": ("hunyuan-video", "https://github.com/Tencent-Hunyuan/HunyuanVideo"),
 }
+
+
+def patch_words(patch: Sequence[int]) -> str:
+    """Size of a base's tokens as ``BASE_PATCH`` says it, ``1 x 2 x 2``; empty where there is none."""
+    return " x ".join(map(str, patch))
 
 
 def to_metadata(record: Mapping[str, str]) -> dict[str, str]:

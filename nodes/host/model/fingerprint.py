@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ....training.lora.metadata import BASE_PATCH
+from ....training.lora.metadata import BASE_PATCH, patch_words
 
 SAMPLES = 64  # values read of each tensor; reading all of a 14 B model would take minutes
 
@@ -55,7 +55,7 @@ def check_patch(model: Any, record: Mapping[str, str], name: str) -> None:
 
 def patch_text(model: Any) -> str:
     """Size of a MODEL's tokens as files and sentences have it, like ``1 x 2 x 2``; empty where it is not known."""
-    return " x ".join(map(str, patch_of(model) or ()))
+    return patch_words(patch_of(model) or ())
 
 
 def weights_digest(patcher: Any, *settings: Any, prefix: str = "") -> str:
